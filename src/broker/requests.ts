@@ -1,0 +1,284 @@
+/**
+ * What api/ asks of the broker, in the model's terms. Everything here is validated for form by api/ (types, safe
+ * integers, presence); the broker checks it against its state. Answers are values or refusals; promises reject only
+ * with bugs.
+ */
+import type { BrokerError, Result } from '../model/errors.ts';
+import type { BrokerId, MemberEpoch, Millis, Offset, ProducerEpoch, ProducerId, Sequence, Term } from '../model/ids.ts';
+
+/** Who asks (design D21): one on every path, so that tenants, ACLs and quotas find their place. */
+export interface RequestContext {
+  readonly principal: string;
+  readonly tenant: number;
+  /** Monotonic time by which the caller wants an answer. */
+  readonly deadlineMs: Millis;
+  /** Aborts when the caller is gone: waiting stops, what is appended stays. */
+  readonly signal: AbortSignal;
+}
+
+export interface PartitionRef {
+  readonly topic: string;
+  /** Null: by name alone. */
+  readonly topicId: string | null;
+  readonly partition: number;
+}
+
+export type AckLevel = 'all' | 'leader' | 'none';
+
+export interface AppendRequest extends PartitionRef {
+  /** One RecordBatch v2; owned by the broker from now on (base offset and leader epoch are patched in place). */
+  readonly batch: Uint8Array;
+  readonly acks: AckLevel;
+}
+
+export interface AppendReceipt {
+  readonly topicId: string;
+  readonly partition: number;
+  /** Null for a duplicate older than the window. */
+  readonly baseOffset: Offset | null;
+  readonly leaderEpoch: Term;
+  readonly appendTimeMs: Millis | null;
+  readonly committed: boolean;
+  readonly duplicate: boolean;
+  readonly logStart: Offset;
+  readonly catalogRevision: number;
+}
+
+export interface ProducerGrant {
+  readonly producerId: ProducerId;
+  readonly producerEpoch: ProducerEpoch;
+  readonly secret: Uint8Array;
+}
+
+export interface FetchPartitionRequest extends PartitionRef {
+  readonly fetchOffset: Offset;
+  readonly leaderEpoch: Term | null;
+  readonly bytesMax: number;
+}
+
+export interface FetchRequest {
+  readonly partitions: readonly FetchPartitionRequest[];
+  readonly waitMsMax: number;
+  readonly bytesMin: number;
+  readonly bytesMax: number;
+}
+
+export interface FetchedPartition {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly error: BrokerError | null;
+  /** Null only with an error that hides it. */
+  readonly highWatermark: Offset | null;
+  readonly logStart: Offset | null;
+  readonly leaderEpoch: Term | null;
+  /** Encoded batches, one each, exactly as stored. The first may begin below fetchOffset. */
+  readonly batches: readonly Uint8Array[];
+  /** Where to go on; null with an error. */
+  readonly nextOffset: Offset | null;
+}
+
+export interface FetchAnswer {
+  readonly partitions: readonly FetchedPartition[];
+  readonly catalogRevision: number;
+}
+
+export interface OffsetQuery extends PartitionRef {
+  readonly at:
+    | { readonly kind: 'earliest' }
+    | { readonly kind: 'latest' }
+    | { readonly kind: 'timestamp'; readonly timestampMs: Millis };
+}
+
+export interface FoundOffset {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly error: BrokerError | null;
+  readonly offset: Offset | null;
+  readonly timestampMs: Millis | null;
+  readonly leaderEpoch: Term | null;
+}
+
+export interface TopicInfo {
+  readonly name: string;
+  readonly topicId: string;
+  readonly partitionCount: number;
+  readonly replicationFactor: number;
+  readonly internal: boolean;
+  readonly createdAtMs: Millis;
+}
+
+export interface PartitionInfo {
+  readonly partition: number;
+  readonly leader: BrokerId | null;
+  readonly leaderEpoch: Term | null;
+  readonly replicas: readonly BrokerId[];
+  readonly logStart: Offset | null;
+  readonly highWatermark: Offset | null;
+}
+
+export interface BrokerInfo {
+  readonly brokerId: BrokerId;
+  readonly address: string;
+  readonly incarnation: string;
+  readonly version: string;
+  readonly healthy: boolean;
+  readonly unhealthyReason: string;
+}
+
+export interface ClusterInfo {
+  readonly clusterId: string;
+  readonly brokers: readonly BrokerInfo[];
+  readonly catalogLeader: BrokerId | null;
+  readonly catalogRevision: number;
+  readonly activeVersion: number;
+  readonly topicCount: number;
+  readonly partitionCount: number;
+}
+
+export interface TopicPartitions {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partitions: readonly number[];
+}
+
+export interface JoinGroup {
+  readonly group: string;
+  readonly topics: readonly string[];
+  readonly resumeToken: Uint8Array | null;
+  readonly clientId: string;
+}
+
+export interface Membership {
+  readonly memberId: string;
+  readonly memberEpoch: MemberEpoch;
+  readonly resumeToken: Uint8Array;
+  readonly assignment: readonly TopicPartitions[];
+  readonly sessionTimeoutMs: number;
+  readonly heartbeatIntervalMs: number;
+}
+
+export interface MemberRef {
+  readonly group: string;
+  readonly memberId: string;
+  readonly memberEpoch: MemberEpoch;
+}
+
+export interface Heartbeat extends MemberRef {
+  readonly owned: readonly TopicPartitions[];
+}
+
+export interface HeartbeatAnswer {
+  readonly memberEpoch: MemberEpoch;
+  /** Null: unchanged. */
+  readonly assignment: readonly TopicPartitions[] | null;
+  readonly heartbeatIntervalMs: number;
+}
+
+export interface OffsetToCommit extends PartitionRef {
+  readonly offset: Offset;
+  readonly leaderEpoch: Term | null;
+  readonly metadata: string;
+}
+
+export interface CommitOffsets {
+  readonly group: string;
+  /** Null: an offset tool, allowed while the group has no members. */
+  readonly member: { readonly memberId: string; readonly memberEpoch: MemberEpoch; readonly sequence: number } | null;
+  readonly offsets: readonly OffsetToCommit[];
+}
+
+/** One for each offset, in order; null: stored. */
+export type CommitAnswer = readonly (BrokerError | null)[];
+
+export interface CommittedOffset {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partition: number;
+  /** Null: none was committed. */
+  readonly offset: Offset | null;
+  readonly leaderEpoch: Term | null;
+  readonly metadata: string;
+  readonly commitTimeMs: Millis | null;
+}
+
+/** A reader that sends as it finds; see FetchStream. */
+export interface FetchCursor {
+  /** Waits until there is something (or an error) within bytesMax, then moves on. Ends when the signal aborts: null. */
+  next(bytesMax: number): Promise<FetchAnswer | null>;
+  close(): void;
+}
+
+/** The façade that api/ talks to; `Broker` in broker.ts implements it. */
+export interface BrokerApi {
+  /**
+   * Checks, appends, answers when the level of acknowledgement is reached. Calls for one partition take effect in the
+   * order of the calls (the part up to the append is synchronous), whatever order their promises resolve in.
+   */
+  append(request: AppendRequest, context: RequestContext): Promise<Result<AppendReceipt>>;
+  /** Chooses a partition by murmur2 of the key; any for null. */
+  choosePartition(topic: string, key: Uint8Array | null): Result<number>;
+  initProducer(
+    previous: {
+      readonly producerId: ProducerId;
+      readonly producerEpoch: ProducerEpoch;
+      readonly secret: Uint8Array;
+    } | null,
+    context: RequestContext,
+  ): Promise<Result<ProducerGrant>>;
+  fetch(request: FetchRequest, context: RequestContext): Promise<Result<FetchAnswer>>;
+  openCursor(partitions: readonly FetchPartitionRequest[], context: RequestContext): Result<FetchCursor>;
+  listOffsets(queries: readonly OffsetQuery[], context: RequestContext): Promise<Result<readonly FoundOffset[]>>;
+
+  createTopic(
+    topic: { readonly name: string; readonly partitions: number; readonly replicationFactor: number | null },
+    context: RequestContext,
+  ): Promise<
+    Result<{
+      readonly topic: TopicInfo;
+      readonly partitions: readonly PartitionInfo[];
+      readonly catalogRevision: number;
+    }>
+  >;
+  deleteTopic(
+    topic: { readonly name: string; readonly topicId: string | null },
+    context: RequestContext,
+  ): Promise<Result<{ readonly catalogRevision: number }>>;
+  describeTopic(
+    name: string,
+    context: RequestContext,
+  ): Promise<
+    Result<{
+      readonly topic: TopicInfo;
+      readonly partitions: readonly PartitionInfo[];
+      readonly catalogRevision: number;
+    }>
+  >;
+  listTopics(
+    page: { readonly includeInternal: boolean; readonly limit: number; readonly after: string },
+    context: RequestContext,
+  ): Promise<
+    Result<{ readonly topics: readonly TopicInfo[]; readonly more: boolean; readonly catalogRevision: number }>
+  >;
+  describeCluster(context: RequestContext): Promise<Result<ClusterInfo>>;
+
+  joinGroup(request: JoinGroup, context: RequestContext): Promise<Result<Membership>>;
+  heartbeat(request: Heartbeat, context: RequestContext): Promise<Result<HeartbeatAnswer>>;
+  leaveGroup(request: MemberRef, context: RequestContext): Promise<Result<null>>;
+  commitOffsets(request: CommitOffsets, context: RequestContext): Promise<Result<CommitAnswer>>;
+  fetchCommitted(
+    request: {
+      readonly group: string;
+      readonly partitions: readonly { readonly topic: string; readonly partitions: readonly number[] }[] | null;
+    },
+    context: RequestContext,
+  ): Promise<Result<readonly CommittedOffset[]>>;
+}
+
+/** Sequence of the first record and who sent it, as a batch header carries it. */
+export interface ProducerStamp {
+  readonly producerId: ProducerId;
+  readonly producerEpoch: ProducerEpoch;
+  readonly baseSequence: Sequence;
+}

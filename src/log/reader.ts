@@ -1,0 +1,37 @@
+/** What the layers above raft/ may see of a group's log: everything but appending. */
+import type { Entry } from '../model/entry.ts';
+import type { LogIndex, Millis, Offset } from '../model/ids.ts';
+import type { TermStart } from '../model/raft-state.ts';
+
+export interface LogReader {
+  /** First index that is in the log; 1 until a prefix was dropped. Equals lastIndex + 1 in an empty log. */
+  readonly firstIndex: LogIndex;
+  /** Index of the last entry that was appended, durable or not. */
+  readonly lastIndex: LogIndex;
+  /** Offset that the next record will get. */
+  readonly endOffset: Offset;
+  /** First offset that clients may read (may cut a batch in its middle). */
+  readonly logStart: Offset;
+  /** Terms in the log, ascending; small (one per election), so term(index) needs no read. */
+  readonly terms: readonly TermStart[];
+
+  /**
+   * Batch entries whose records overlap [from, below), in order: as many as fit into `bytesMax` (payload bytes), at least
+   * one if there is any. Reads from the tail cache where it can. Every payload is checked against its CRC when it comes
+   * from disk. Rejects with LogCorruption.
+   */
+  readFrom(from: Offset, below: Offset, bytesMax: number): Promise<readonly Entry[]>;
+  /** The same without waiting: null if the tail cache does not hold them all. */
+  readFromCache(from: Offset, below: Offset, bytesMax: number): readonly Entry[] | null;
+  /** Entries from index `from` up to `through` (inclusive), at least one, up to `bytesMax` payload bytes. Any kind. */
+  readEntries(from: LogIndex, through: LogIndex, bytesMax: number): Promise<readonly Entry[]>;
+  /** The same without waiting: null if the tail cache does not hold the first one. */
+  readEntriesFromCache(from: LogIndex, through: LogIndex, bytesMax: number): readonly Entry[] | null;
+  /** The first batch entry below `below` whose largest timestamp is at or after `timestampMs`; null if there is none. */
+  findByTimestamp(timestampMs: Millis, below: Offset): Promise<Entry | null>;
+}
+
+/** Bytes on this broker's disk do not match their checksum, or something acknowledged is not there. */
+export class LogCorruption extends Error {
+  override readonly name = 'LogCorruption';
+}

@@ -1,0 +1,73 @@
+/**
+ * The storage port: a small ordered key-value store with group commit, one per broker (design D8 to D10). The engine is
+ * behind it; one conformance suite (test/conformance/store-suite.ts) holds for every implementation.
+ *
+ * Invariants, for every implementation:
+ * - store-1: a write whose promise resolved survives kill -9 and a power cut.
+ * - store-2: writes take effect, and their promises resolve, in the order of the calls; each write is atomic.
+ * - store-3: at most one write to the engine is in flight; what is queued meanwhile becomes the next one, synced once.
+ * - store-4: after the first failed write or sync nothing is acknowledged any more and `failed` is called once.
+ */
+
+/** One change. Keys sort as unsigned bytes. Key and value are owned by the store from the call on. */
+export type StoreChange =
+  | { readonly kind: 'put'; readonly key: Uint8Array; readonly value: Uint8Array }
+  | { readonly kind: 'delete'; readonly key: Uint8Array }
+  /** Deletes every key in [from, to). */
+  | { readonly kind: 'delete-range'; readonly from: Uint8Array; readonly to: Uint8Array };
+
+export interface StoreEntry {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+/** Keys in [from, to), ascending or, with `reverse`, descending; at most `limit` (1 to 100,000). */
+export interface StoreRange {
+  readonly from: Uint8Array;
+  readonly to: Uint8Array;
+  readonly limit: number;
+  readonly reverse?: boolean;
+}
+
+/** What the store found when it was opened (design D10). */
+export interface StoreRecovery {
+  /** `lost`: acknowledged writes are missing; the broker must not vote, lead or acknowledge for any group. */
+  readonly state: 'healthy' | 'lost';
+  /** Number of the newest write that was recovered. */
+  readonly recoveredCommit: number;
+  /** Number of the newest write that was known to be synced. */
+  readonly floorCommit: number;
+}
+
+export interface Store {
+  readonly recovery: StoreRecovery;
+  /** Numbers of the newest write that is queued, and of the newest that is durable. */
+  readonly commitNumbers: { readonly queued: number; readonly durable: number };
+  /**
+   * Queues changes; resolves with the number of the engine write that made them durable. Rejects with StoreFault, after
+   * which the process must end. At most `queuedBytesMax` may wait: beyond it callers must not admit more (see `queuedBytes`).
+   */
+  write(changes: readonly StoreChange[]): Promise<number>;
+  /** Bytes that wait for the next engine write or are in flight. */
+  readonly queuedBytes: number;
+  /** Newest value that was *applied* to the engine; a write is visible no later than when its promise resolves. */
+  get(key: Uint8Array): Promise<Uint8Array | null>;
+  /** One value a key, in order. At most 10,000 keys. */
+  getMany(keys: readonly Uint8Array[]): Promise<readonly (Uint8Array | null)[]>;
+  /** Consistent page of a range. */
+  scan(range: StoreRange): Promise<readonly StoreEntry[]>;
+  /** Gives back disk space of deleted ranges; slow, runs beside everything else. */
+  reclaim(from: Uint8Array, to: Uint8Array): Promise<void>;
+  /** Waits for what is queued, then closes. */
+  close(): Promise<void>;
+}
+
+/** The disk failed. The process must end: a failed fsync is never retried (reliability P83). */
+export class StoreFault extends Error {
+  override readonly name = 'StoreFault';
+}
+
+/** Why a data directory can not be opened; `message` is one line that says what to do. */
+export class StoreOpenError extends Error {
+  override readonly name = 'StoreOpenError';
+}

@@ -1,0 +1,26 @@
+/** The surface of the pure consensus core: one replica of one group. No I/O, no timers, no async (design D2). */
+import type { EntryDraft } from '../../model/entry.ts';
+import type { Millis, Offset, Term } from '../../model/ids.ts';
+import type { Configuration } from './configuration.ts';
+import type { RaftEvent } from './events.ts';
+import type { ProposalAnswer, Ready, RoleState } from './ready.ts';
+
+export interface RaftCore {
+  readonly role: RoleState;
+  /** On the monotonic clock: when a `tick` must be fed at the latest. Infinity: never. */
+  readonly nextDeadline: number;
+  /** Term and base offset that the next accepted proposal will get; null if this replica does not lead. */
+  nextAppend(): { readonly term: Term; readonly baseOffset: Offset } | null;
+  /**
+   * Feeds one event.
+   * @param now monotonic milliseconds, never below an earlier call's
+   * @throws InvariantViolation only
+   */
+  step(event: RaftEvent, now: Millis): void;
+  /** Appends to the leader's log in memory, or refuses. The entry is sealed here (term, index, offset, stamps, chain). */
+  propose(draft: EntryDraft, wallMs: Millis): ProposalAnswer;
+  /** Starts a change towards `target` (through a joint phase if more than one voter moves). */
+  proposeConfiguration(target: Configuration, wallMs: Millis): ProposalAnswer;
+  /** Takes the accumulated work; null if there is none. The caller persists before it sends `messagesAfterPersist`. */
+  takeReady(): Ready | null;
+}

@@ -1,0 +1,38 @@
+/** Everything that can happen to a replica. Fed to `RaftNode.step`; completions of I/O come back as events too. */
+import type { Entry } from '../../model/entry.ts';
+import type { LogIndex, ReplicaId, Term } from '../../model/ids.ts';
+import type { Message } from './messages.ts';
+import type { SnapshotMeta } from './snapshot.ts';
+
+/** Chosen by the caller, unique per node; comes back in Ready. */
+export type RequestId = number;
+
+export type RaftEvent =
+  /** Time passed. Deadlines at or before `now` (see RaftNode.nextDeadline) act. */
+  | { readonly kind: 'tick' }
+  | { readonly kind: 'message'; readonly message: Message }
+  /** The write that ended at (lastIndex, lastTerm) is durable; a stale one is ignored by the core. */
+  | { readonly kind: 'persisted'; readonly lastIndex: LogIndex; readonly lastTerm: Term; readonly readyNumber: number }
+  /** The state machine has applied everything through this index. */
+  | { readonly kind: 'applied'; readonly index: LogIndex }
+  /** Entries that Ready.reads asked for. */
+  | { readonly kind: 'entries-read'; readonly token: number; readonly entries: readonly Entry[] }
+  /** The peer was heard on the given channel: covers this group and term (design D3). */
+  | { readonly kind: 'peer-heard'; readonly from: ReplicaId; readonly term: Term; readonly round: number }
+  | { readonly kind: 'peer-unreachable'; readonly to: ReplicaId }
+  /** Answered in Ready.readStates once leadership was confirmed after this event. */
+  | { readonly kind: 'read-index'; readonly id: RequestId }
+  | { readonly kind: 'transfer'; readonly to: ReplicaId }
+  /** A snapshot that Ready.snapshotsToSend asked for: one chunk of it. */
+  | {
+      readonly kind: 'snapshot-read';
+      readonly to: ReplicaId;
+      readonly meta: SnapshotMeta;
+      readonly position: number;
+      readonly bytes: Uint8Array;
+      readonly last: boolean;
+    }
+  /** The snapshot of Ready.install was installed durably. */
+  | { readonly kind: 'snapshot-installed'; readonly meta: SnapshotMeta }
+  /** The log's prefix through `index` was dropped locally. */
+  | { readonly kind: 'compacted'; readonly firstIndex: LogIndex };

@@ -1,0 +1,100 @@
+/** What broker/ sees of Raft: groups that take proposals, and the state machines that they drive. */
+import type { Entry, EntryDraft } from '../model/entry.ts';
+import type { GroupNumber, LogIndex, Millis, Offset, ReplicaId, Term } from '../model/ids.ts';
+import type { StateChange, StatePair } from '../model/raft-state.ts';
+import type { LogReader } from '../log/reader.ts';
+import type { ProposalRefusal, RoleState } from './core/ready.ts';
+
+/** What became of an accepted proposal. `unknown`: it may be committed or not; never to be reported as failed (P30). */
+export type ProposalOutcome =
+  | { readonly kind: 'committed' }
+  | { readonly kind: 'unknown'; readonly why: 'leadership-lost' | 'stopped' | 'quarantined' };
+
+/** Told about one accepted proposal; every accepted proposal gets exactly one `outcome`. */
+export interface ProposalListener {
+  /** The leader's own write is durable. Before `outcome` if at all. */
+  durable?(): void;
+  /** Committed and applied here; or unknown. */
+  outcome(outcome: ProposalOutcome): void;
+}
+
+export type Proposed =
+  | {
+      readonly kind: 'accepted';
+      readonly term: Term;
+      readonly index: LogIndex;
+      readonly baseOffset: Offset;
+      readonly appendTimeMs: Millis;
+    }
+  | { readonly kind: 'refused'; readonly why: ProposalRefusal | 'stopped' | 'quarantined' };
+
+interface MachineBase {
+  /** Role, term, leader or serving changed; called after everything that was applied before. */
+  roleChanged(state: RoleState): void;
+  /** The commit index moved: everything below `highWatermark` is visible. Called after apply. */
+  committed?(highWatermark: Offset): void;
+  /** The group is set apart: an invariant is broken (design D7). */
+  quarantined(reason: string): void;
+}
+
+/** State of a data group: rebuilt from its newest checkpoint and by applying what follows it. */
+export interface DataMachine extends MachineBase {
+  readonly kind: 'data';
+  /** Null: from the very beginning. */
+  restore(state: Uint8Array | null): void;
+  /** Synchronous, in index order, each entry once. Throws only InvariantViolation, which quarantines the group. */
+  apply(entry: Entry): void;
+  /** The state as of the last applied entry, for a checkpoint. */
+  checkpoint(): Uint8Array;
+}
+
+/** State machine whose state keys are stored beside the log. */
+export interface CommandMachine extends MachineBase {
+  readonly kind: 'commands';
+  /** The state keys as of the applied index, ascending. Called once, in pages, before the first apply. */
+  load(page: readonly StatePair[]): void;
+  /** Synchronous; returns the changes of state keys, which are stored with the applied index. */
+  apply(entry: Entry): readonly StateChange[];
+}
+
+export type StateMachine = DataMachine | CommandMachine;
+
+export interface RaftGroup {
+  readonly group: GroupNumber;
+  readonly log: LogReader;
+  readonly role: RoleState;
+  readonly commitIndex: LogIndex;
+  readonly appliedIndex: LogIndex;
+  /** End offset of what is committed and applied here. */
+  readonly highWatermark: Offset;
+  /** Null: healthy. */
+  readonly quarantine: string | null;
+  /**
+   * The term and base offset that the next accepted proposal will get, so that the payload can be patched before it is
+   * sealed; null if this replica does not lead. Valid until the next call that may propose.
+   */
+  nextAppend(): { readonly term: Term; readonly baseOffset: Offset } | null;
+  /** Synchronous. The entry takes effect in memory at once; the listener hears of the rest. */
+  propose(draft: EntryDraft, listener: ProposalListener): Proposed;
+}
+
+/** How a group is founded on this broker. */
+export interface GroupSpec {
+  readonly group: GroupNumber;
+  readonly replicaId: ReplicaId;
+  /** Founding voters; this replica alone for a group of one. */
+  readonly voters: readonly ReplicaId[];
+}
+
+export interface RaftHost {
+  /** Groups that exist on this disk. */
+  existing(): Promise<readonly GroupNumber[]>;
+  /** Creates the group if it does not exist, opens it, restores the machine, starts it. */
+  start(spec: GroupSpec, machine: StateMachine): Promise<RaftGroup>;
+  /** Stops a group: proposals in flight become unknown. */
+  stop(group: GroupNumber): Promise<void>;
+  /** Stops a group and deletes its data (a committed tombstone or exclusion is the caller's duty, design D5). */
+  remove(group: GroupNumber): Promise<void>;
+  /** Stops all groups: every proposal in flight is answered individually (design D18). */
+  close(): Promise<void>;
+}
