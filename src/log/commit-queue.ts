@@ -32,6 +32,9 @@ export interface CommitQueueLimits {
   readonly queuedBytesMax: number;
 }
 
+/** First byte of the keys that belong to the store itself (store-6). */
+export const reservedPrefix = 0xff;
+
 /** Bytes that the engine adds to each change, roughly; keeps a flood of tiny changes inside the limits. */
 const changeOverheadBytes = 32;
 
@@ -44,6 +47,11 @@ function changeBytes(change: StoreChange): number {
     case 'delete-range':
       return change.from.length + change.to.length + changeOverheadBytes;
   }
+}
+
+function isAllowed(change: StoreChange): boolean {
+  if (change.kind !== 'delete-range') return change.key[0] !== reservedPrefix;
+  return change.to[0] !== reservedPrefix || change.to.length === 1;
 }
 
 export class CommitQueue {
@@ -82,7 +90,10 @@ export class CommitQueue {
   /** Resolves with the number of the engine write that carried the changes, once it is settled. */
   push(changes: readonly StoreChange[]): Promise<number> {
     let bytes = 0;
-    for (const change of changes) bytes += changeBytes(change);
+    for (const change of changes) {
+      assert(isAllowed(change), 'store-6: keys that begin with 0xff belong to the store');
+      bytes += changeBytes(change);
+    }
     assert(
       this.bytes + bytes <= this.#limits.queuedBytesMax,
       'store-5: callers admit before they write',

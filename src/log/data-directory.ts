@@ -1,0 +1,249 @@
+/**
+ * The data directory: which broker it belongs to, and whether this process may use it.
+ *
+ *   identity   whose it is (below); its last line of defence is `incarnation`, which peers remember (design D4)
+ *   floor      the durable floor (durable-floor.ts)
+ *   ballast    space that is freed when the disk is full (disk-reserve.ts)
+ *   db/        the engine; its LOCK keeps a second process out
+ *
+ * A directory is founded in this order: `founding` (the identity to be), floor, db, then `founding` is renamed to
+ * `identity`. Nothing is acknowledged before that, so an interrupted founding goes on where it was. With an identity,
+ * everything else must be there: what is missing or unreadable is reported and never made anew, because an emptied disk
+ * under an old identity would forget its votes (reliability P96).
+ */
+import { mkdir, readFile, readdir, rename, stat, access } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { join } from 'node:path';
+import { assert } from '../model/assert.ts';
+import type { Crc32c } from '../model/crc32c.ts';
+import type { BrokerId } from '../model/ids.ts';
+import { hasCode, syncDirectory, writeFileDurably } from './durable-files.ts';
+import { StoreOpenError } from './store.ts';
+
+export interface Identity {
+  /** Version of the layout of the directory and of everything in it. */
+  readonly formatVersion: number;
+  /** UUID of the cluster; null until the broker has joined or founded one. */
+  readonly clusterId: string | null;
+  readonly brokerId: BrokerId;
+  /** UUID made when the directory was founded; another one is another disk. */
+  readonly incarnation: string;
+}
+
+export interface DataDirectoryOptions {
+  readonly path: string;
+  readonly brokerId: BrokerId;
+  /** The cluster this broker is configured for; null if any will do. */
+  readonly clusterId: string | null;
+  /** Whether an empty directory may be taken into use. */
+  readonly mayFound: boolean;
+  /** Makes the UUID of a new directory. */
+  readonly newIncarnation: () => string;
+  readonly crc32c: Crc32c;
+}
+
+/** The newest layout that this version reads. */
+export const directoryFormatVersion = 1;
+
+const identityName = 'identity';
+const foundingName = 'founding';
+/** What a new file system may hold and still count as empty. */
+const ignoredNames: readonly string[] = ['lost+found', `${foundingName}.new`];
+
+export class DataDirectory {
+  readonly path: string;
+  readonly #crc32c: Crc32c;
+  #identity: Identity;
+  #founding: boolean;
+
+  private constructor(path: string, identity: Identity, founding: boolean, crc32c: Crc32c) {
+    this.path = path;
+    this.#identity = identity;
+    this.#founding = founding;
+    this.#crc32c = crc32c;
+  }
+
+  /** Checks that the directory is this broker's. Rejects with StoreOpenError. */
+  static async open(options: DataDirectoryOptions): Promise<DataDirectory> {
+    const { path, crc32c } = options;
+    const names = await listDirectory(options);
+    const identity = names.includes(identityName) ? await readIdentity(join(path, identityName), crc32c) : null;
+    if (identity !== null) {
+      checkOwner(identity, options);
+      return new DataDirectory(path, identity, false, crc32c);
+    }
+    const founding = names.includes(foundingName) ? await readIdentity(join(path, foundingName), crc32c) : null;
+    if (founding !== null) {
+      checkOwner(founding, options);
+      return new DataDirectory(path, founding, true, crc32c);
+    }
+    return new DataDirectory(path, await found(options, names), true, crc32c);
+  }
+
+  get identity(): Identity {
+    return this.#identity;
+  }
+
+  /** Whether the founding is not complete: nothing was ever acknowledged from this directory. */
+  get isFounding(): boolean {
+    return this.#founding;
+  }
+
+  get floorPath(): string {
+    return join(this.path, 'floor');
+  }
+
+  get databasePath(): string {
+    return join(this.path, 'db');
+  }
+
+  get ballastPath(): string {
+    return join(this.path, 'ballast');
+  }
+
+  /** The store is there and durable: from now on everything must be there. */
+  async completeFounding(): Promise<void> {
+    assert(this.#founding, 'directory-1: a directory is founded once');
+    await rename(join(this.path, foundingName), join(this.path, identityName));
+    await syncDirectory(this.path);
+    this.#founding = false;
+  }
+
+  /** Binds the directory to the cluster that the broker has joined; once. */
+  async bindCluster(clusterId: string): Promise<void> {
+    assert(!this.#founding, 'directory-1: a directory is founded once');
+    if (this.#identity.clusterId === clusterId) return;
+    assert(this.#identity.clusterId === null, 'directory-2: a directory belongs to one cluster for good', clusterId);
+    const identity = { ...this.#identity, clusterId };
+    await writeFileDurably(this.path, identityName, encodeIdentity(identity, this.#crc32c));
+    this.#identity = identity;
+  }
+}
+
+async function listDirectory({ path, mayFound }: DataDirectoryOptions): Promise<readonly string[]> {
+  try {
+    if (mayFound) await mkdir(path, { recursive: true, mode: 0o750 });
+    const entry = await stat(path);
+    if (!entry.isDirectory())
+      throw new StoreOpenError(`The data directory ${path} is not a directory: set another path.`);
+    const names = await readdir(path);
+    await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
+    return names;
+  } catch (error) {
+    throw openError(path, error);
+  }
+}
+
+function openError(path: string, error: unknown): StoreOpenError {
+  if (error instanceof StoreOpenError) return error;
+  const because = { cause: error };
+  if (hasCode(error, 'ENOENT')) {
+    return new StoreOpenError(
+      `The data directory ${path} does not exist: mount the disk, or allow this broker to found a new one.`,
+      because,
+    );
+  }
+  if (hasCode(error, 'ENOTDIR', 'EEXIST')) {
+    return new StoreOpenError(`The data directory ${path} is not a directory: set another path.`, because);
+  }
+  if (hasCode(error, 'EACCES', 'EPERM', 'EROFS')) {
+    return new StoreOpenError(
+      `The data directory ${path} can not be read and written by this user: change its owner or its mount options.`,
+      because,
+    );
+  }
+  const detail = error instanceof Error ? error.message : String(error);
+  return new StoreOpenError(`The data directory ${path} can not be opened (${detail}): check the disk.`, because);
+}
+
+/** Writes the identity to be, as `founding`. */
+async function found(options: DataDirectoryOptions, names: readonly string[]): Promise<Identity> {
+  const { path, brokerId, clusterId, crc32c } = options;
+  // an unreadable `founding` alone is a power cut in the very first step: nothing else was made before it was durable
+  const strangers = names.filter((name) => !ignoredNames.includes(name) && name !== foundingName);
+  if (strangers.length > 0) {
+    const some = strangers.slice(0, 3).join(', ');
+    throw new StoreOpenError(
+      `The data directory ${path} has files (${some}) but no readable identity: give the path of this broker's data, restore the file "identity", or replace the broker with an empty directory.`,
+    );
+  }
+  if (!options.mayFound) {
+    throw new StoreOpenError(
+      `The data directory ${path} is empty: mount this broker's disk, or allow it to found a new one and join as a new broker.`,
+    );
+  }
+  const incarnation = options.newIncarnation();
+  const identity: Identity = { formatVersion: directoryFormatVersion, clusterId, brokerId, incarnation };
+  try {
+    await writeFileDurably(path, foundingName, encodeIdentity(identity, crc32c));
+    await syncDirectory(join(path, '..'));
+  } catch (error) {
+    throw openError(path, error);
+  }
+  return identity;
+}
+
+function checkOwner(identity: Identity, { path, brokerId, clusterId }: DataDirectoryOptions): void {
+  if (identity.brokerId !== brokerId) {
+    throw new StoreOpenError(
+      `The data directory ${path} belongs to broker ${identity.brokerId} and this is broker ${brokerId}: give the right path or the right broker id.`,
+    );
+  }
+  if (clusterId !== null && identity.clusterId !== null && identity.clusterId !== clusterId) {
+    throw new StoreOpenError(
+      `The data directory ${path} belongs to cluster ${identity.clusterId} and this broker is configured for ${clusterId}: give the right path or the right cluster.`,
+    );
+  }
+}
+
+/** One line of JSON with a checksum over the line without it: people can read it, and damage shows. */
+function encodeIdentity(identity: Identity, crc32c: Crc32c): Uint8Array {
+  const { formatVersion, clusterId, brokerId, incarnation } = identity;
+  const body = JSON.stringify({ formatVersion, clusterId, brokerId, incarnation });
+  return Buffer.from(`${body}\n${checksumLine(body, crc32c)}\n`);
+}
+
+const checksumLine = (body: string, crc32c: Crc32c): string =>
+  `crc32c ${crc32c(Buffer.from(body)).toString(16).padStart(8, '0')}`;
+
+/** Null if the file is damaged. Rejects if a newer version wrote it: that is not damage. */
+async function readIdentity(path: string, crc32c: Crc32c): Promise<Identity | null> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw openError(path, error);
+  }
+  const [body = '', checksum] = text.split('\n');
+  return checksum === checksumLine(body, crc32c) ? parseIdentity(path, body) : null;
+}
+
+function parseIdentity(path: string, body: string): Identity | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    return null; // the checksum held, so another program wrote it: as good as damaged
+  }
+  if (typeof value !== 'object' || value === null || !('formatVersion' in value)) return null;
+  const { formatVersion } = value;
+  if (typeof formatVersion === 'number' && formatVersion > directoryFormatVersion) {
+    throw new StoreOpenError(
+      `${path} has format ${formatVersion} and this version reads up to ${directoryFormatVersion}: start the newer version.`,
+    );
+  }
+  return isIdentity(value) ? value : null;
+}
+
+function isIdentity(value: object): value is Identity {
+  if (!('formatVersion' in value && 'clusterId' in value && 'brokerId' in value && 'incarnation' in value))
+    return false;
+  const { formatVersion, clusterId, brokerId, incarnation } = value;
+  return (
+    formatVersion === directoryFormatVersion &&
+    (clusterId === null || typeof clusterId === 'string') &&
+    Number.isSafeInteger(brokerId) &&
+    typeof incarnation === 'string' &&
+    /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(incarnation)
+  );
+}

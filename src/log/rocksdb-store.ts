@@ -1,0 +1,378 @@
+/**
+ * The real store: RocksDB with the durability that its binding lacks (design D8 to D10). One write to the engine is in
+ * flight; after it the live write-ahead files are synced, and only then its callers are answered. The durable floor
+ * trails by one group under load and catches up at once when nothing waits.
+ *
+ * Invariants beside those of the port (store.ts):
+ * - store-5: callers admit before they write; what waits never exceeds queuedBytesMax.
+ * - store-6: keys that begin with 0xff belong to the store itself (commit-ledger.ts).
+ * - store-7: a store that lost acknowledged writes is read-only for good.
+ */
+import type { BrokerId } from '../model/ids.ts';
+import type { Clock, Timer } from '../model/clock.ts';
+import type { Crc32c } from '../model/crc32c.ts';
+import { assert } from '../model/assert.ts';
+import { CommitLedger, decodeOrigin, MarkCheck, markRange, originKey } from './commit-ledger.ts';
+import { CommitQueue, reservedPrefix, type CommitGroup, type CommitQueueLimits } from './commit-queue.ts';
+import { DataDirectory, type Identity } from './data-directory.ts';
+import { makeRoomToRecover } from './disk-reserve.ts';
+import { syncDirectory } from './durable-files.ts';
+import { DurableFloor, readFloor } from './durable-floor.ts';
+import { LogCorruption } from './reader.ts';
+import { engineDefaults, RocksdbEngine, type EngineSettings } from './rocksdb-engine.ts';
+import { StoreFault, StoreOpenError, type Store, type StoreChange, type StoreEntry } from './store.ts';
+import type { StoreRange, StoreRecovery } from './store.ts';
+import { LiveWalSync, type WalSync } from './wal-sync.ts';
+
+export interface RocksdbStoreOptions {
+  /** The data directory, see data-directory.ts. */
+  readonly path: string;
+  readonly brokerId: BrokerId;
+  /** UUID of the cluster this broker is configured for; null if any will do. */
+  readonly clusterId: string | null;
+  /** Whether an empty directory may be taken into use as a new incarnation. */
+  readonly mayFound: boolean;
+  readonly newIncarnation: () => string;
+  readonly crc32c: Crc32c;
+  readonly clock: Clock;
+  /** Called once, when the disk failed: end the process, whatever else is going on. */
+  readonly onFault: (fault: StoreFault) => void;
+  readonly limits?: Partial<CommitQueueLimits>;
+  readonly engine?: Partial<EngineSettings>;
+  /** What syncs the write-ahead files; tests put something weaker here to see the loss. */
+  readonly openWalSync?: (databasePath: string, currentWal: () => Promise<number>) => WalSync;
+}
+
+export const storeLimits: CommitQueueLimits = {
+  groupBytesMax: 8 << 20,
+  groupChangesMax: 50_000,
+  queuedBytesMax: 256 << 20,
+};
+
+/** How often the engine is asked for errors of its background threads when nothing is written. */
+const healthCheckMs = 1_000;
+/** Marks that may pile up before a flush makes room to delete them; bounds the time to open. */
+const marksMax = 65_536;
+const recoveryPageMax = 10_000;
+
+interface Parts {
+  readonly directory: DataDirectory;
+  readonly engine: RocksdbEngine;
+  readonly floor: DurableFloor;
+  readonly walSync: WalSync;
+  readonly ledger: CommitLedger;
+  readonly recovery: StoreRecovery;
+}
+
+export class RocksdbStore implements Store {
+  readonly recovery: StoreRecovery;
+  readonly #directory: DataDirectory;
+  readonly #engine: RocksdbEngine;
+  readonly #floor: DurableFloor;
+  readonly #walSync: WalSync;
+  readonly #ledger: CommitLedger;
+  readonly #queue: CommitQueue;
+  readonly #clock: Clock;
+  readonly #onFault: (fault: StoreFault) => void;
+  /** Number of the newest synced write. Invariant: never falls. */
+  #durable: number;
+  /** The loop that writes groups; null while nothing waits. */
+  #running: Promise<void> | null = null;
+  /** Compactions run one after the other: each holds a thread of the pool for as long as it takes. */
+  #reclaiming: Promise<void> = Promise.resolve();
+  /** Whether a flush is on its way that lets marks be deleted. */
+  #flushing = false;
+  #fault: StoreFault | null = null;
+  #closed = false;
+  #healthTimer: Timer | null = null;
+
+  private constructor(parts: Parts, options: RocksdbStoreOptions) {
+    this.recovery = parts.recovery;
+    this.#directory = parts.directory;
+    this.#engine = parts.engine;
+    this.#floor = parts.floor;
+    this.#walSync = parts.walSync;
+    this.#ledger = parts.ledger;
+    this.#clock = options.clock;
+    this.#onFault = options.onFault;
+    this.#durable = parts.recovery.recoveredCommit;
+    this.#queue = new CommitQueue({ ...storeLimits, ...options.limits }, this.#durable);
+  }
+
+  /**
+   * Opens or founds the store in a data directory. When it resolves, all that was recovered is durable and the floor
+   * says so. Rejects with StoreOpenError, whose message is one line that says what to do.
+   */
+  static async open(options: RocksdbStoreOptions): Promise<RocksdbStore> {
+    const directory = await DataDirectory.open(options);
+    await makeRoomToRecover(directory.path, directory.ballastPath);
+    const floor = await openFloor(directory, options.crc32c);
+    let engine: RocksdbEngine | null = null;
+    try {
+      const opened = (engine = await openEngine(directory, { ...engineDefaults, ...options.engine }));
+      const makeWalSync = options.openWalSync ?? ((path, currentWal) => new LiveWalSync(path, currentWal));
+      const walSync = makeWalSync(directory.databasePath, () => opened.currentWal());
+      const recovered = await recover(directory, engine, floor, walSync);
+      const store = new RocksdbStore({ directory, engine, floor, walSync, ...recovered }, options);
+      store.#scheduleHealthCheck();
+      return store;
+    } catch (error) {
+      await engine?.close();
+      await floor.close();
+      throw error;
+    }
+  }
+
+  /** Who this directory belongs to. */
+  get identity(): Identity {
+    return this.#directory.identity;
+  }
+
+  /** Binds the directory to the cluster this broker has founded or joined; once. */
+  bindCluster(clusterId: string): Promise<void> {
+    return this.#directory.bindCluster(clusterId);
+  }
+
+  get commitNumbers(): { readonly queued: number; readonly durable: number } {
+    return { queued: this.#queue.newestCommit, durable: this.#durable };
+  }
+
+  get queuedBytes(): number {
+    return this.#queue.bytes;
+  }
+
+  async write(changes: readonly StoreChange[]): Promise<number> {
+    this.#checkUsable();
+    if (this.recovery.state === 'lost') throw new StoreFault('This store lost acknowledged writes and takes no more.');
+    const written = this.#queue.push(changes);
+    this.#running ??= this.#run();
+    return written;
+  }
+
+  async get(key: Uint8Array): Promise<Uint8Array | null> {
+    const [value] = await this.getMany([key]);
+    return value ?? null;
+  }
+
+  async getMany(keys: readonly Uint8Array[]): Promise<readonly (Uint8Array | null)[]> {
+    this.#checkUsable();
+    return reading(this.#engine.getMany(keys));
+  }
+
+  async scan(range: StoreRange): Promise<readonly StoreEntry[]> {
+    this.#checkUsable();
+    const reserved = Uint8Array.of(reservedPrefix);
+    const to = Buffer.compare(range.to, reserved) > 0 ? reserved : range.to;
+    return reading(this.#engine.scan({ ...range, to }));
+  }
+
+  async reclaim(from: Uint8Array, to: Uint8Array): Promise<void> {
+    this.#checkUsable();
+    const done = this.#reclaiming.then(async () => {
+      this.#checkUsable();
+      await this.#engine.compact(from, to);
+    });
+    this.#reclaiming = done.catch(() => undefined); // its caller is told, and the next one starts either way
+    await done;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#healthTimer?.cancel();
+    await this.#running;
+    await this.#reclaiming;
+    await this.#walSync.close();
+    await this.#floor.close();
+    await this.#engine.close();
+  }
+
+  #checkUsable(): void {
+    if (this.#fault !== null) throw this.#fault;
+    if (this.#closed) throw new StoreFault('The store is closed.');
+  }
+
+  /** Writes groups until nothing waits (store-3). */
+  async #run(): Promise<void> {
+    await Promise.resolve(); // all that the caller writes in this turn becomes one group
+    try {
+      for (let group = this.#queue.takeGroup(); group !== null; group = this.#queue.takeGroup()) {
+        await this.#commit(group);
+      }
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#running = null;
+    if (this.#fault === null) this.#raiseFloorAlone();
+  }
+
+  /** store-1: a group is answered after the write, the sync, and a floor that trails by no more than this group. */
+  async #commit(group: CommitGroup): Promise<void> {
+    const floorRaised = this.#floor.raise(this.#durable);
+    const written = this.#engine.write(group.changes, this.#ledger.changesFor(group.commit));
+    await Promise.all([floorRaised, written.then(() => this.#sync(group.commit))]);
+    await this.#checkEngine();
+    assert(group.commit === this.#durable + 1, 'store-2: writes become durable in order', `${group.commit}`);
+    this.#durable = group.commit;
+    this.#queue.settle();
+  }
+
+  async #sync(commit: number): Promise<void> {
+    const { created, live } = await this.#walSync.sync();
+    for (const file of created) this.#ledger.sawFile(file, commit);
+    if (live !== null) this.#ledger.liveFiles(live);
+    else if (commit - this.#ledger.lowest > marksMax) this.#flushForMarks();
+  }
+
+  /** Small writes only: the write-ahead file would live on for hours, and the marks with it. */
+  #flushForMarks(): void {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    this.#engine
+      .flush()
+      .then(async () => this.#ledger.liveFiles(await this.#walSync.live()))
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => (this.#flushing = false));
+  }
+
+  #raiseFloorAlone(): void {
+    this.#floor.raise(this.#durable).catch((error: unknown) => this.#fail(error));
+  }
+
+  /** The engine retries failed background writes by itself, which must not be: the first one ends the process. */
+  async #checkEngine(): Promise<void> {
+    const errors = await this.#engine.property('rocksdb.background-errors');
+    if (errors !== '0') throw new Error(`The engine reports ${errors ?? 'no number of'} background errors.`);
+  }
+
+  #scheduleHealthCheck(): void {
+    this.#healthTimer = this.#clock.setTimer(healthCheckMs, () => {
+      this.#checkEngine().then(
+        () => {
+          if (!this.#closed) this.#scheduleHealthCheck();
+        },
+        (error: unknown) => this.#fail(error),
+      );
+    });
+  }
+
+  /** store-4. */
+  #fail(cause: unknown): void {
+    if (this.#fault !== null) return;
+    if (this.#closed && !this.#queue.isOut) return; // nothing is promised any more
+    const detail = cause instanceof Error ? describe(cause) : String(cause);
+    this.#fault = new StoreFault(`The disk under ${this.#directory.path} failed: ${detail}`, { cause });
+    this.#healthTimer?.cancel();
+    this.#queue.fail(this.#fault);
+    this.#onFault(this.#fault);
+  }
+}
+
+/** The binding wraps the engine's message in the cause. */
+function describe(error: Error): string {
+  return error.cause instanceof Error ? `${error.message}: ${error.cause.message}` : error.message;
+}
+
+/** A read that fails speaks of some bytes, not of the whole disk: the group above is quarantined (design D7). */
+async function reading<T>(result: Promise<T>): Promise<T> {
+  try {
+    return await result;
+  } catch (error) {
+    throw new LogCorruption(`The engine can not read: ${error instanceof Error ? describe(error) : String(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+async function openFloor(directory: DataDirectory, crc32c: Crc32c): Promise<DurableFloor> {
+  const { path, floorPath, identity } = directory;
+  const reading = await readFloor(floorPath, crc32c);
+  switch (reading.kind) {
+    case 'floor':
+      if (reading.floor.incarnation !== identity.incarnation) {
+        throw new StoreOpenError(
+          `The floor in ${path} is of another data directory: put the right one back, or replace this broker.`,
+        );
+      }
+      return DurableFloor.open(floorPath, reading.floor, crc32c);
+    case 'missing':
+    case 'unreadable': {
+      if (!directory.isFounding) {
+        throw new StoreOpenError(
+          `The durable floor in ${path} is ${reading.kind}, so nobody can tell what this broker lost: replace this broker through the catalog.`,
+        );
+      }
+      const floor = await DurableFloor.create(floorPath, identity.incarnation, crc32c);
+      await syncDirectory(path);
+      return floor;
+    }
+  }
+}
+
+async function openEngine(directory: DataDirectory, settings: EngineSettings): Promise<RocksdbEngine> {
+  try {
+    return await RocksdbEngine.open(directory.databasePath, directory.isFounding, settings);
+  } catch (error) {
+    const detail = error instanceof Error ? describe(error) : String(error);
+    if (detail.includes('/LOCK: ')) {
+      throw new StoreOpenError(
+        `The data directory ${directory.path} is in use by another process: stop it, or give this broker its own path.`,
+        { cause: error },
+      );
+    }
+    throw new StoreOpenError(
+      `The store in ${directory.path} can not be opened (${detail}): keep the files and replace this broker through the catalog.`,
+      { cause: error },
+    );
+  }
+}
+
+/** Finds out what survived, makes it durable, and raises the floor to it: nothing is sent or acknowledged before that. */
+async function recover(
+  directory: DataDirectory,
+  engine: RocksdbEngine,
+  floor: DurableFloor,
+  walSync: WalSync,
+): Promise<Pick<Parts, 'ledger' | 'recovery'>> {
+  const { incarnation } = directory.identity;
+  if (directory.isFounding) await writeOrigin(directory, engine, walSync);
+  const { newest, lowest, complete } = await readMarks(engine, incarnation);
+  const floorCommit = floor.floor.commit;
+  const healthy = complete && newest >= floorCommit && floor.floor.state === 'healthy';
+  const ledger = new CommitLedger(incarnation, lowest);
+  const { created, live } = await walSync.sync();
+  // what was recovered is in tables by now; an older file that is still there is only not deleted yet
+  for (const file of created) ledger.sawFile(file, file === created.at(-1) ? newest + 1 : lowest);
+  if (live !== null) ledger.liveFiles(live);
+  if (healthy) await floor.raise(newest);
+  else await floor.markLost();
+  if (directory.isFounding) await directory.completeFounding();
+  return { ledger, recovery: { state: healthy ? 'healthy' : 'lost', recoveredCommit: newest, floorCommit } };
+}
+
+/** The first write of a new store. An interrupted founding may have made it already. */
+async function writeOrigin(directory: DataDirectory, engine: RocksdbEngine, walSync: WalSync): Promise<void> {
+  const [origin] = await engine.getMany([originKey]);
+  if (origin === null) await engine.write([], new CommitLedger(directory.identity.incarnation, 1).firstChanges());
+  await walSync.sync();
+  await syncDirectory(directory.path);
+}
+
+async function readMarks(
+  engine: RocksdbEngine,
+  incarnation: string,
+): Promise<{ readonly newest: number; readonly lowest: number; readonly complete: boolean }> {
+  const [value] = await engine.getMany([originKey]);
+  const origin = value === undefined || value === null ? null : decodeOrigin(value);
+  if (origin?.incarnation !== incarnation.replaceAll('-', '')) return { newest: 0, lowest: 1, complete: false };
+  const check = new MarkCheck(origin.lowest);
+  let from = markRange.from;
+  for (;;) {
+    const page = await engine.scan({ from, to: markRange.to, limit: recoveryPageMax });
+    for (const { key } of page) check.see(key);
+    const last = page.at(-1);
+    if (last === undefined || page.length < recoveryPageMax) break;
+    from = Buffer.concat([last.key, Uint8Array.of(0)]);
+  }
+  return { newest: check.newest, lowest: origin.lowest, complete: check.isComplete };
+}
