@@ -81,6 +81,11 @@ export interface GroupLog extends LogReader {
   readonly appliedIndex: LogIndex;
   /** Changes state keys and the applied index in one atomic write; rises only. */
   writeState(applied: LogIndex, changes: readonly StateChange[]): Promise<void>;
+  /**
+   * Drops every entry through `index` of a `commands` group, whose state keys stand for them: `index` <= appliedIndex.
+   * `firstIndex` and `termAt(firstIndex - 1)` follow at once; resolves when it is durable.
+   */
+  compactThrough(index: LogIndex): Promise<void>;
   /** All state keys, ascending, in pages. */
   readState(): AsyncIterable<readonly StatePair[]>;
 }

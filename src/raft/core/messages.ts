@@ -26,6 +26,8 @@ export type AppendRequest = Addressed & {
   readonly prevTerm: Term;
   /** End offset at prevIndex: checked after log matching (design D7). */
   readonly prevEndOffset: Offset;
+  /** Chain value at prevIndex (entry-3): two logs that match there agree on it, or have diverged. */
+  readonly prevChain: number;
   readonly entries: readonly Entry[];
   /** The leader's commit index; the receiver uses at most what this leader has verified (P19). */
   readonly commit: LogIndex;

@@ -1,8 +1,9 @@
 /** What the core wants done. The driver persists, sends, applies, and feeds completions back as events. */
 import type { Entry } from '../../model/entry.ts';
-import type { LogIndex, Offset, ReplicaId, Term } from '../../model/ids.ts';
-import type { HardState } from '../../model/raft-state.ts';
+import type { LogIndex, Millis, Offset, ReplicaId, Term } from '../../model/ids.ts';
+import type { HardState, TermStart } from '../../model/raft-state.ts';
 import type { RequestId } from './events.ts';
+import type { IndexedConfiguration } from './membership.ts';
 import type { SnapshotMeta } from './snapshot.ts';
 import type { Message, SnapshotChunk } from './messages.ts';
 
@@ -71,10 +72,20 @@ export interface Ready {
 export interface RecoveredState {
   readonly hardState: HardState;
   readonly firstIndex: LogIndex;
+  /** Term of the entry before firstIndex; 0 before the first entry of all. */
+  readonly boundaryTerm: Term;
   readonly lastIndex: LogIndex;
   readonly lastTerm: Term;
   readonly lastChain: number;
+  /** Append time of the last entry; 0 if there is none. */
+  readonly lastAppendTimeMs: Millis;
   readonly endOffset: Offset;
   readonly appliedIndex: LogIndex;
+  /** Ascending; together they cover [firstIndex, lastIndex]. */
+  readonly terms: readonly TermStart[];
+  /** Ascending, from the newest one at or below the commit index on; the founding one has index 0. Never empty. */
+  readonly configurations: readonly IndexedConfiguration[];
+  /** The entries that end the log: at least those above hardState.commit, so that a follower can check and truncate. */
+  readonly recent: readonly Entry[];
   readonly snapshot: SnapshotMeta | null;
 }

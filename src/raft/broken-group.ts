@@ -1,0 +1,47 @@
+/** Stands for a group whose log can not be opened: it refuses everything, and the others go on (design D7). */
+import type { GroupNumber, LogIndex, Offset, Term } from '../model/ids.ts';
+import { offsetZero, termZero, toLogIndex } from '../model/ids.ts';
+import type { LogReader } from '../log/reader.ts';
+import { LogCorruption } from '../log/reader.ts';
+import type { RoleState } from './core/ready.ts';
+import type { Proposed, RaftGroup } from './group.ts';
+
+export class BrokenGroup implements RaftGroup {
+  readonly group: GroupNumber;
+  readonly log: LogReader;
+  readonly quarantine: string;
+  readonly commitIndex: LogIndex = toLogIndex(0);
+  readonly appliedIndex: LogIndex = toLogIndex(0);
+  readonly highWatermark: Offset = offsetZero;
+  readonly role: RoleState = { role: 'follower', term: termZero, leader: null, serving: false };
+
+  constructor(group: GroupNumber, reason: string) {
+    this.group = group;
+    this.quarantine = reason;
+    this.log = unreadable(reason);
+  }
+
+  nextAppend(): { readonly term: Term; readonly baseOffset: Offset } | null {
+    return null;
+  }
+
+  propose(): Proposed {
+    return { kind: 'refused', why: 'quarantined' };
+  }
+}
+
+function unreadable(reason: string): LogReader {
+  const refuse = (): Promise<never> => Promise.reject(new LogCorruption(reason));
+  return {
+    firstIndex: toLogIndex(1),
+    lastIndex: toLogIndex(0),
+    endOffset: offsetZero,
+    logStart: offsetZero,
+    terms: [],
+    readFrom: refuse,
+    readFromCache: () => null,
+    readEntries: refuse,
+    readEntriesFromCache: () => null,
+    findByTimestamp: refuse,
+  };
+}

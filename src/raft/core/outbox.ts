@@ -1,0 +1,81 @@
+/** Collects what one Ready will carry. */
+import type { LogIndex, ReplicaId, Term } from '../../model/ids.ts';
+import type { RequestId } from './events.ts';
+import type { Message, SnapshotChunk } from './messages.ts';
+import type { Ready } from './ready.ts';
+
+export type LogRead = Ready['reads'][number];
+export type SnapshotRead = Ready['snapshotsToSend'][number];
+
+/** The parts of a Ready that are made while events are stepped; the rest is derived when it is taken. */
+export interface Collected {
+  messages: Message[];
+  messagesAfterPersist: Message[];
+  lostLeadership: { readonly term: Term; readonly committedThrough: LogIndex } | null;
+  readStates: { readonly id: RequestId; readonly index: LogIndex | null }[];
+  reads: LogRead[];
+  snapshotsToSend: SnapshotRead[];
+  install: { readonly chunk: SnapshotChunk } | null;
+}
+
+const nothing = (): Collected => ({
+  messages: [],
+  messagesAfterPersist: [],
+  lostLeadership: null,
+  readStates: [],
+  reads: [],
+  snapshotsToSend: [],
+  install: null,
+});
+
+export class Outbox {
+  #collected: Collected = nothing();
+  #empty = true;
+
+  get empty(): boolean {
+    return this.#empty;
+  }
+
+  /** May leave beside the write: what depends on no state that is not durable. */
+  send(message: Message): void {
+    this.#touch().messages.push(message);
+  }
+
+  /** Leaves once everything before it is durable. */
+  sendAfterPersist(message: Message): void {
+    this.#touch().messagesAfterPersist.push(message);
+  }
+
+  lostLeadership(term: Term, committedThrough: LogIndex): void {
+    this.#touch().lostLeadership = { term, committedThrough };
+  }
+
+  answerRead(id: RequestId, index: LogIndex | null): void {
+    this.#touch().readStates.push({ id, index });
+  }
+
+  readLog(read: LogRead): void {
+    this.#touch().reads.push(read);
+  }
+
+  readSnapshot(to: ReplicaId, position: number, snapshotId: string | null): void {
+    this.#touch().snapshotsToSend.push({ to, position, snapshotId });
+  }
+
+  install(chunk: SnapshotChunk): void {
+    this.#touch().install = { chunk };
+  }
+
+  take(): Collected {
+    if (this.#empty) return nothing();
+    const collected = this.#collected;
+    this.#collected = nothing();
+    this.#empty = true;
+    return collected;
+  }
+
+  #touch(): Collected {
+    this.#empty = false;
+    return this.#collected;
+  }
+}

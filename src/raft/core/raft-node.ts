@@ -1,0 +1,163 @@
+/**
+ * One replica of one group: a synchronous machine (design D2). `step` feeds an event, `takeReady` takes what is to be
+ * done. This file dispatches; the roles' files decide.
+ *
+ * Invariants, asserted in production and cited by tests:
+ * - raft-1: at most one leader a term: only a candidate with a quorum of durable votes becomes one.
+ * - raft-2: the term never falls, and no entry's term is above it.
+ * - raft-3: one vote a term; it changes only with the term.
+ * - raft-4: the commit index never falls, and nothing at or below it is truncated.
+ * - raft-5: applied <= commit <= last index; what is committed is in the log.
+ * - raft-6: a leader appends only entries of its own term, and never truncates.
+ * - raft-7: completions of writes say what was handed out; stale ones change nothing.
+ * - raft-8: where two logs match in index and term they agree in end offset and chain; else the group is quarantined.
+ * - raft-9: votes and acknowledgements leave only after what they promise is durable.
+ * - raft-10: a configuration's revision never falls, and at most one configuration entry is uncommitted.
+ */
+import { assert } from '../../model/assert.ts';
+import type { EntryDraft } from '../../model/entry.ts';
+import type { LogIndex, Millis, Offset, Term } from '../../model/ids.ts';
+import { nextIndex } from '../../model/ids.ts';
+import type { HardState } from '../../model/raft-state.ts';
+import { campaign, countOwnVote, electionTimeout } from './candidate.ts';
+import type { Configuration } from './configuration.ts';
+import type { RaftCore } from './core.ts';
+import type { RaftEvent } from './events.ts';
+import { advanceCommit, propose, readIndex } from './leader.ts';
+import type { ProposalAnswer, Ready, RoleState } from './ready.ts';
+import type { ReplicaOptions } from './replica.ts';
+import { Replica } from './replica.ts';
+
+export type RaftNodeOptions = ReplicaOptions;
+
+export class RaftNode implements RaftCore {
+  readonly #replica: Replica;
+  /** What the last Ready said, so that only changes are said again. */
+  #savedHardState: HardState;
+  #toldCommit: LogIndex;
+  #toldRole: RoleState;
+  #readyNumber = 0;
+
+  constructor(options: RaftNodeOptions) {
+    const replica = new Replica(options);
+    this.#replica = replica;
+    this.#savedHardState = options.recovered.hardState;
+    this.#toldCommit = replica.applied;
+    this.#toldRole = replica.roleState;
+    if (replica.membership.isSoleVoter(replica.id)) replica.timer.expire(options.now);
+    else if (replica.promotable) replica.timer.restart(options.now);
+  }
+
+  get role(): RoleState {
+    return this.#replica.roleState;
+  }
+
+  get commitIndex(): LogIndex {
+    return this.#replica.commit;
+  }
+
+  get nextDeadline(): number {
+    return this.#replica.timer.deadlineMs;
+  }
+
+  nextAppend(): { readonly term: Term; readonly baseOffset: Offset } | null {
+    const { role, term, log } = this.#replica;
+    return role.kind === 'leader' ? { term, baseOffset: log.endOffset } : null;
+  }
+
+  propose(draft: EntryDraft, wallMs: Millis): ProposalAnswer {
+    return propose(this.#replica, draft, wallMs);
+  }
+
+  proposeConfiguration(target: Configuration): ProposalAnswer {
+    if (this.#replica.role.kind !== 'leader') return { kind: 'refused', why: 'not-leader' };
+    return { kind: 'refused', why: target.revision > 0 ? 'invalid' : 'stale-revision' };
+  }
+
+  step(event: RaftEvent, now: Millis): void {
+    const replica = this.#replica;
+    assert(now >= replica.now, 'raft-11: time does not go back', `${now} < ${replica.now}`);
+    replica.now = now;
+    this.#dispatch(event);
+    assert(replica.applied <= replica.commit, 'raft-5: applied <= commit');
+  }
+
+  takeReady(): Ready | null {
+    const replica = this.#replica;
+    const persist = this.#takePersist();
+    const committed = this.#takeCommitted();
+    const role = this.#takeRole();
+    if (persist === null && committed === null && role === null && replica.outbox.empty) return null;
+    this.#readyNumber++;
+    if (persist !== null) {
+      const { lastIndex, lastTerm } = replica.log;
+      const { term, vote } = replica;
+      replica.ledger.handedOut({ number: this.#readyNumber, lastIndex, lastTerm, term, vote });
+    }
+    replica.log.release(replica.commit, replica.limits.memoryBytesMax);
+    return { number: this.#readyNumber, persist, committed, role, ...replica.outbox.take() };
+  }
+
+  #dispatch(event: RaftEvent): void {
+    const replica = this.#replica;
+    switch (event.kind) {
+      case 'tick':
+        if (replica.timer.expired(replica.now)) electionTimeout(replica);
+        return;
+      case 'persisted':
+        if (!replica.ledger.completed(event.readyNumber, event.lastIndex, event.lastTerm)) return;
+        countOwnVote(replica);
+        advanceCommit(replica);
+        return;
+      case 'applied':
+        assert(event.index >= replica.applied, 'raft-5: applied never falls', `${event.index}`);
+        replica.applied = event.index;
+        return;
+      case 'read-index':
+        readIndex(replica, event.id);
+        return;
+      case 'compacted':
+        replica.log.compacted(event.firstIndex);
+        return;
+      case 'transfer':
+        if (event.to === replica.id) campaign(replica, true);
+        return;
+      case 'message':
+      case 'entries-read':
+      case 'peer-heard':
+      case 'peer-unreachable':
+      case 'snapshot-read':
+      case 'snapshot-installed':
+        replica.drop('unknown-source');
+        return;
+    }
+  }
+
+  #takePersist(): Ready['persist'] {
+    const replica = this.#replica;
+    const { term, vote, commit } = replica;
+    const unsaved = replica.log.takeUnsaved();
+    const saved = this.#savedHardState;
+    const mustSave = saved.term !== term || saved.vote !== vote;
+    if (unsaved === null && !mustSave) return null;
+    const hardState = mustSave || saved.commit !== commit ? { term, vote, commit } : null;
+    if (hardState !== null) this.#savedHardState = hardState;
+    return { hardState, truncateAfter: unsaved?.truncateAfter ?? null, entries: unsaved?.entries ?? [] };
+  }
+
+  #takeCommitted(): Ready['committed'] {
+    const through = this.#replica.commit;
+    if (through === this.#toldCommit) return null;
+    const committed = { from: nextIndex(this.#toldCommit), through };
+    this.#toldCommit = through;
+    return committed;
+  }
+
+  #takeRole(): RoleState | null {
+    const told = this.#toldRole;
+    const { role, term, leader, serving } = this.#replica.roleState;
+    if (told.role === role && told.term === term && told.leader === leader && told.serving === serving) return null;
+    this.#toldRole = { role, term, leader, serving };
+    return this.#toldRole;
+  }
+}

@@ -1,0 +1,148 @@
+/**
+ * The state of one replica that all roles share, and the few moves that change it. The roles' files decide when.
+ *
+ * Invariants are listed on top of raft-node.ts.
+ */
+import { assert } from '../../model/assert.ts';
+import type { Crc32c } from '../../model/crc32c.ts';
+import type { LogIndex, Millis, ReplicaId, Term } from '../../model/ids.ts';
+import { toLogIndex } from '../../model/ids.ts';
+import type { Random } from '../../model/random.ts';
+import { ElectionTimer } from './election-timer.ts';
+import type { Leadership } from './leadership.ts';
+import type { RaftLimits } from './limits.ts';
+import { Membership } from './membership.ts';
+import type { Message } from './messages.ts';
+import { Outbox } from './outbox.ts';
+import type { RecoveredState, RoleState } from './ready.ts';
+import { UnstableLog } from './unstable-log.ts';
+import { WriteLedger } from './write-ledger.ts';
+
+export type Role =
+  | { readonly kind: 'follower' }
+  | { readonly kind: 'pre-candidate'; readonly votes: Map<ReplicaId, boolean> }
+  | { readonly kind: 'candidate'; readonly votes: Map<ReplicaId, boolean>; readonly transfer: boolean }
+  | { readonly kind: 'leader'; readonly lead: Leadership };
+
+/** Why a message was dropped; counted, never fatal. */
+export type DropReason =
+  'wrong-target' | 'unknown-source' | 'stale-term' | 'within-lease' | 'damaged' | 'out-of-place' | 'window-full';
+
+export interface ReplicaOptions {
+  readonly id: ReplicaId;
+  readonly recovered: RecoveredState;
+  readonly limits: RaftLimits;
+  readonly random: Random;
+  readonly crc32c: Crc32c;
+  readonly now: Millis;
+}
+
+export class Replica {
+  readonly id: ReplicaId;
+  readonly limits: RaftLimits;
+  readonly crc32c: Crc32c;
+  readonly log: UnstableLog;
+  readonly membership: Membership;
+  readonly outbox = new Outbox();
+  readonly timer: ElectionTimer;
+  readonly ledger: WriteLedger;
+  readonly dropped = new Map<DropReason, number>();
+  /** Monotonic time of the newest event. */
+  now: Millis;
+  /** Invariant raft-2: never falls, across restarts too. */
+  term: Term;
+  /** Invariant raft-3: changes only with the term, or from null. */
+  vote: ReplicaId | null;
+  /** Invariant raft-4: never falls. */
+  commit: LogIndex;
+  /** Invariant: applied <= commit. */
+  applied: LogIndex;
+  role: Role = { kind: 'follower' };
+  leader: ReplicaId | null = null;
+  /** When a leader of this term was last heard; -Infinity: never since the start. */
+  leaderHeardMs = -Infinity;
+  /** The log is equal to this term's leader's through this index (P19). */
+  verified: LogIndex = toLogIndex(0);
+
+  constructor(options: ReplicaOptions) {
+    const { recovered } = options;
+    this.id = options.id;
+    this.limits = options.limits;
+    this.crc32c = options.crc32c;
+    this.now = options.now;
+    this.term = recovered.hardState.term;
+    this.vote = recovered.hardState.vote;
+    this.applied = recovered.appliedIndex;
+    this.commit = toLogIndex(Math.max(recovered.hardState.commit, recovered.appliedIndex));
+    assert(this.commit <= recovered.lastIndex, 'raft-5: what is committed is in the log', `${this.commit}`);
+    assert(recovered.lastTerm <= this.term, 'raft-2: no entry is newer than the term', `${recovered.lastTerm}`);
+    this.log = new UnstableLog(recovered, this.commit, options.crc32c);
+    this.membership = new Membership(recovered.configurations);
+    this.ledger = new WriteLedger(recovered.lastIndex, this.term, this.vote);
+    this.timer = new ElectionTimer(options.limits.electionTimeoutMs, options.random);
+  }
+
+  get roleState(): RoleState {
+    return { role: this.#roleKind(), term: this.term, leader: this.leader, serving: this.serving };
+  }
+
+  /** A leader whose own no-op is applied (design D13). */
+  get serving(): boolean {
+    return this.role.kind === 'leader' && this.applied >= this.role.lead.noOpIndex;
+  }
+
+  /** True if this replica may stand for election. */
+  get promotable(): boolean {
+    return this.membership.isVoter(this.id);
+  }
+
+  drop(reason: DropReason): void {
+    this.dropped.set(reason, (this.dropped.get(reason) ?? 0) + 1);
+  }
+
+  send(message: Message): void {
+    this.outbox.send(message);
+  }
+
+  sendAfterPersist(message: Message): void {
+    this.outbox.sendAfterPersist(message);
+  }
+
+  /** Follows `leader` (null: unknown) in `term`; a leader's accepted proposals become unknown. */
+  becomeFollower(term: Term, leader: ReplicaId | null): void {
+    assert(term >= this.term, 'raft-2: the term never falls', `${term} < ${this.term}`);
+    if (this.role.kind === 'leader') this.#endLeadership();
+    if (term > this.term) {
+      this.term = term;
+      this.vote = null;
+    }
+    this.role = { kind: 'follower' };
+    this.leader = leader;
+    this.verified = this.commit;
+    this.timer.restart(this.now);
+  }
+
+  voteFor(candidate: ReplicaId): void {
+    assert(this.vote === null || this.vote === candidate, 'raft-3: one vote a term', `${candidate}`);
+    this.vote = candidate;
+  }
+
+  advanceCommit(index: LogIndex): void {
+    assert(index >= this.commit, 'raft-4: the commit index never falls', `${index} < ${this.commit}`);
+    assert(index <= this.log.lastIndex, 'raft-5: what is committed is in the log', `${index}`);
+    if (index === this.commit) return;
+    this.commit = index;
+    this.log.committed(index);
+    this.membership.committed(index);
+  }
+
+  #endLeadership(): void {
+    assert(this.role.kind === 'leader', 'a leader steps down');
+    for (const id of this.role.lead.reads.abandonAll()) this.outbox.answerRead(id, null);
+    this.outbox.lostLeadership(this.term, this.commit);
+  }
+
+  #roleKind(): RoleState['role'] {
+    return this.role.kind === 'follower' && !this.promotable ? 'learner' : this.role.kind;
+  }
+}

@@ -1,0 +1,260 @@
+/**
+ * Drives one group: takes the core's work once a turn, appends it, sends, applies, and feeds completions back. The only
+ * place that appends to a log. Holds no rule of Raft.
+ *
+ * Invariants:
+ * - driver-1: every accepted proposal gets exactly one outcome, whatever ends the group (D14, P30).
+ * - driver-2: messages that promise something leave after every write before them is durable (raft-9).
+ * - driver-3: what breaks an invariant of this group sets this group apart and nothing else (design D7); a fault of the
+ *   store, or any other error, is handed to `fatal`, because going on could acknowledge what is not durable.
+ */
+import { InvariantViolation } from '../model/assert.ts';
+import type { Clock } from '../model/clock.ts';
+import type { Entry, EntryDraft } from '../model/entry.ts';
+import type { GroupNumber, LogIndex, Offset, Term } from '../model/ids.ts';
+import { toLogIndex } from '../model/ids.ts';
+import type { GroupLog, LogWriteDone } from '../log/log.ts';
+import type { LogReader } from '../log/reader.ts';
+import { LogCorruption } from '../log/reader.ts';
+import { Applier } from './applier.ts';
+import { Checkpoints } from './checkpoints.ts';
+import type { RaftCore } from './core/core.ts';
+import type { RaftEvent } from './core/events.ts';
+import type { Message } from './core/messages.ts';
+import type { Ready, RoleState } from './core/ready.ts';
+import type { DriverLimits } from './driver-limits.ts';
+import type { ProposalListener, Proposed, RaftGroup, StateMachine } from './group.ts';
+import { LogTrimmer } from './log-trimmer.ts';
+import type { RaftObserver } from './observer.ts';
+import { PendingProposals } from './pending-proposals.ts';
+import type { TurnTaker } from './turns.ts';
+
+/** What a driver needs of the host. */
+export interface DriverPort {
+  readonly clock: Clock;
+  readonly limits: DriverLimits;
+  readonly observer: RaftObserver;
+  /** The group has work for the end of this turn. */
+  wake(driver: TurnTaker): void;
+  /** The core's next deadline may have changed. */
+  rearm(driver: GroupDriver): void;
+  send(group: GroupNumber, message: Message): void;
+  /** The process must end. */
+  fatal(error: unknown): void;
+}
+
+interface WriteUnderWay {
+  readonly number: number;
+  /** Leave when the write is durable. */
+  readonly messages: Message[];
+}
+
+export interface DriverParts {
+  readonly log: GroupLog;
+  readonly machine: StateMachine;
+  readonly core: RaftCore;
+  readonly applied: LogIndex;
+  readonly appliedOffset: Offset;
+}
+
+export class GroupDriver implements RaftGroup, TurnTaker {
+  readonly #log: GroupLog;
+  readonly #machine: StateMachine;
+  readonly #core: RaftCore;
+  readonly #port: DriverPort;
+  readonly #applier: Applier;
+  readonly #checkpoints: Checkpoints | null;
+  readonly #trimmer: LogTrimmer | null;
+  readonly #pending = new PendingProposals();
+  /** Writes in the order they were handed to the log. */
+  readonly #writes: WriteUnderWay[] = [];
+  /** Settles when the newest write is over. */
+  #lastWrite: Promise<void> = Promise.resolve();
+  #commitIndex: LogIndex;
+  #state: 'running' | 'stopped' | 'quarantined' = 'running';
+  #quarantine: string | null = null;
+  #inTurn = false;
+
+  constructor(parts: DriverParts, port: DriverPort) {
+    const { log, machine, applied } = parts;
+    this.#log = log;
+    this.#machine = machine;
+    this.#core = parts.core;
+    this.#port = port;
+    this.#commitIndex = applied;
+    const fail = (error: unknown): void => {
+      this.#fail(error);
+    };
+    this.#applier = new Applier(log, machine, applied, parts.appliedOffset, port.limits.applyBytesMax, {
+      applied: (page, storing) => {
+        this.#onApplied(page, storing);
+      },
+      failed: fail,
+    });
+    this.#checkpoints = machine.kind === 'data' ? new Checkpoints(log, machine, applied, port.limits, fail) : null;
+    const trimmed = (firstIndex: LogIndex): void => {
+      this.feed({ kind: 'compacted', firstIndex });
+    };
+    this.#trimmer = machine.kind === 'commands' ? new LogTrimmer(log, port.limits, trimmed, fail) : null;
+  }
+
+  get group(): GroupNumber {
+    return this.#log.header.group;
+  }
+  get log(): LogReader {
+    return this.#log;
+  }
+  get role(): RoleState {
+    if (this.#state === 'running') return this.#core.role;
+    return { role: 'follower', term: this.#core.role.term, leader: null, serving: false };
+  }
+  get commitIndex(): LogIndex {
+    return this.#commitIndex;
+  }
+  get appliedIndex(): LogIndex {
+    return this.#applier.appliedIndex;
+  }
+  get highWatermark(): Offset {
+    return this.#applier.highWatermark;
+  }
+  get quarantine(): string | null {
+    return this.#quarantine;
+  }
+  /** Monotonic time at which the core wants a tick; Infinity: never. */
+  get nextDeadline(): number {
+    return this.#state === 'running' ? this.#core.nextDeadline : Infinity;
+  }
+
+  nextAppend(): { readonly term: Term; readonly baseOffset: Offset } | null {
+    return this.#state === 'running' ? this.#core.nextAppend() : null;
+  }
+
+  propose(draft: EntryDraft, listener: ProposalListener): Proposed {
+    if (this.#state !== 'running') return { kind: 'refused', why: this.#state };
+    const answer = this.#core.propose(draft, this.#port.clock.wallMs());
+    if (answer.kind === 'refused') return answer;
+    const { term, index, baseOffset, appendTimeMs } = answer.entry;
+    this.#pending.add(index, listener);
+    if (!this.#inTurn) this.#port.wake(this);
+    return { kind: 'accepted', term, index, baseOffset, appendTimeMs };
+  }
+
+  /** A peer's message, or a tick. */
+  feed(event: RaftEvent): void {
+    if (this.#state !== 'running') return;
+    this.#guard(() => {
+      this.#core.step(event, this.#port.clock.monotonicMs());
+    });
+    if (!this.#inTurn) this.#port.wake(this);
+  }
+
+  /** Does everything that the core wants done. */
+  takeTurn(): void {
+    if (this.#inTurn) return;
+    this.#inTurn = true;
+    this.#guard(() => {
+      while (this.#state === 'running') {
+        const ready = this.#core.takeReady();
+        if (ready === null) break;
+        this.#handle(ready);
+      }
+    });
+    this.#inTurn = false;
+    this.#port.rearm(this);
+  }
+
+  /** Sets the group apart: it votes, leads and acknowledges no more; everybody else goes on (design D7). */
+  setApart(reason: string): void {
+    if (this.#state !== 'running') return;
+    this.#state = 'quarantined';
+    this.#quarantine = reason;
+    this.#applier.stop();
+    this.#pending.unknownAbove(toLogIndex(0), 'quarantined');
+    this.#machine.quarantined(reason);
+    this.#port.observer.quarantined?.(this.group, reason);
+    this.#port.rearm(this);
+  }
+
+  /** Ends the group; `keep`: its state is stored once more, so that the next start is quick. */
+  async stop(keep: boolean): Promise<void> {
+    const healthy = this.#state === 'running';
+    if (healthy) this.#state = 'stopped';
+    this.#applier.stop();
+    this.#pending.unknownAbove(toLogIndex(0), 'stopped');
+    this.#port.rearm(this);
+    await this.#lastWrite;
+    if (healthy && keep) await this.#checkpoints?.final(this.appliedIndex);
+  }
+
+  #handle(ready: Ready): void {
+    for (const message of ready.messages) this.#port.send(this.group, message);
+    if (ready.persist !== null) this.#append(ready.number, ready.persist, ready.messagesAfterPersist);
+    else this.#sendAfterWrites(ready.messagesAfterPersist);
+    if (ready.lostLeadership !== null) {
+      this.#pending.unknownAbove(ready.lostLeadership.committedThrough, 'leadership-lost');
+    }
+    if (ready.committed !== null) {
+      this.#commitIndex = ready.committed.through;
+      this.#applier.committed(ready.committed.through);
+    }
+    if (ready.role !== null) {
+      this.#applier.roleChanged(ready.role);
+      this.#port.observer.roleChanged?.(this.group, ready.role);
+    }
+    this.#applier.run();
+  }
+
+  #append(number: number, persist: NonNullable<Ready['persist']>, messages: readonly Message[]): void {
+    this.#writes.push({ number, messages: [...messages] });
+    this.#lastWrite = this.#log.append(persist).then(
+      (done) => {
+        this.#onPersisted(done);
+      },
+      (error: unknown) => {
+        this.#fail(error);
+      },
+    );
+  }
+
+  #onPersisted(done: LogWriteDone): void {
+    const write = this.#writes.shift();
+    if (write === undefined || this.#state !== 'running') return;
+    this.#guard(() => {
+      for (const message of write.messages) this.#port.send(this.group, message);
+      this.#pending.durable(done.lastIndex);
+      const { lastIndex, lastTerm } = done;
+      const event = { kind: 'persisted', lastIndex, lastTerm, readyNumber: write.number } as const;
+      this.#core.step(event, this.#port.clock.monotonicMs());
+    });
+    this.takeTurn();
+  }
+
+  #sendAfterWrites(messages: readonly Message[]): void {
+    const newest = this.#writes.at(-1);
+    if (newest !== undefined) newest.messages.push(...messages);
+    else for (const message of messages) this.#port.send(this.group, message);
+  }
+
+  #onApplied(page: readonly Entry[], storing: Promise<void> | null): void {
+    const index = this.#applier.appliedIndex;
+    this.#pending.applied(index);
+    this.#core.step({ kind: 'applied', index }, this.#port.clock.monotonicMs());
+    this.#checkpoints?.applied(page, index);
+    this.#trimmer?.applied(storing);
+    if (!this.#inTurn) this.#port.wake(this);
+  }
+
+  /** Runs a step; what it throws ends the group or the process, never the caller. */
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (error instanceof InvariantViolation || error instanceof LogCorruption) this.setApart(error.message);
+    else this.#port.fatal(error);
+  }
+}

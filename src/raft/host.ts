@@ -1,0 +1,193 @@
+/**
+ * Hosts all groups of a broker: one turn queue, one timer, one way to the peers (design D3). Nothing is done per group
+ * while nothing happens in it.
+ */
+import { InvariantViolation, assert } from '../model/assert.ts';
+import type { Clock } from '../model/clock.ts';
+import type { Crc32c } from '../model/crc32c.ts';
+import type { GroupNumber } from '../model/ids.ts';
+import type { Random } from '../model/random.ts';
+import type { GroupLog, GroupLogs } from '../log/log.ts';
+import { LogCorruption } from '../log/reader.ts';
+import type { RaftLimits } from './core/limits.ts';
+import { RaftNode } from './core/raft-node.ts';
+import type { DriverLimits } from './driver-limits.ts';
+import type { DriverPort } from './driver.ts';
+import { GroupDriver } from './driver.ts';
+import { BrokenGroup } from './broken-group.ts';
+import type { GroupSpec, RaftGroup, RaftHost, StateMachine } from './group.ts';
+import type { RaftObserver } from './observer.ts';
+import { genesisOf, recover } from './recover.ts';
+import type { TimedTask } from './timer-wheel.ts';
+import { TimerWheel } from './timer-wheel.ts';
+import type { PeerTransport } from './transport.ts';
+import type { Schedule } from './turns.ts';
+import { TurnQueue } from './turns.ts';
+
+export interface HostOptions {
+  readonly logs: GroupLogs;
+  /** UUID of the cluster. */
+  readonly clusterId: string;
+  /**
+   * False if the disk lost what it had acknowledged (design D10): every group that has a log here is set apart, so that
+   * this broker neither votes nor leads nor acknowledges until it is replaced.
+   */
+  readonly mayVote: boolean;
+  readonly clock: Clock;
+  /** Election time-outs. */
+  readonly random: Random;
+  readonly crc32c: Crc32c;
+  readonly raftLimits: RaftLimits;
+  readonly driverLimits: DriverLimits;
+  readonly transport: PeerTransport;
+  /** `endOfTurn` in production. */
+  readonly schedule: Schedule;
+  readonly observer: RaftObserver;
+  /** The store failed, or a defect reaches beyond one group: the process must end. */
+  fatal(error: unknown): void;
+}
+
+/** A group, and what the timer wheel knows it by. */
+class Hosted implements TimedTask {
+  readonly driver: GroupDriver;
+
+  constructor(driver: GroupDriver) {
+    this.driver = driver;
+  }
+  get nextDeadline(): number {
+    return this.driver.nextDeadline;
+  }
+  deadlinePassed(): void {
+    this.driver.feed({ kind: 'tick' });
+  }
+}
+
+export class MultiRaftHost implements RaftHost {
+  readonly #options: HostOptions;
+  readonly #port: DriverPort;
+  readonly #turns: TurnQueue;
+  readonly #timers: TimerWheel;
+  readonly #hosted = new Map<GroupNumber, Hosted>();
+  /** Groups between the call of `start` and its end. */
+  readonly #starting = new Set<GroupNumber>();
+  #onDisk: Promise<Set<GroupNumber>> | null = null;
+  #closed = false;
+
+  constructor(options: HostOptions) {
+    this.#options = options;
+    this.#turns = new TurnQueue(options.schedule);
+    this.#timers = new TimerWheel(options.clock, options.schedule);
+    this.#port = {
+      clock: options.clock,
+      limits: options.driverLimits,
+      observer: options.observer,
+      wake: (driver) => {
+        this.#turns.add(driver);
+      },
+      rearm: (driver) => {
+        const hosted = this.#hosted.get(driver.group);
+        if (hosted?.driver === driver) this.#timers.rearm(hosted);
+      },
+      send: (group, message) => {
+        options.transport.send(group, message);
+      },
+      fatal: (error) => {
+        options.fatal(error);
+      },
+    };
+    // a message for a group that is not here is dropped; never does one create a voter (P79)
+    options.transport.onMessage((group, message) => {
+      const hosted = this.#hosted.get(group);
+      if (hosted === undefined) options.observer.dropped?.(group, 'unknown-group');
+      else hosted.driver.feed({ kind: 'message', message });
+    });
+  }
+
+  async existing(): Promise<readonly GroupNumber[]> {
+    return [...(await this.#groupsOnDisk())].sort((a, b) => a - b);
+  }
+
+  async start(spec: GroupSpec, machine: StateMachine): Promise<RaftGroup> {
+    const { group } = spec;
+    assert(!this.#closed, 'host-1: a closed host starts nothing', `group ${group}`);
+    assert(!this.#hosted.has(group) && !this.#starting.has(group), 'host-2: a group runs once', `group ${group}`);
+    this.#starting.add(group);
+    try {
+      return await this.#open(spec, machine);
+    } catch (error) {
+      if (!(error instanceof LogCorruption) && !(error instanceof InvariantViolation)) throw error;
+      machine.quarantined(error.message);
+      this.#options.observer.quarantined?.(group, error.message);
+      return new BrokenGroup(group, error.message);
+    } finally {
+      this.#starting.delete(group);
+    }
+  }
+
+  async stop(group: GroupNumber): Promise<void> {
+    await this.#end(group, true);
+  }
+
+  async remove(group: GroupNumber): Promise<void> {
+    await this.#end(group, false);
+    (await this.#groupsOnDisk()).delete(group);
+    await this.#options.logs.remove(group);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#hosted.keys()].map((group) => this.stop(group)));
+    this.#timers.close();
+  }
+
+  async #open(spec: GroupSpec, machine: StateMachine): Promise<RaftGroup> {
+    const log = await this.#logOf(spec, machine);
+    const { clock, driverLimits, mayVote } = this.#options;
+    const recovered = await recover(log, machine, driverLimits.recentBytesMax);
+    const core = new RaftNode({
+      id: log.header.replicaId,
+      recovered: recovered.state,
+      limits: this.#options.raftLimits,
+      random: this.#options.random,
+      crc32c: this.#options.crc32c,
+      now: clock.monotonicMs(),
+    });
+    assert(!this.#closed, 'host-1: a closed host starts nothing', `group ${spec.group}`);
+    const { appliedIndex: applied } = recovered.state;
+    const driver = new GroupDriver({ log, machine, core, applied, appliedOffset: recovered.appliedOffset }, this.#port);
+    this.#hosted.set(spec.group, new Hosted(driver));
+    if (mayVote) driver.feed({ kind: 'tick' });
+    else driver.setApart('this broker lost writes that it had acknowledged; replace it (see DATA LOSS in the log)');
+    return driver;
+  }
+
+  /** Read once: from then on only this host creates and removes groups. */
+  #groupsOnDisk(): Promise<Set<GroupNumber>> {
+    this.#onDisk ??= this.#options.logs.list().then((headers) => new Set(headers.map((header) => header.group)));
+    return this.#onDisk;
+  }
+
+  async #logOf(spec: GroupSpec, machine: StateMachine): Promise<GroupLog> {
+    const { logs, clusterId } = this.#options;
+    const { group, replicaId } = spec;
+    const kind = machine.kind;
+    const onDisk = await this.#groupsOnDisk();
+    if (!onDisk.has(group)) {
+      onDisk.add(group);
+      return await logs.create({ group, kind, clusterId, replicaId, genesis: genesisOf(spec) });
+    }
+    const log = await logs.open(group);
+    assert(log.header.kind === kind, 'host-3: a group keeps its kind', `group ${group}`);
+    assert(log.header.clusterId === clusterId, 'host-4: a log belongs to one cluster', `group ${group}`);
+    assert(log.header.replicaId === replicaId, 'host-5: a log belongs to one replica', `group ${group}`);
+    return log;
+  }
+
+  async #end(group: GroupNumber, keep: boolean): Promise<void> {
+    const hosted = this.#hosted.get(group);
+    if (hosted === undefined) return;
+    this.#hosted.delete(group);
+    this.#timers.forget(hosted);
+    await hosted.driver.stop(keep);
+  }
+}

@@ -1,0 +1,46 @@
+/** Cuts the log of a command group once its state keys stand for the old part (design D6). */
+import type { GroupLog } from '../log/log.ts';
+import type { LogIndex } from '../model/ids.ts';
+import { toLogIndex } from '../model/ids.ts';
+import type { DriverLimits } from './driver-limits.ts';
+
+export class LogTrimmer {
+  readonly #log: GroupLog;
+  readonly #limits: DriverLimits;
+  readonly #trimmed: (firstIndex: LogIndex) => void;
+  readonly #failed: (error: unknown) => void;
+  #busy = false;
+
+  constructor(
+    log: GroupLog,
+    limits: DriverLimits,
+    trimmed: (firstIndex: LogIndex) => void,
+    failed: (error: unknown) => void,
+  ) {
+    this.#log = log;
+    this.#limits = limits;
+    this.#trimmed = trimmed;
+    this.#failed = failed;
+  }
+
+  /** Looks again once the state keys of a page are durable. */
+  applied(storing: Promise<void> | null): void {
+    if (storing === null || this.#busy) return;
+    if (this.#log.lastIndex - this.#log.firstIndex < this.#limits.commandEntriesMax) return;
+    this.#busy = true;
+    storing
+      .then(() => this.#trim(this.#log.appliedIndex))
+      .catch(this.#failed)
+      .finally(() => {
+        this.#busy = false;
+      });
+  }
+
+  /** @param stored the index that the state keys stand for, durably */
+  async #trim(stored: LogIndex): Promise<void> {
+    const through = stored - this.#limits.commandEntriesKept;
+    if (through < this.#log.firstIndex) return;
+    await this.#log.compactThrough(toLogIndex(through));
+    this.#trimmed(this.#log.firstIndex);
+  }
+}

@@ -1,0 +1,10 @@
+/** What this layer reports; metrics/ counts it, tests record it. */
+import type { GroupNumber } from '../model/ids.ts';
+import type { RoleState } from './core/ready.ts';
+
+export interface RaftObserver {
+  roleChanged?(group: GroupNumber, state: RoleState): void;
+  quarantined?(group: GroupNumber, reason: string): void;
+  /** A message from a peer, or to one, was dropped. */
+  dropped?(group: GroupNumber, why: string): void;
+}
