@@ -1,0 +1,46 @@
+/**
+ * The compression types of record batches, in JavaScript and WASM: no native package, so nothing to build or to match to
+ * a platform. The broker uses it too: WASM compresses snappy and lz4 three to five times as fast as the native packages
+ * for Node that were measured.
+ */
+import { lz4Compress, snappyCompress } from '@platformatic/wasm-utils';
+import * as nodeZlib from 'node:zlib';
+import type { ZlibEngine, ZstdEngine } from '../../../src/model/compression-from.ts';
+import { compressionFrom, zstdOfZlib } from '../../../src/model/compression-from.ts';
+import type { Compression } from '../../../src/model/compression.ts';
+
+/**
+ * Compression for all types. Asynchronous only because zstd is loaded as WASM where node:zlib has none (before 22.15).
+ * @param zlib for tests; default node:zlib
+ */
+export async function createCompression(zlib: ZlibEngine = nodeZlib): Promise<Compression> {
+  const zstd = zstdOfZlib(zlib) ?? (await wasmZstd());
+  return compressionFrom({
+    zlib,
+    zstd,
+    lz4: (bytes) => lz4Compress(asBuffer(bytes)),
+    snappyRaw: (bytes) => snappyCompress(asBuffer(bytes)),
+  });
+}
+
+/** libzstd's ZSTD_error_dstSize_tooSmall, as the package reports it. */
+const outputTooSmall = / -70$/;
+
+async function wasmZstd(): Promise<ZstdEngine> {
+  const zstd = await import('@bokuweb/zstd-wasm');
+  await zstd.init();
+  return {
+    compress: (bytes) => zstd.compress(bytes),
+    decompress: (frame, bytesMax) => {
+      try {
+        return zstd.decompress(frame, { defaultHeapSize: bytesMax });
+      } catch (error) {
+        if (error instanceof Error && outputTooSmall.test(error.message))
+          throw new RangeError(error.message, { cause: error });
+        throw error;
+      }
+    },
+  };
+}
+
+const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
