@@ -1,0 +1,22 @@
+/** The durability suite: what the storage layer promises, by everything that can be done to one process and its disk. */
+import type { CaseResult, SuiteOptions } from '../report.ts';
+import { runKills } from './kills.ts';
+import { runControl, runPowerCuts } from './power-cuts.ts';
+
+interface DurabilityCase {
+  readonly name: string;
+  readonly run: (short: boolean) => Promise<CaseResult>;
+}
+
+const cases: readonly DurabilityCase[] = [
+  { name: 'durability/kill-9', run: (short) => runKills(short ? 20 : 200) },
+  { name: 'durability/power-cut', run: (short) => runPowerCuts(short ? 6 : 50) },
+  { name: 'durability/control-no-sync', run: () => runControl('none', 10) },
+  { name: 'durability/control-current-wal-only', run: () => runControl('current', 40) },
+];
+
+export async function runDurability({ short, only, report }: SuiteOptions): Promise<void> {
+  for (const { name, run } of cases) {
+    if (only === null || name.includes(only)) await report.run(name, () => run(short));
+  }
+}
