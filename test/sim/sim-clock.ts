@@ -1,0 +1,42 @@
+/** The clocks of one life of a node: the monotonic one may drift, the wall clock may jump. */
+import type { Clock, Timer } from '../../src/model/clock.ts';
+import type { Millis } from '../../src/model/ids.ts';
+import { toMillis } from '../../src/model/ids.ts';
+import type { SimScheduler } from './sim-scheduler.ts';
+
+/** Virtual time 0 on a wall clock that nobody disturbed: 2026-01-01. */
+const wallStartMs = 1_767_225_600_000;
+
+export class SimClock implements Clock {
+  /** Seconds of this node for one second of the world, 0.95 to 1.05. */
+  readonly #rate: number;
+  readonly #scheduler: SimScheduler;
+  /** How far the wall clock is off, in ms; faults change it. */
+  wallOffsetMs = 0;
+  #stopped = false;
+
+  constructor(scheduler: SimScheduler, rate: number) {
+    this.#scheduler = scheduler;
+    this.#rate = rate;
+  }
+
+  wallMs(): Millis {
+    return toMillis(Math.max(0, Math.floor(wallStartMs + this.#scheduler.now + this.wallOffsetMs)));
+  }
+
+  monotonicMs(): Millis {
+    return toMillis(Math.floor(this.#scheduler.now * this.#rate));
+  }
+
+  setTimer(delayMs: number, fire: () => void): Timer {
+    // the monotonic clock shows whole milliseconds, so a timer must not fire before its millisecond shows
+    return this.#scheduler.after((delayMs + 1) / this.#rate, () => {
+      if (!this.#stopped) fire();
+    });
+  }
+
+  /** The node died: no timer of it fires any more. */
+  stop(): void {
+    this.#stopped = true;
+  }
+}

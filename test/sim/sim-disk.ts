@@ -1,0 +1,304 @@
+/**
+ * The disk of one simulated node at the level of the log (reliability 3.2), with a cached and a synced image.
+ *
+ * Writes reach the cached image at once and the synced image in order, in groups, after a delay: the contract that the
+ * real store keeps (store-1 to store-4), which its own crash suite proves. A crash keeps what was synced and a random
+ * prefix of the rest; the store's recovery turns torn and reordered pieces into a prefix, and finds by its durable
+ * floor when less than what was synced came back (a rolled-back disk): then `recovered` is `lost`.
+ */
+import type { Entry } from '../../src/model/entry.ts';
+import { chainGenesis, entryEndOffset } from '../../src/model/entry.ts';
+import type { Crc32c } from '../../src/model/crc32c.ts';
+import type { GroupNumber, LogIndex, Millis, Offset, Term } from '../../src/model/ids.ts';
+import { toLogIndex } from '../../src/model/ids.ts';
+import type { HardState, StateChange, StatePair, TermStart } from '../../src/model/raft-state.ts';
+import { assert } from '../../src/model/assert.ts';
+import type { Checkpoint, GroupHeader, GroupLog, GroupLogs, LogWrite, LogWriteDone } from '../../src/log/log.ts';
+import type { DiskOperation } from './group-image.ts';
+import { GroupImage } from './group-image.ts';
+import type { SimRandom } from './sim-random.ts';
+import type { SimScheduler } from './sim-scheduler.ts';
+
+type PendingOperation = {
+  readonly group: GroupNumber;
+  readonly operation:
+    DiskOperation | { readonly kind: 'create'; readonly header: GroupHeader } | { readonly kind: 'remove' };
+  readonly done: (writeNumber: number) => void;
+};
+
+/** How the disk behaves; changed by faults while the run goes on. */
+export interface DiskMood {
+  /** Mean of the time a sync takes, in ms. */
+  syncMsMean: number;
+  /** True: syncs do not end until it is false again. */
+  hanging: boolean;
+}
+
+export class SimDisk {
+  readonly mood: DiskMood = { syncMsMean: 2, hanging: false };
+  /** What a quorum must have: read by the oracles, never by the node. */
+  synced = new Map<GroupNumber, GroupImage>();
+  cached = new Map<GroupNumber, GroupImage>();
+  /** Set by a fault that takes back what was synced: the store's floor tells. */
+  lost = false;
+  /** Bytes of payload that are on the disk and not synced yet. */
+  readonly #scheduler: SimScheduler;
+  readonly #random: SimRandom;
+  readonly #crc32c: Crc32c;
+  #pending: PendingOperation[] = [];
+  #inFlight = 0;
+  #writeNumber = 0;
+  /** Rises with every crash, so that completions of an earlier life are ignored. */
+  #life = 0;
+
+  constructor(scheduler: SimScheduler, random: SimRandom, crc32c: Crc32c) {
+    this.#scheduler = scheduler;
+    this.#random = random;
+    this.#crc32c = crc32c;
+  }
+
+  /** A view for the next life of the node. */
+  mount(): GroupLogs {
+    return new SimGroupLogs(this);
+  }
+
+  genesis(header: GroupHeader): GroupImage {
+    return new GroupImage(header, chainGenesis({ clusterId: header.clusterId, group: header.group }, this.#crc32c));
+  }
+
+  queue(group: GroupNumber, operation: PendingOperation['operation']): Promise<number> {
+    this.#applyTo(this.cached, group, operation);
+    return new Promise((resolve) => {
+      this.#pending.push({ group, operation, done: resolve });
+      if (this.#inFlight === 0) this.#startWrite();
+    });
+  }
+
+  /**
+   * The power goes. What was synced stays; of the rest a prefix.
+   * @param keep 'none', 'all', or 'prefix' for a random one
+   */
+  crash(keep: 'none' | 'prefix' | 'all'): void {
+    this.#life++;
+    const most = this.#pending.length;
+    const kept = keep === 'none' ? 0 : keep === 'all' ? most : this.#random.between(0, most);
+    for (const { group, operation } of this.#pending.slice(0, kept)) this.#applyTo(this.synced, group, operation);
+    this.#pending = [];
+    this.#inFlight = 0;
+    this.cached = new Map([...this.synced].map(([group, image]) => [group, image.clone()]));
+  }
+
+  /** A copy of what is synced, for a fault that rolls the disk back to it later. */
+  copySynced(): Map<GroupNumber, GroupImage> {
+    return new Map([...this.synced].map(([group, image]) => [group, image.clone()]));
+  }
+
+  /** An old copy comes back in place of the disk, which must be crashed. */
+  rollBack(copy: Map<GroupNumber, GroupImage>): void {
+    this.synced = new Map([...copy].map(([group, image]) => [group, image.clone()]));
+    this.cached = new Map([...copy].map(([group, image]) => [group, image.clone()]));
+    this.lost = true;
+  }
+
+  /** Lets a hanging disk go on. */
+  heal(): void {
+    this.mood.hanging = false;
+    this.mood.syncMsMean = 2;
+  }
+
+  #startWrite(): void {
+    if (this.#pending.length === 0) return;
+    this.#inFlight = this.#pending.length;
+    const life = this.#life;
+    const finish = (): void => {
+      if (life !== this.#life) return;
+      if (this.mood.hanging) {
+        this.#scheduler.after(50, finish);
+        return;
+      }
+      this.#finishWrite();
+    };
+    this.#scheduler.after(0.2 + this.#random.exponential(this.mood.syncMsMean), finish);
+  }
+
+  #finishWrite(): void {
+    const written = this.#pending.splice(0, this.#inFlight);
+    this.#inFlight = 0;
+    this.#writeNumber++;
+    for (const { group, operation } of written) this.#applyTo(this.synced, group, operation);
+    for (const { done } of written) done(this.#writeNumber);
+    this.#startWrite();
+  }
+
+  #applyTo(images: Map<GroupNumber, GroupImage>, group: GroupNumber, operation: PendingOperation['operation']): void {
+    if (operation.kind === 'create') {
+      images.set(group, this.genesis(operation.header));
+      return;
+    }
+    if (operation.kind === 'remove') {
+      images.delete(group);
+      return;
+    }
+    const image = images.get(group);
+    assert(image !== undefined, 'sim: a write to a group that was created', `${group}`);
+    image.apply(operation);
+  }
+}
+
+class SimGroupLogs implements GroupLogs {
+  readonly #disk: SimDisk;
+
+  constructor(disk: SimDisk) {
+    this.#disk = disk;
+  }
+
+  list(): Promise<readonly GroupHeader[]> {
+    const headers = [...this.#disk.cached.values()].map(({ header }) => header);
+    return Promise.resolve(headers.sort((a, b) => a.group - b.group));
+  }
+
+  async create(header: GroupHeader): Promise<GroupLog> {
+    assert(!this.#disk.cached.has(header.group), 'sim: a group is created once', `${header.group}`);
+    await this.#disk.queue(header.group, { kind: 'create', header });
+    return new SimGroupLog(this.#disk, header.group);
+  }
+
+  open(group: GroupNumber): Promise<GroupLog> {
+    return Promise.resolve(new SimGroupLog(this.#disk, group));
+  }
+
+  async remove(group: GroupNumber): Promise<void> {
+    await this.#disk.queue(group, { kind: 'remove' });
+  }
+}
+
+class SimGroupLog implements GroupLog {
+  readonly #disk: SimDisk;
+  readonly #group: GroupNumber;
+  readonly #image: GroupImage;
+
+  constructor(disk: SimDisk, group: GroupNumber) {
+    const image = disk.cached.get(group);
+    assert(image !== undefined, 'sim: a group that is opened exists', `${group}`);
+    this.#disk = disk;
+    this.#group = group;
+    this.#image = image;
+  }
+
+  get header(): GroupHeader {
+    return this.#image.header;
+  }
+  get hardState(): HardState {
+    return this.#image.hardState;
+  }
+  get firstIndex(): LogIndex {
+    return this.#image.firstIndex;
+  }
+  get lastIndex(): LogIndex {
+    return this.#image.last.index;
+  }
+  get lastTerm(): Term {
+    return this.#image.last.term;
+  }
+  get lastChain(): number {
+    return this.#image.last.chain;
+  }
+  get lastAppendTimeMs(): Millis {
+    return this.#image.last.appendTimeMs;
+  }
+  get endOffset(): Offset {
+    return this.#image.last.endOffset;
+  }
+  get logStart(): Offset {
+    return this.#image.logStart;
+  }
+  get terms(): readonly TermStart[] {
+    return this.#image.terms;
+  }
+  get configurations(): readonly { readonly index: LogIndex; readonly payload: Uint8Array }[] {
+    return this.#image.configurations;
+  }
+  get appliedIndex(): LogIndex {
+    return this.#image.appliedIndex;
+  }
+
+  get payloadBytes(): number {
+    return this.#image.entries.reduce((sum, { payload }) => sum + payload.byteLength, 0);
+  }
+
+  termAt(index: LogIndex): Term | null {
+    if (index === this.#image.before.index) return this.#image.before.term;
+    return this.#image.at(index)?.term ?? null;
+  }
+
+  async append(write: LogWrite): Promise<LogWriteDone> {
+    const queued = this.#disk.queue(this.#group, { kind: 'write', write });
+    const { index: lastIndex, term: lastTerm } = this.#image.last;
+    return { lastIndex, lastTerm, writeNumber: await queued };
+  }
+
+  async moveLogStart(logStart: Offset): Promise<void> {
+    if (logStart > this.logStart) await this.#disk.queue(this.#group, { kind: 'log-start', logStart });
+  }
+
+  async compactThrough(through: LogIndex): Promise<void> {
+    await this.#disk.queue(this.#group, { kind: 'compact', through });
+  }
+
+  async saveCheckpoint(checkpoint: Checkpoint): Promise<void> {
+    await this.#disk.queue(this.#group, { kind: 'checkpoint', checkpoint });
+  }
+
+  loadCheckpoint(): Promise<Checkpoint | null> {
+    return Promise.resolve(this.#image.checkpoint);
+  }
+
+  async writeState(applied: LogIndex, changes: readonly StateChange[]): Promise<void> {
+    await this.#disk.queue(this.#group, { kind: 'state', applied, changes });
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- the port streams, the image has it all
+  async *readState(): AsyncIterable<readonly StatePair[]> {
+    yield [...this.#image.state.values()];
+  }
+
+  readEntriesFromCache(from: LogIndex, through: LogIndex, bytesMax: number): readonly Entry[] | null {
+    const entries: Entry[] = [];
+    let bytes = 0;
+    for (let index = from; index <= through; index = toLogIndex(index + 1)) {
+      const entry = this.#image.at(index);
+      if (entry === undefined) break;
+      bytes += entry.payload.byteLength;
+      if (entries.length > 0 && bytes > bytesMax) break;
+      entries.push(entry);
+    }
+    return entries.length === 0 ? null : entries;
+  }
+
+  readEntries(from: LogIndex, through: LogIndex, bytesMax: number): Promise<readonly Entry[]> {
+    return Promise.resolve(this.readEntriesFromCache(from, through, bytesMax) ?? []);
+  }
+
+  readFromCache(from: Offset, below: Offset, bytesMax: number): readonly Entry[] {
+    const entries: Entry[] = [];
+    let bytes = 0;
+    for (const entry of this.#image.entries) {
+      if (entry.count === 0 || entryEndOffset(entry) <= from) continue;
+      bytes += entry.payload.byteLength;
+      if (entry.baseOffset >= below || (entries.length > 0 && bytes > bytesMax)) break;
+      entries.push(entry);
+    }
+    return entries;
+  }
+
+  readFrom(from: Offset, below: Offset, bytesMax: number): Promise<readonly Entry[]> {
+    return Promise.resolve(this.readFromCache(from, below, bytesMax));
+  }
+
+  findByTimestamp(timestampMs: Millis, below: Offset): Promise<Entry | null> {
+    const found = this.#image.entries.find(
+      (entry) => entry.count > 0 && entry.baseOffset < below && (entry.maxTimestampMs ?? 0) >= timestampMs,
+    );
+    return Promise.resolve(found ?? null);
+  }
+}
