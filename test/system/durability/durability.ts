@@ -1,5 +1,6 @@
 /** The durability suite: what the storage layer promises, by everything that can be done to one process and its disk. */
 import type { CaseResult, SuiteOptions } from '../report.ts';
+import { runCrashStates } from './crash-states.ts';
 import { runKills } from './kills.ts';
 import { runControl, runPowerCuts } from './power-cuts.ts';
 
@@ -13,6 +14,7 @@ const cases: readonly DurabilityCase[] = [
   { name: 'durability/power-cut', run: (short) => runPowerCuts(short ? 6 : 50) },
   { name: 'durability/control-no-sync', run: () => runControl('none', 10) },
   { name: 'durability/control-current-wal-only', run: () => runControl('current', 40) },
+  { name: 'durability/crash-states', run: (short) => runCrashStates(short ? 60 : 1_000, 1_500) },
 ];
 
 export async function runDurability({ short, only, report }: SuiteOptions): Promise<void> {

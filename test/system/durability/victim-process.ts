@@ -48,14 +48,7 @@ export class Victim {
     cutter: Writable | null = null,
   ) {
     this.promised = promised;
-    const [command, ...args] = [
-      ...prefix,
-      process.execPath,
-      '--import',
-      'tsx',
-      victimPath,
-      JSON.stringify(options),
-    ];
+    const [command, ...args] = [...prefix, process.execPath, '--import', 'tsx', victimPath, JSON.stringify(options)];
     const stdio: StdioOptions = ['ignore', 'pipe', process.env['VICTIM_STDERR'] === undefined ? 'ignore' : 'inherit'];
     if (cutter !== null) stdio.push(cutter);
     this.#child = spawn(command, args, { stdio, env: { ...process.env, UV_THREADPOOL_SIZE: '8' } });
