@@ -1,0 +1,293 @@
+/**
+ * Decides who is a member: joining, coming back, living on, leaving, being expelled. Handlers look and never change;
+ * what they decide are records.
+ */
+import type { Refused } from '../../model/errors.ts';
+import { refuse } from '../../model/errors.ts';
+import type { MemberEpoch } from '../../model/ids.ts';
+import { toMemberEpoch } from '../../model/ids.ts';
+import type { Assignment } from './assignment.ts';
+import { assignmentOf, isSubset, sameAssignment } from './assignment.ts';
+import { CommittedOffsets } from './committed-offsets.ts';
+import type { Decision, HandleContext } from './decision.ts';
+import { answered, decided } from './decision.ts';
+import type { GroupPhase, GroupView, MemberState } from './group.ts';
+import type { GroupsView } from './groups.ts';
+import { Holders } from './holders.ts';
+import { RebalancePlan } from './rebalance-plan.ts';
+import type { GroupRecord, GroupRef } from './records.ts';
+import { refuseClientId, refuseGroupId, refuseSubscription } from './validation.ts';
+
+/** Who a resume token speaks of. */
+export interface Credentials {
+  readonly memberId: string;
+  /** SHA-256 of the token's nonce, in hex. */
+  readonly nonceHash: string;
+}
+
+export interface JoinRequest extends GroupRef {
+  readonly topics: readonly string[];
+  readonly clientId: string;
+  /** From a well-formed resume token of this group; null: none was brought. */
+  readonly resume: Credentials | null;
+  /** For a new member, if it becomes one. */
+  readonly fresh: Credentials;
+}
+
+export interface MemberRequest extends GroupRef {
+  readonly memberId: string;
+  readonly memberEpoch: MemberEpoch;
+}
+
+/** Partitions of one topic. In requests the id may be empty: the topic that the group knows by the name. */
+export interface TopicPartitions {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partitions: readonly number[];
+}
+
+export interface HeartbeatRequest extends MemberRequest {
+  /** Everything that the member was told to read and has not given up: reading or about to. */
+  readonly owned: readonly TopicPartitions[];
+}
+
+/** An expiry: the shell's timer fired. Decided on what is current then. */
+export interface ExpireRequest extends MemberRequest {
+  readonly cause: 'session-expired' | 'revocation-expired';
+}
+
+export interface JoinAnswer {
+  readonly memberId: string;
+  readonly memberEpoch: MemberEpoch;
+  readonly assignment: readonly TopicPartitions[];
+  readonly resumed: boolean;
+}
+
+export interface HeartbeatAnswer {
+  readonly memberEpoch: MemberEpoch;
+  /** Null: the member reads exactly what it shall. */
+  readonly assignment: readonly TopicPartitions[] | null;
+  /** False: partitions of the group are on their way from one member to another. */
+  readonly settled: boolean;
+}
+
+/**
+ * Joins, or comes back. A token whose member is gone (its session ended, it left) joins as a new member: the process may
+ * have been away for days.
+ */
+export function decideJoin(groups: GroupsView, request: JoinRequest, context: HandleContext): Decision<JoinAnswer> {
+  const refused = refuseJoin(request, context);
+  if (refused !== null) return refused;
+  const group = groups.find(request);
+  const resumed = request.resume === null ? undefined : group?.members.get(request.resume.memberId);
+  if (group === null || resumed === undefined) return decideNewMember(groups, group, request, context);
+  if (resumed.nonceHash !== request.resume?.nonceHash) {
+    return refuse('INVALID_RESUME_TOKEN', 'The resume token is not the one that this member was given.');
+  }
+  const plan = new RebalancePlan(group, context.topics);
+  plan.resume(resumed.memberId, request.clientId, sortedTopics(request));
+  return joinDecision(request, plan, plan.records, resumed.memberId, true);
+}
+
+function refuseJoin(request: JoinRequest, context: HandleContext): Refused | null {
+  const form =
+    refuseGroupId(request.groupId) ??
+    refuseClientId(request.clientId) ??
+    refuseSubscription(request.topics, context.limits);
+  if (form !== null) return form;
+  for (const name of request.topics) {
+    const found = context.topics.find(request.tenant, name);
+    const fields = { topic: name };
+    if (found === null) {
+      return refuse('UNKNOWN_TOPIC_OR_PARTITION', `There is no topic ${name}; create it first.`, { fields });
+    }
+    if (found.internal) return refuse('INVALID_TOPIC', `${name} is internal and can not be consumed.`, { fields });
+  }
+  return null;
+}
+
+function decideNewMember(
+  groups: GroupsView,
+  group: GroupView | null,
+  request: JoinRequest,
+  context: HandleContext,
+): Decision<JoinAnswer> {
+  const full = refuseMoreMembers(group, context) ?? refuseMoreState(groups, group, context);
+  if (full !== null) return full;
+  const records: GroupRecord[] = group === null ? [{ kind: 'group-created', assignor: context.assignor }] : [];
+  const plan = new RebalancePlan(group ?? unborn(request, context), context.topics);
+  plan.join({ ...request.fresh, clientId: request.clientId, topics: sortedTopics(request) });
+  return joinDecision(request, plan, [...records, ...plan.records], request.fresh.memberId, false);
+}
+
+function joinDecision(
+  request: GroupRef,
+  plan: RebalancePlan,
+  records: readonly GroupRecord[],
+  memberId: string,
+  resumed: boolean,
+): Decision<JoinAnswer> {
+  const member = plan.member(memberId);
+  const assignment = partitionsByName(plan, member.assigned);
+  const { tenant, groupId } = request;
+  return decided(
+    { tenant, groupId, guard: null, records },
+    { memberId, memberEpoch: member.epoch, assignment, resumed },
+  );
+}
+
+/** A group of one refuses a second one rather than to take partitions away: it says how to get in. */
+function refuseMoreMembers(group: GroupView | null, context: HandleContext): Refused | null {
+  const { membersMax } = context.limits;
+  if (group === null || group.members.size < membersMax) return null;
+  const remaining = [...group.members.keys()].map((memberId) => ({
+    memberId,
+    ms: context.sessionRemainingMs(group, memberId),
+  }));
+  const first = remaining.reduce((a, b) => ((b.ms ?? Infinity) < (a.ms ?? Infinity) ? b : a));
+  const fields = {
+    limit: String(membersMax),
+    memberId: first.memberId,
+    ...(first.ms === null ? {} : { sessionRemainingMs: String(first.ms) }),
+  };
+  const message =
+    `The group has ${group.members.size} of ${membersMax} members. Bring the member's resume token to take its place, ` +
+    `let it leave, or wait until its session ends${first.ms === null ? '' : ` (in ${first.ms} ms at the latest)`}.`;
+  return refuse('GROUP_MAX_SIZE_REACHED', message, { fields });
+}
+
+/** Refuses what would add to a coordinator that is full. */
+export function refuseMoreState(groups: GroupsView, group: GroupView | null, context: HandleContext): Refused | null {
+  const { groupsMax, stateBytesMax } = context.limits;
+  if (group === null && groups.size + context.groupsPending >= groupsMax) {
+    const fields = { limit: String(groupsMax), actual: String(groups.size) };
+    return refuse('LIMIT_REACHED', 'The coordinator has as many groups as it may have.', { fields });
+  }
+  if (groups.bytes < stateBytesMax) return null;
+  const fields = { limit: String(stateBytesMax), actual: String(groups.bytes) };
+  return refuse('LIMIT_REACHED', 'The memory for consumer groups of this coordinator is used up.', { fields });
+}
+
+/** Lives on; learns what to read. */
+export function decideHeartbeat(
+  groups: GroupsView,
+  request: HeartbeatRequest,
+  context: HandleContext,
+): Decision<HeartbeatAnswer> {
+  const found = findMember(groups, request);
+  if (found.kind === 'refused') return found;
+  const { group, member } = found;
+  const owned = ownedPartitions(group, request.owned);
+  const isCurrent = request.memberEpoch === member.epoch;
+  if (!isCurrent && !isLostAnswer(request, member, owned)) return refuseEpoch(request, member);
+  const plan = new RebalancePlan(group, context.topics);
+  plan.retargetIfTopicsChanged();
+  plan.reconcile(member.memberId, isCurrent ? owned : null, null);
+  const after = plan.member(member.memberId);
+  const assignment = sameAssignment(owned, after.assigned) ? null : partitionsByName(plan, after.assigned);
+  const answer = { memberEpoch: after.epoch, assignment, settled: isSettled(group, after) };
+  const { tenant, groupId } = request;
+  return decided({ tenant, groupId, guard: null, records: plan.records }, answer);
+}
+
+/** The member may not have heard of its newest epoch (semantics K4): then it reads nothing but what it was given. */
+const isLostAnswer = (request: MemberRequest, member: MemberState, owned: Assignment): boolean =>
+  request.memberEpoch === member.previousEpoch && isSubset(owned, member.assigned);
+
+/** Leaves at once. A retry after a lost answer finds no member: UNKNOWN_MEMBER_ID then means that it is done. */
+export function decideLeave(groups: GroupsView, request: MemberRequest, context: HandleContext): Decision<null> {
+  const found = findMember(groups, request);
+  if (found.kind === 'refused') return found;
+  const { group, member } = found;
+  if (request.memberEpoch !== member.epoch && request.memberEpoch !== member.previousEpoch) {
+    return refuseEpoch(request, member);
+  }
+  const plan = new RebalancePlan(group, context.topics);
+  plan.leave(member.memberId, 'left');
+  const { tenant, groupId } = request;
+  return decided({ tenant, groupId, guard: null, records: plan.records }, null);
+}
+
+/** Expels a member whose time is over, unless it came back or moved on meanwhile. Answers whether it was expelled. */
+export function decideExpiry(groups: GroupsView, request: ExpireRequest, context: HandleContext): Decision<boolean> {
+  const group = groups.find(request);
+  const member = group?.members.get(request.memberId);
+  if (group === null || member?.epoch !== request.memberEpoch) return answered(false);
+  if (request.cause === 'revocation-expired' && member.revoking.size === 0) return answered(false);
+  const plan = new RebalancePlan(group, context.topics);
+  plan.leave(member.memberId, request.cause);
+  const { tenant, groupId, memberId, memberEpoch } = request;
+  return decided({ tenant, groupId, guard: { memberId, epoch: memberEpoch }, records: plan.records }, true);
+}
+
+export type FoundMember = { readonly kind: 'found'; readonly group: GroupView; readonly member: MemberState } | Refused;
+
+export function findMember(groups: GroupsView, request: GroupRef & { readonly memberId: string }): FoundMember {
+  const form = refuseGroupId(request.groupId);
+  if (form !== null) return form;
+  const fields = { group: request.groupId, memberId: request.memberId };
+  const group = groups.find(request);
+  if (group === null) return refuse('GROUP_ID_NOT_FOUND', 'There is no such group; join it first.', { fields });
+  const member = group.members.get(request.memberId);
+  if (member !== undefined) return { kind: 'found', group, member };
+  const message = 'The group has no such member (it left, or its session ended); join again.';
+  return refuse('UNKNOWN_MEMBER_ID', message, { fields });
+}
+
+function refuseEpoch(request: MemberRequest, member: MemberState): Refused {
+  const message =
+    request.memberEpoch > member.epoch
+      ? 'The member epoch was never given to this member; join again.'
+      : 'A newer holder of the resume token took this place, or the assignment went on; stop, or join again.';
+  return refuse('FENCED_MEMBER_EPOCH', message, { fields: { memberEpoch: String(request.memberEpoch) } });
+}
+
+/** Semantics K2. */
+export function phaseOf(group: GroupView): GroupPhase {
+  if (group.members.size === 0) return 'empty';
+  return [...group.members.values()].every(isAtTarget) ? 'stable' : 'reconciling';
+}
+
+const isAtTarget = (member: MemberState): boolean =>
+  member.revoking.size === 0 && sameAssignment(member.assigned, member.target);
+
+function isSettled(group: GroupView, after: MemberState): boolean {
+  if (!isAtTarget(after)) return false;
+  return [...group.members.values()].every((member) => member.memberId === after.memberId || isAtTarget(member));
+}
+
+const sortedTopics = (request: JoinRequest): readonly string[] => [...new Set(request.topics)].sort();
+
+function ownedPartitions(group: GroupView, owned: readonly TopicPartitions[]): Assignment {
+  const lists: [string, readonly number[]][] = [];
+  for (const { topic, topicId, partitions } of owned) {
+    const id = topicId === '' ? group.topics.get(topic)?.topicId : topicId;
+    if (id !== undefined) lists.push([id, partitions]);
+  }
+  return assignmentOf(lists);
+}
+
+function partitionsByName(plan: RebalancePlan, assignment: Assignment): readonly TopicPartitions[] {
+  const named: TopicPartitions[] = [];
+  for (const [topicId, partitions] of assignment) {
+    const topic = plan.nameOf(topicId);
+    if (topic !== null) named.push({ topic, topicId, partitions });
+  }
+  return named.sort((a, b) => (a.topic < b.topic ? -1 : 1));
+}
+
+/** A group that does not exist yet, as a plan sees it. */
+function unborn(request: GroupRef, context: HandleContext): GroupView {
+  return {
+    tenant: request.tenant,
+    groupId: request.groupId,
+    assignor: context.assignor,
+    epoch: toMemberEpoch(0),
+    topics: new Map(),
+    catalogRevision: 0,
+    emptySinceMs: null,
+    members: new Map(),
+    holders: new Holders(),
+    offsets: new CommittedOffsets(),
+  };
+}

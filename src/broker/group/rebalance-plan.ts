@@ -1,0 +1,106 @@
+/**
+ * Collects the records of one membership decision. Works on images laid over the group, which it never changes: each
+ * step sees the group as the records before it will leave it.
+ */
+import { must } from '../../model/assert.ts';
+import type { MemberEpoch } from '../../model/ids.ts';
+import { toMemberEpoch } from '../../model/ids.ts';
+import type { Assignment } from './assignment.ts';
+import { nothing } from './assignment.ts';
+import type { GroupView, MemberState } from './group.ts';
+import type { GroupTopics, TopicShape } from './group-topics.ts';
+import { reconcile } from './reconciliation.ts';
+import type { GroupRecord, LeaveReason } from './records.ts';
+import { changedTargets, sameTopics, subscribedTopics } from './target.ts';
+
+export class RebalancePlan {
+  readonly records: GroupRecord[] = [];
+  private readonly group: GroupView;
+  private readonly topics: GroupTopics;
+  private members: ReadonlyMap<string, MemberState>;
+  private epoch: MemberEpoch;
+  private shapes: ReadonlyMap<string, TopicShape>;
+
+  /** `group` may be one that is about to be created. */
+  constructor(group: GroupView, topics: GroupTopics) {
+    this.group = group;
+    this.topics = topics;
+    this.members = group.members;
+    this.epoch = group.epoch;
+    this.shapes = group.topics;
+  }
+
+  member(memberId: string): MemberState {
+    return must(this.members.get(memberId), `member ${memberId} is in the plan`);
+  }
+
+  /** What the assignment's topics are called. */
+  nameOf(topicId: string): string | null {
+    for (const shape of this.shapes.values()) if (shape.topicId === topicId) return shape.topic;
+    return null;
+  }
+
+  join(joining: Pick<MemberState, 'memberId' | 'nonceHash' | 'clientId' | 'topics'>): void {
+    const epoch = this.nextEpoch();
+    this.records.push({ kind: 'member-joined', ...joining, epoch });
+    this.set({ ...joining, epoch, previousEpoch: null, target: nothing, assigned: nothing, revoking: nothing });
+    this.retarget();
+    this.reconcile(joining.memberId, null, epoch);
+  }
+
+  resume(memberId: string, clientId: string, topics: readonly string[]): void {
+    const epoch = this.nextEpoch();
+    this.records.push({ kind: 'member-resumed', memberId, clientId, topics, epoch });
+    this.set({ ...this.member(memberId), clientId, topics, epoch, previousEpoch: null, revoking: nothing });
+    this.retarget();
+    this.reconcile(memberId, null, epoch);
+  }
+
+  leave(memberId: string, reason: LeaveReason): void {
+    this.records.push({ kind: 'member-left', memberId, reason });
+    const left = new Map(this.members);
+    left.delete(memberId);
+    this.members = left;
+    this.retarget();
+  }
+
+  /** Takes in what the catalog knows by now: new topics and partitions, deleted topics. */
+  retargetIfTopicsChanged(): void {
+    if (!sameTopics(this.shapes, subscribedTopics(this.group, this.members, this.topics))) this.retarget();
+  }
+
+  /** Moves one member one step; see reconciliation.ts. `stepEpoch`: null takes a new epoch if the step needs one. */
+  reconcile(memberId: string, acknowledged: Assignment | null, stepEpoch: MemberEpoch | null): void {
+    const member = this.member(memberId);
+    const isFree = (topicId: string, partition: number): boolean => {
+      const holder = this.group.holders.holderOf(topicId, partition);
+      return holder === null || holder === memberId || !this.members.has(holder);
+    };
+    const step = reconcile(member, acknowledged, isFree, stepEpoch ?? toMemberEpoch(this.epoch + 1));
+    if (step === null) return;
+    if (step.epoch > this.epoch) this.epoch = step.epoch;
+    this.records.push({ kind: 'member-assigned', memberId, ...step });
+    this.set({ ...member, ...step });
+  }
+
+  private retarget(): void {
+    const topics = subscribedTopics(this.group, this.members, this.topics);
+    const targets = changedTargets(this.group.assignor, this.members, topics);
+    if (targets.length === 0 && sameTopics(this.shapes, topics)) return;
+    const catalogRevision = Math.max(this.topics.revision, this.group.catalogRevision);
+    this.records.push({ kind: 'target-changed', catalogRevision, topics, targets });
+    this.shapes = new Map(topics.map((shape) => [shape.topic, shape]));
+    const members = new Map(this.members);
+    for (const { memberId, target } of targets) members.set(memberId, { ...this.member(memberId), target });
+    this.members = members;
+  }
+
+  private nextEpoch(): MemberEpoch {
+    this.epoch = toMemberEpoch(this.epoch + 1);
+    return this.epoch;
+  }
+
+  private set(member: MemberState): void {
+    this.members = new Map(this.members).set(member.memberId, member);
+  }
+}
