@@ -1,0 +1,279 @@
+/**
+ * One partition of `__groups` on this broker: the shell around a Coordinator. It applies what Raft commits, proposes what
+ * the coordinator decides, keeps the members' timers while it leads, and answers nobody unless it serves (reliability
+ * P110).
+ */
+import { InvariantViolation } from '../model/assert.ts';
+import type { Clock, Timer } from '../model/clock.ts';
+import type { Entry } from '../model/entry.ts';
+import type { LeaderHint, Refused } from '../model/errors.ts';
+import { refuse } from '../model/errors.ts';
+import type { StateChange, StatePair } from '../model/raft-state.ts';
+import type { RoleState } from '../raft/core/ready.ts';
+import type { CommandMachine, ProposalOutcome, RaftGroup } from '../raft/group.ts';
+import { Coordinator } from './group/coordinator.ts';
+import type { Decision, HandleContext } from './group/decision.ts';
+import { answered } from './group/decision.ts';
+import type { GroupEvent } from './group/group-event.ts';
+import type { GroupTopics } from './group/group-topics.ts';
+import type { GroupView } from './group/group.ts';
+import { encodeEntry } from './group/record-codec.ts';
+import type { GroupEntry, GroupRef } from './group/records.ts';
+import { groupKeyOf } from './group/records.ts';
+import type { LaneCall } from './group-call.ts';
+import { GroupCall } from './group-call.ts';
+import type { LanePort } from './group-lane.ts';
+import { GroupLane } from './group-lane.ts';
+import type { GroupSettings } from './group-settings.ts';
+import { MemberTimers } from './group-timers.ts';
+import { proposalRefusal } from './proposal.ts';
+
+export interface GroupPartitionOptions {
+  readonly clock: Clock;
+  readonly settings: GroupSettings;
+  readonly topics: GroupTopics;
+  /** Where the coordinator is, if another broker leads; null: not known. */
+  readonly leaderHint: (role: RoleState) => LeaderHint | null;
+  /** Hears what happened to groups that are coordinated here. */
+  readonly observe: (event: GroupEvent) => void;
+}
+
+export class GroupPartition implements CommandMachine, LanePort {
+  readonly kind = 'commands';
+  readonly coordinator = new Coordinator();
+  readonly timers: MemberTimers;
+  private readonly options: GroupPartitionOptions;
+  /** Groups with a call that waits or an entry on its way. */
+  private readonly lanes = new Map<string, GroupLane>();
+  /** Invariant: the calls that wait in all lanes. */
+  private waiting = 0;
+  /** Expulsions and sweeps that wait or are on their way, so that a timer does not queue a second one. */
+  private readonly chores = new Set<string>();
+  private raft: RaftGroup | null = null;
+  private role: RoleState | null = null;
+  private quarantine: string | null = null;
+  private closed = false;
+  /** Groups whose creation is on its way. */
+  private groupsPending = 0;
+  /** Null: not serving. */
+  private sweepTimer: Timer | null = null;
+  /** Groups that the running sweep has yet to look at. */
+  private toSweep: GroupRef[] = [];
+
+  constructor(options: GroupPartitionOptions) {
+    this.options = options;
+    this.timers = new MemberTimers(options.clock, options.settings, {
+      sessionOver: (group, memberId) => {
+        this.expelSilent(group, memberId);
+      },
+      revocationOver: (group, memberId) => {
+        this.expelUnyielding(group, memberId);
+      },
+    });
+  }
+
+  get commitsInFlightMax(): number {
+    return this.options.settings.commitsInFlightMax;
+  }
+
+  // The state machine that Raft drives.
+
+  load(page: readonly StatePair[]): void {
+    this.coordinator.load(page);
+  }
+
+  apply(entry: Entry): readonly StateChange[] {
+    switch (entry.kind) {
+      case 'command':
+        return this.applyCommand(entry);
+      case 'no-op':
+      case 'configuration':
+        return [];
+      case 'batch':
+      case 'log-start':
+      case 'fence':
+        throw new InvariantViolation('group-6: stored forms decode completely', `a ${entry.kind} entry`);
+    }
+  }
+
+  roleChanged(role: RoleState): void {
+    const before = this.role;
+    this.role = role;
+    const goesOn = before?.serving === true && role.serving && before.term === role.term;
+    if (before?.serving === true && !goesOn) this.endServing();
+    if (role.serving && !goesOn) this.beginServing();
+  }
+
+  quarantined(reason: string): void {
+    this.quarantine = reason;
+    this.endServing();
+  }
+
+  // What the service asks.
+
+  opened(raft: RaftGroup): void {
+    this.raft = raft;
+  }
+
+  /** Null: calls are answered here. */
+  unavailable(): Refused | null {
+    const { retryAfterMs } = this.options.settings;
+    if (this.closed) return refuse('BROKER_SHUTTING_DOWN', 'The broker is stopping.');
+    if (this.quarantine !== null) {
+      return refuse('QUARANTINED', `The coordinator of the group is set apart on this broker: ${this.quarantine}`);
+    }
+    if (this.role?.serving === true && this.raft !== null) return null;
+    if (this.role !== null && this.role.role !== 'leader' && this.role.leader !== null) {
+      const leaderHint = this.options.leaderHint(this.role);
+      const message = 'Another broker coordinates the group.';
+      return refuse('NOT_LEADER_OR_FOLLOWER', message, {
+        retryAfterMs,
+        ...(leaderHint === null ? {} : { leaderHint }),
+      });
+    }
+    const message = 'The coordinator of the group is being elected or loads its state; try again.';
+    return refuse('COORDINATOR_LOAD_IN_PROGRESS', message, { retryAfterMs });
+  }
+
+  /** Takes a call for a group; refuses it if there are too many. */
+  submit(group: GroupRef, call: LaneCall): void {
+    const refused = this.unavailable() ?? this.refuseWaiting(group);
+    if (refused === null) this.enqueue(group, call);
+    else call.refuse(refused);
+  }
+
+  /** Looks soon for offsets of topics that are gone. */
+  sweepSoon(): void {
+    if (this.sweepTimer === null || this.toSweep.length > 0) return;
+    this.sweepTimer.cancel();
+    this.scheduleSweep(0);
+  }
+
+  close(): void {
+    this.closed = true;
+    this.endServing();
+  }
+
+  // What lanes and decisions ask.
+
+  context(): HandleContext {
+    const { clock, settings, topics } = this.options;
+    return {
+      nowMs: clock.wallMs(),
+      topics,
+      limits: settings.limits,
+      assignor: settings.assignor,
+      groupsPending: this.groupsPending,
+      sessionRemainingMs: (group, memberId) => this.timers.sessionRemainingMs(group, memberId),
+    };
+  }
+
+  propose(entry: GroupEntry, outcome: (outcome: ProposalOutcome) => void): Refused | null {
+    const unavailable = this.unavailable();
+    if (unavailable !== null || this.raft === null) return unavailable;
+    const payload = encodeEntry(entry);
+    const proposed = this.raft.propose({ kind: 'command', count: 0, payload, maxTimestampMs: null }, { outcome });
+    return proposed.kind === 'accepted' ? null : proposalRefusal(proposed.why, this.options.settings.retryAfterMs);
+  }
+
+  groupPending(change: 1 | -1): void {
+    this.groupsPending += change;
+  }
+
+  waitingChanged(change: number): void {
+    this.waiting += change;
+  }
+
+  private applyCommand(entry: Entry): readonly StateChange[] {
+    const applied = this.coordinator.apply(entry.payload, entry.appendTimeMs);
+    if (this.role?.serving === true) {
+      for (const event of applied.events) {
+        this.timers.follow(event);
+        this.options.observe(event);
+      }
+    }
+    return applied.changes;
+  }
+
+  private beginServing(): void {
+    for (const group of this.coordinator.groups.all()) this.timers.startAll(group);
+    this.scheduleSweep(this.options.settings.sweepIntervalMs);
+  }
+
+  private endServing(): void {
+    this.timers.clear();
+    this.sweepTimer?.cancel();
+    this.sweepTimer = null;
+    this.toSweep = [];
+    const refused = this.unavailable() ?? refuse('BROKER_SHUTTING_DOWN', 'The broker is stopping.');
+    for (const lane of [...this.lanes.values()]) lane.refuseWaiting(refused);
+  }
+
+  private refuseWaiting(group: GroupRef): Refused | null {
+    const { waitingPerGroupMax, waitingMax, retryAfterMs } = this.options.settings;
+    const inLane = this.lanes.get(groupKeyOf(group))?.waiting ?? 0;
+    if (inLane < waitingPerGroupMax && this.waiting < waitingMax) return null;
+    const limit = inLane < waitingPerGroupMax ? waitingMax : waitingPerGroupMax;
+    const message = 'Too many calls wait for the coordinator; try again.';
+    return refuse('LIMIT_REACHED', message, { retryAfterMs, fields: { limit: String(limit) } });
+  }
+
+  private enqueue(group: GroupRef, call: LaneCall): void {
+    const key = groupKeyOf(group);
+    const lane = this.lanes.get(key) ?? new GroupLane(this, () => this.lanes.delete(key));
+    this.lanes.set(key, lane);
+    lane.add(call);
+  }
+
+  /** A member's session is over: it is expelled unless it is heard of before its turn comes. */
+  private expelSilent(group: GroupRef, memberId: string): void {
+    this.chore(`session of ${memberId}`, group, (context) => {
+      const member = this.coordinator.groups.find(group)?.members.get(memberId);
+      if (member === undefined || this.timers.sessionRemainingMs(group, memberId) !== 0) return answered(false);
+      const expiry = { ...group, memberId, memberEpoch: member.epoch, cause: 'session-expired' as const };
+      return this.coordinator.expire(expiry, context);
+    });
+  }
+
+  /** A member does not give up what it must (semantics K5). */
+  private expelUnyielding(group: GroupRef, memberId: string): void {
+    const memberEpoch = this.coordinator.groups.find(group)?.members.get(memberId)?.epoch;
+    if (memberEpoch === undefined) return;
+    const expiry = { ...group, memberId, memberEpoch, cause: 'revocation-expired' as const };
+    this.chore(`revocation of ${memberId}`, group, (context) => this.coordinator.expire(expiry, context));
+  }
+
+  /** The partition's own work: outside of the queues' limits, one of each name at a time; a timer asks again if it fails. */
+  private chore(name: string, group: GroupRef, decision: (context: HandleContext) => Decision<boolean>): void {
+    const key = `${groupKeyOf(group)} ${name}`;
+    if (this.chores.has(key)) return;
+    this.chores.add(key);
+    this.enqueue(group, new GroupCall(decision, () => this.chores.delete(key)));
+  }
+
+  private scheduleSweep(delayMs: number): void {
+    this.sweepTimer = this.options.clock.setTimer(delayMs, () => {
+      if (this.toSweep.length === 0) this.toSweep = [...this.coordinator.groups.all()].map(refOf);
+      this.sweepSome();
+    });
+  }
+
+  /** Looks at some groups, then lets others have the event loop. */
+  private sweepSome(): void {
+    const { sweepGroupsMax, sweepIntervalMs } = this.options.settings;
+    for (const group of this.toSweep.splice(0, sweepGroupsMax)) {
+      const decision = this.coordinator.sweep(group, this.context());
+      if (decision.kind === 'refused' || decision.entry === null) continue;
+      this.enqueue(
+        group,
+        new GroupCall(
+          (context) => this.coordinator.sweep(group, context),
+          () => undefined,
+        ),
+      );
+    }
+    this.scheduleSweep(this.toSweep.length > 0 ? 0 : sweepIntervalMs);
+  }
+}
+
+const refOf = (group: GroupView): GroupRef => ({ tenant: group.tenant, groupId: group.groupId });

@@ -1,0 +1,244 @@
+/** Consumer groups as the API asks for them: finds the coordinator of a group and speaks with it. */
+import type { Clock } from '../model/clock.ts';
+import type { LeaderHint, Refused, Result } from '../model/errors.ts';
+import { ok, refuse } from '../model/errors.ts';
+import { murmur2 } from '../model/murmur2.ts';
+import type { Random } from '../model/random.ts';
+import type { RoleState } from '../raft/core/ready.ts';
+import type { CommandMachine, RaftGroup } from '../raft/group.ts';
+import type { Coordinator } from './group/coordinator.ts';
+import type { Decision, HandleContext } from './group/decision.ts';
+import type { GroupEvent } from './group/group-event.ts';
+import type { GroupTopics } from './group/group-topics.ts';
+import type { JoinAnswer } from './group/membership.ts';
+import type { FoundOffset } from './group/offset-decisions.ts';
+import type { GroupRef } from './group/records.ts';
+import { refuseGroupId } from './group/validation.ts';
+import { GroupCall } from './group-call.ts';
+import { GroupPartition } from './group-partition.ts';
+import type { GroupPartitions } from './group-partitions.ts';
+import type { GroupSettings } from './group-settings.ts';
+import { defaultGroupSettings } from './group-settings.ts';
+import { issueToken, readToken } from './group-token.ts';
+import type {
+  BrokerApi,
+  CommitAnswer,
+  CommitOffsets,
+  CommittedOffset,
+  Heartbeat,
+  HeartbeatAnswer,
+  JoinGroup,
+  MemberRef,
+  Membership,
+  RequestContext,
+} from './requests.ts';
+import type { TopicView } from './topic-view.ts';
+
+type GroupApi = Pick<BrokerApi, 'joinGroup' | 'heartbeat' | 'leaveGroup' | 'commitOffsets' | 'fetchCommitted'>;
+
+export interface GroupServiceOptions {
+  readonly clock: Clock;
+  /** The system's own: member ids and the nonces of resume tokens come from it. */
+  readonly random: Random;
+  readonly topics: TopicView;
+  /** Revision of the catalog that `topics` shows. */
+  readonly catalogRevision: () => number;
+  /** Partitions of `__groups`; fixed for the life of a cluster. */
+  readonly partitionCount: number;
+  readonly settings?: GroupSettings;
+  /** Where the leader of a partition of `__groups` is, if it is not here. Default: never known. */
+  readonly leaderHint?: (partition: number, role: RoleState) => LeaderHint | null;
+  /** Hears what happened to groups that are coordinated here; must be quick. */
+  readonly observe?: (event: GroupEvent) => void;
+}
+
+export class GroupService implements GroupPartitions, GroupApi {
+  private readonly options: GroupServiceOptions;
+  private readonly settings: GroupSettings;
+  private readonly topics: GroupTopics;
+  private readonly partitions = new Map<number, GroupPartition>();
+  private readonly endListening: () => void;
+  private closed = false;
+
+  constructor(options: GroupServiceOptions) {
+    this.options = options;
+    this.settings = options.settings ?? defaultGroupSettings;
+    this.topics = new TopicsOfView(options);
+    this.endListening = options.topics.onChange((change) => {
+      if (change.kind === 'created') return;
+      for (const partition of this.partitions.values()) partition.sweepSoon();
+    });
+  }
+
+  machine(partition: number): CommandMachine {
+    this.partitions.get(partition)?.close();
+    const { clock, leaderHint, observe } = this.options;
+    const machine = new GroupPartition({
+      clock,
+      settings: this.settings,
+      topics: this.topics,
+      leaderHint: (role) => leaderHint?.(partition, role) ?? null,
+      observe: observe ?? (() => undefined),
+    });
+    this.partitions.set(partition, machine);
+    return machine;
+  }
+
+  opened(partition: number, group: RaftGroup): void {
+    this.partitions.get(partition)?.opened(group);
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.endListening();
+    for (const partition of this.partitions.values()) partition.close();
+  }
+
+  /** Partition of `__groups` that coordinates a group; the same on every broker for the life of a cluster. */
+  partitionOf(groupId: string): number {
+    return (murmur2(new TextEncoder().encode(groupId)) & 0x7fff_ffff) % this.options.partitionCount;
+  }
+
+  async joinGroup(request: JoinGroup, context: RequestContext): Promise<Result<Membership>> {
+    const group = refOf(request, context);
+    const { resumeToken } = request;
+    const resume = resumeToken === null ? null : readToken(group, resumeToken);
+    if (resumeToken !== null && resume === null) return refuseToken();
+    const issued = issueToken(group, this.options.random);
+    const { topics, clientId } = request;
+    const join = { ...group, topics, clientId, resume, fresh: issued.credentials };
+    const joined = await this.call(group, context, (coordinator, handle) => coordinator.join(join, handle));
+    if (joined.kind === 'refused') return joined;
+    const token = joined.value.resumed && resumeToken !== null ? resumeToken : issued.token;
+    return ok(this.membership(joined.value, token));
+  }
+
+  async heartbeat(request: Heartbeat, context: RequestContext): Promise<Result<HeartbeatAnswer>> {
+    const group = refOf(request, context);
+    const { memberId, memberEpoch, owned } = request;
+    const answer = await this.call(
+      group,
+      context,
+      (coordinator, handle) => coordinator.heartbeat({ ...group, memberId, memberEpoch, owned }, handle),
+      memberId,
+    );
+    if (answer.kind === 'refused') return answer;
+    const { settled, assignment } = answer.value;
+    const heartbeatIntervalMs = settled
+      ? this.settings.heartbeatIntervalMs
+      : this.settings.reconcilingHeartbeatIntervalMs;
+    return ok({ memberEpoch: answer.value.memberEpoch, assignment, heartbeatIntervalMs });
+  }
+
+  leaveGroup(request: MemberRef, context: RequestContext): Promise<Result<null>> {
+    const group = refOf(request, context);
+    const { memberId, memberEpoch } = request;
+    return this.call(group, context, (coordinator, handle) =>
+      coordinator.leave({ ...group, memberId, memberEpoch }, handle),
+    );
+  }
+
+  commitOffsets(request: CommitOffsets, context: RequestContext): Promise<Result<CommitAnswer>> {
+    const group = refOf(request, context);
+    const { member, offsets } = request;
+    return this.call(
+      group,
+      context,
+      (coordinator, handle) => coordinator.commit({ ...group, member, offsets }, handle),
+      member?.memberId,
+    );
+  }
+
+  fetchCommitted(
+    request: Parameters<BrokerApi['fetchCommitted']>[0],
+    context: RequestContext,
+  ): Promise<Result<readonly CommittedOffset[]>> {
+    const group = refOf(request, context);
+    const partition = this.coordinatorOf(group);
+    if (partition.kind === 'refused') return Promise.resolve(partition);
+    const unavailable = partition.value.unavailable();
+    if (unavailable !== null) return Promise.resolve(unavailable);
+    const handle = partition.value.context();
+    const found = partition.value.coordinator.fetchCommitted({ ...group, partitions: request.partitions }, handle);
+    return Promise.resolve(found.kind === 'refused' ? found : ok(found.value.map(committedOffset)));
+  }
+
+  /** `heardOf`: the member that the call proves alive, if it is not refused. */
+  private call<T>(
+    group: GroupRef,
+    context: RequestContext,
+    decide: (coordinator: Coordinator, handle: HandleContext) => Decision<T>,
+    heardOf?: string,
+  ): Promise<Result<T>> {
+    const found = this.coordinatorOf(group);
+    if (found.kind === 'refused') return Promise.resolve(found);
+    const partition = found.value;
+    return new Promise((resolve) => {
+      const call = new GroupCall<T>((handle) => {
+        const decision = decide(partition.coordinator, handle);
+        if (decision.kind === 'decided' && heardOf !== undefined) partition.timers.heard(group, heardOf);
+        return decision;
+      }, resolve);
+      if (!call.isLate(this.options.clock, context)) partition.submit(group, call);
+      call.limit(this.options.clock, context);
+    });
+  }
+
+  private coordinatorOf(group: GroupRef): Result<GroupPartition> {
+    const refused = refuseGroupId(group.groupId);
+    if (refused !== null) return refused;
+    if (this.closed) return refuse('BROKER_SHUTTING_DOWN', 'The broker is stopping.');
+    const partition = this.partitions.get(this.partitionOf(group.groupId));
+    if (partition !== undefined) return ok(partition);
+    const { retryAfterMs } = this.settings;
+    return refuse('COORDINATOR_LOAD_IN_PROGRESS', 'The coordinator of the group is not loaded yet.', { retryAfterMs });
+  }
+
+  private membership(joined: JoinAnswer, resumeToken: Uint8Array): Membership {
+    const { memberId, memberEpoch, assignment } = joined;
+    const { sessionTimeoutMs, heartbeatIntervalMs } = this.settings;
+    return { memberId, memberEpoch, resumeToken, assignment, sessionTimeoutMs, heartbeatIntervalMs };
+  }
+}
+
+class TopicsOfView implements GroupTopics {
+  private readonly options: Pick<GroupServiceOptions, 'topics' | 'catalogRevision'>;
+
+  constructor(options: Pick<GroupServiceOptions, 'topics' | 'catalogRevision'>) {
+    this.options = options;
+  }
+
+  get revision(): number {
+    return this.options.catalogRevision();
+  }
+
+  find(tenant: number, name: string): ReturnType<GroupTopics['find']> {
+    return this.options.topics.find(tenant, name);
+  }
+
+  exists(topicId: string): boolean {
+    return this.options.topics.findById(topicId) !== null;
+  }
+}
+
+const refOf = (request: { readonly group: string }, context: RequestContext): GroupRef => ({
+  tenant: context.tenant,
+  groupId: request.group,
+});
+
+const refuseToken = (): Refused =>
+  refuse(
+    'INVALID_RESUME_TOKEN',
+    'The resume token is damaged or belongs to another group; join without it to become a new member.',
+  );
+
+const committedOffset = ({ topic, topicId, partition, committed }: FoundOffset): CommittedOffset => ({
+  topic,
+  topicId,
+  partition,
+  offset: committed?.offset ?? null,
+  leaderEpoch: committed?.leaderEpoch ?? null,
+  metadata: committed?.metadata ?? '',
+  commitTimeMs: committed?.commitTimeMs ?? null,
+});
