@@ -145,8 +145,8 @@ export function readBatchHeader(bytes: Uint8Array): Result<BatchHeader> {
   const baseSequence = int32At(bytes, batchLayout.baseSequence);
 
   if (compression === undefined) return unknownCompression(attributes);
-  if (!areOffsets(baseOffset, lastOffsetDelta)) return corrupt('its offsets are negative or beyond 2^53-1');
   if (count < 1 || count > lastOffsetDelta + 1) return wrongCount(count, lastOffsetDelta);
+  if (!areOffsets(baseOffset, lastOffsetDelta)) return corrupt('its offsets are negative or beyond 2^53-1');
   if (baseTimestampMs === null || maxTimestamp === null) return wrongTimestamps();
   if (baseTimestampMs < noTimestamp || maxTimestamp < baseTimestampMs) return wrongTimestamps();
   if (!isProducer(producerId, producerEpoch, baseSequence)) return wrongProducer();
@@ -220,7 +220,7 @@ export function checkFraming(bytes: Uint8Array): Refused | null {
 }
 
 function areOffsets(base: number | null, lastDelta: number): base is number {
-  return base !== null && base >= 0 && lastDelta >= 0 && Number.isSafeInteger(base + lastDelta + 1);
+  return base !== null && base >= 0 && Number.isSafeInteger(base + lastDelta + 1);
 }
 
 function isProducer(id: number | null, epoch: number, baseSequence: number): id is number {

@@ -51,23 +51,31 @@ export function withRecords(batch: Uint8Array, records: Uint8Array): Uint8Array 
   return forged(bytes, (all) => putInt32(all, batchLayout.batchLength, all.length - 12));
 }
 
+// As literals are, so that they compare.
+const plainObject = { noNullPrototype: true };
 const content = fc.option(fc.uint8Array({ maxLength: 300 }), { nil: null });
 const timestamp = fc.option(fc.oneof(fc.nat(), fc.integer({ min: 0, max: 2 ** 53 - 2 })), { nil: null });
-const header = fc.record({ name: fc.string({ unit: 'grapheme', maxLength: 20 }), value: content });
+const header = fc.record({ name: fc.string({ unit: 'grapheme', maxLength: 20 }), value: content }, plainObject);
 
-export const anyRecord: fc.Arbitrary<NewRecord> = fc.record({
-  key: content,
-  value: content,
-  headers: fc.array(header, { maxLength: 4 }),
-  timestampMs: timestamp.map((time) => (time === null ? null : toMillis(time))),
-});
+export const anyRecord: fc.Arbitrary<NewRecord> = fc.record(
+  {
+    key: content,
+    value: content,
+    headers: fc.array(header, { maxLength: 4 }),
+    timestampMs: timestamp.map((time) => (time === null ? null : toMillis(time))),
+  },
+  plainObject,
+);
 export const anyRecords = fc.array(anyRecord, { minLength: 1, maxLength: 20 });
 export const anyCompression = fc.constantFrom(...compressionTypes);
 export const anyProducer: fc.Arbitrary<BatchProducer | null> = fc.option(
-  fc.record({
-    id: fc.maxSafeNat().map(toProducerId),
-    epoch: fc.nat(32_767).map(toProducerEpoch),
-    baseSequence: fc.nat(2 ** 31 - 1).map(toSequence),
-  }),
+  fc.record(
+    {
+      id: fc.maxSafeNat().map(toProducerId),
+      epoch: fc.nat(32_767).map(toProducerEpoch),
+      baseSequence: fc.nat(2 ** 31 - 1).map(toSequence),
+    },
+    plainObject,
+  ),
   { nil: null },
 );
