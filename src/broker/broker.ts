@@ -1,0 +1,409 @@
+/**
+ * The broker as api/ sees it: every call is let in here (phase, access), finds its topic and partition, and is handed to
+ * the part that does the work. Nothing is decided here that a part could decide.
+ *
+ * Life: `start` brings up the catalog, then everything that the catalog places on this disk; `close` refuses what is new,
+ * lets appends in flight end, answers everybody who waits, and stops the groups.
+ */
+import type { Compression } from '../model/compression.ts';
+import type { Clock } from '../model/clock.ts';
+import type { Refused, Result } from '../model/errors.ts';
+import { ok, refuse } from '../model/errors.ts';
+import { millisPlus } from '../model/ids.ts';
+import { partitionForKey } from '../model/partitioner.ts';
+import type { Random } from '../model/random.ts';
+import type { RaftHost } from '../raft/group.ts';
+import type { Access, Operation } from './access.ts';
+import { openAccess } from './access.ts';
+import { AppendBudget } from './append-budget.ts';
+import type { BrokerIdentity } from './broker-identity.ts';
+import { Catalog } from './catalog.ts';
+import { groupsTopic } from './catalog-decisions.ts';
+import { answerBy } from './deadline.ts';
+import type { DiskGate } from './disk-gate.ts';
+import { FetchWaiters } from './fetch-waiters.ts';
+import { OpenCursor } from './fetch-cursor.ts';
+import { Fetcher, tooManyWaiters } from './fetcher.ts';
+import { found } from './founding.ts';
+import { GroupService } from './group-service.ts';
+import type { GroupSettings } from './group-settings.ts';
+import type { BrokerLimits } from './limits.ts';
+import { defaultBrokerLimits } from './limits.ts';
+import { LocalGroups } from './local-groups.ts';
+import type { BrokerObserver } from './observer.ts';
+import { silentBrokerObserver } from './observer.ts';
+import { lookUpOffset } from './offset-lookup.ts';
+import type { Appended } from './partition.ts';
+import { ProducerIdentities } from './producer-identities.ts';
+import type {
+  AppendReceipt,
+  AppendRequest,
+  BrokerApi,
+  BrokerInfo,
+  ClusterInfo,
+  CommitAnswer,
+  CommitOffsets,
+  CommittedOffset,
+  FetchAnswer,
+  FetchCursor,
+  FetchedPartition,
+  FetchPartitionRequest,
+  FetchRequest,
+  FoundOffset,
+  Heartbeat,
+  HeartbeatAnswer,
+  JoinGroup,
+  MemberRef,
+  Membership,
+  OffsetQuery,
+  ProducerGrant,
+  RequestContext,
+  TopicInfo,
+} from './requests.ts';
+import type { Located } from './topic-directory.ts';
+import { unknownTopic } from './topic-directory.ts';
+import type { DescribedTopic } from './topics.ts';
+import { Topics } from './topics.ts';
+
+export interface BrokerOptions {
+  readonly identity: BrokerIdentity;
+  readonly host: RaftHost;
+  readonly clock: Clock;
+  /** The system's own: ids and the key of secrets come from it. */
+  readonly random: Random;
+  readonly compression: Compression;
+  readonly disk: DiskGate;
+  /** The store failed or a bug showed behind an answer: the process must end. */
+  readonly onFault: (error: unknown) => void;
+  readonly limits?: Partial<BrokerLimits>;
+  readonly access?: Access;
+  readonly observer?: BrokerObserver;
+  readonly groupSettings?: GroupSettings;
+}
+
+type Phase = 'starting' | 'running' | 'closing';
+
+/** Tenants come later (design D21); until then everybody is in this one. */
+const onlyTenant = 0;
+
+export class Broker implements BrokerApi {
+  readonly #options: BrokerOptions;
+  readonly #limits: BrokerLimits;
+  readonly #access: Access;
+  readonly #observer: BrokerObserver;
+  readonly #budget: AppendBudget;
+  readonly #catalog: Catalog;
+  readonly #localGroups: LocalGroups;
+  readonly #topics: Topics;
+  readonly #fetchWaiters: FetchWaiters;
+  readonly #fetcher: Fetcher;
+  readonly #producers: ProducerIdentities;
+  readonly #cursors = new Set<OpenCursor>();
+  #groups: GroupService | null = null;
+  #phase: Phase = 'starting';
+  /** Where the next records without a key go. */
+  #turn = 0;
+
+  constructor(options: BrokerOptions) {
+    const { host, identity, clock, random, disk, onFault } = options;
+    const limits = { ...defaultBrokerLimits, ...options.limits };
+    const observer = options.observer ?? silentBrokerObserver;
+    this.#options = options;
+    this.#limits = limits;
+    this.#access = options.access ?? openAccess;
+    this.#observer = observer;
+    this.#budget = new AppendBudget(limits.appendBytesInFlightMax);
+    this.#catalog = new Catalog({ host, clock, limits, onFault });
+    this.#localGroups = new LocalGroups({ host, identity, limits, observer });
+    const partitions = { clock, limits, budget: this.#budget, disk, observer };
+    const running = { catalog: this.#catalog, localGroups: this.#localGroups, partitions };
+    this.#topics = new Topics({ ...running, identity, clock, random, limits, observer, onFault });
+    this.#fetchWaiters = new FetchWaiters(clock, observer, limits.fetchWaitersMax);
+    this.#fetcher = new Fetcher(clock, this.#topics.directory, this.#fetchWaiters);
+    this.#producers = new ProducerIdentities(this.#catalog, clock, limits);
+  }
+
+  /** Resolves when everything placed here runs. Rejects with BrokerStartError, or a fault of the store. */
+  async start(): Promise<void> {
+    const { identity, clock, random, groupSettings: settings } = this.#options;
+    await this.#catalog.start();
+    await found({ catalog: this.#catalog, identity, clock, random, limits: this.#limits });
+    await this.#localGroups.recover(this.#catalog.state);
+    this.#topics.load();
+    const { directory } = this.#topics;
+    const partitionCount = directory.find(onlyTenant, groupsTopic)?.partitionCount ?? this.#limits.groupsPartitions;
+    const catalogRevision = (): number => this.#catalog.state.revision;
+    const group = { clock, random, topics: directory, catalogRevision, partitionCount };
+    this.#groups = new GroupService(settings === undefined ? group : { ...group, settings });
+    await this.#topics.start(this.#groups);
+    this.#phase = 'running';
+  }
+
+  /** Every append in flight is answered on its own, at the latest when the groups stop. */
+  async close(): Promise<void> {
+    this.#phase = 'closing';
+    this.#fetchWaiters.close();
+    for (const cursor of this.#cursors) cursor.shutDown();
+    this.#groups?.close();
+    const ended = Promise.all([this.#budget.whenEmpty(), this.#topics.settle()]);
+    const { clock, host } = this.#options;
+    await answerBy(clock, millisPlus(clock.monotonicMs(), this.#limits.drainMsMax), ended, () => null);
+    this.#catalog.close();
+    this.#localGroups.close();
+    await host.close();
+    await this.#topics.settle();
+  }
+
+  append(request: AppendRequest, context: RequestContext): Promise<Result<AppendReceipt>> {
+    const located = this.#locate('produce', request, context);
+    if (located.kind === 'refused') return Promise.resolve(located);
+    this.#access.account(context, 'in', request.batch.length);
+    const { partition } = located.value;
+    const appended = partition.append(request.batch, request.acks, context.deadlineMs);
+    return appended.then((result) => this.#receipt(result, located.value, request.partition));
+  }
+
+  choosePartition(topic: string, key: Uint8Array | null): Result<number> {
+    const found = this.#topics.directory.named(onlyTenant, topic);
+    if (found === null) return this.#notRunning() ?? this.#unknown(topic);
+    const { partitionCount } = found.summary;
+    return ok(key === null ? this.#turn++ % partitionCount : partitionForKey(key, partitionCount));
+  }
+
+  async initProducer(
+    previous: Parameters<BrokerApi['initProducer']>[0],
+    context: RequestContext,
+  ): Promise<Result<ProducerGrant>> {
+    const refused = this.#refuse('init-producer', '', context);
+    return refused ?? this.#told(await this.#producers.grant(previous, context.deadlineMs));
+  }
+
+  async fetch(request: FetchRequest, context: RequestContext): Promise<Result<FetchAnswer>> {
+    const refused = this.#refuseReading(request.partitions, context);
+    if (refused !== null) return refused;
+    const partitions = await this.#fetcher.fetch(request, context);
+    if ('kind' in partitions) return this.#told(partitions);
+    this.#countFetched(partitions, context);
+    return ok({ partitions, catalogRevision: this.#catalog.state.revision });
+  }
+
+  openCursor(partitions: readonly FetchPartitionRequest[], context: RequestContext): Result<FetchCursor> {
+    const refused = this.#refuseReading(partitions, context);
+    if (refused !== null) return refused;
+    if (!this.#fetchWaiters.reserve(partitions.length)) return this.#told(tooManyWaiters(this.#fetchWaiters.count));
+    const targets = partitions.map((request) => ({ request, place: this.#find(request, context) }));
+    const cursor = new OpenCursor(targets, context.signal, {
+      waiters: this.#fetchWaiters,
+      catalogRevision: () => this.#catalog.state.revision,
+      answered: (fetched) => {
+        this.#countFetched(fetched, context);
+      },
+      closed: (closed) => this.#cursors.delete(closed),
+    });
+    this.#cursors.add(cursor);
+    return ok(cursor);
+  }
+
+  async listOffsets(queries: readonly OffsetQuery[], context: RequestContext): Promise<Result<readonly FoundOffset[]>> {
+    const refused = this.#notRunning();
+    if (refused !== null) return this.#told(refused);
+    const found: FoundOffset[] = [];
+    for (const query of queries) found.push(await this.#lookUp(query, context));
+    return ok(found);
+  }
+
+  async createTopic(
+    topic: { readonly name: string; readonly partitions: number; readonly replicationFactor: number | null },
+    context: RequestContext,
+  ): Promise<Result<DescribedTopic & { readonly catalogRevision: number }>> {
+    const refused = this.#refuse('create-topic', topic.name, context);
+    if (refused !== null) return refused;
+    const created = await this.#topics.create({ ...topic, tenant: context.tenant }, context.deadlineMs);
+    return this.#withRevision(created);
+  }
+
+  async deleteTopic(
+    topic: { readonly name: string; readonly topicId: string | null },
+    context: RequestContext,
+  ): Promise<Result<{ readonly catalogRevision: number }>> {
+    const refused = this.#refuse('delete-topic', topic.name, context);
+    if (refused !== null) return refused;
+    const deleted = await this.#topics.delete({ ...topic, tenant: context.tenant }, context.deadlineMs);
+    return this.#withRevision(deleted.kind === 'ok' ? ok({}) : deleted);
+  }
+
+  describeTopic(
+    name: string,
+    context: RequestContext,
+  ): Promise<Result<DescribedTopic & { readonly catalogRevision: number }>> {
+    const refused = this.#refuse('describe-topic', name, context);
+    if (refused !== null) return Promise.resolve(refused);
+    const described = this.#topics.describe(context.tenant, name);
+    return Promise.resolve(described.kind === 'ok' ? this.#withRevision(described) : this.#unknown(name));
+  }
+
+  listTopics(
+    page: { readonly includeInternal: boolean; readonly limit: number; readonly after: string },
+    context: RequestContext,
+  ): Promise<
+    Result<{ readonly topics: readonly TopicInfo[]; readonly more: boolean; readonly catalogRevision: number }>
+  > {
+    const refused = this.#refuse('list-topics', '', context);
+    return Promise.resolve(refused ?? this.#withRevision(ok(this.#topics.list(context.tenant, page))));
+  }
+
+  /** Answers in every phase: it is how an operator learns what is wrong. */
+  describeCluster(context: RequestContext): Promise<Result<ClusterInfo>> {
+    const denied = this.#access.authorize(context, 'describe-cluster', '');
+    if (denied !== null) return Promise.resolve(this.#told(denied));
+    const { state, role } = this.#catalog;
+    const own = [...state.topics.values()].filter((record) => !record.topic.internal);
+    const { identity } = this.#options;
+    return Promise.resolve(
+      ok({
+        clusterId: identity.clusterId,
+        brokers: this.#brokers(),
+        catalogLeader: role?.role === 'leader' ? identity.brokerId : null,
+        catalogRevision: state.revision,
+        activeVersion: state.head?.activeVersion ?? 0,
+        topicCount: own.length,
+        partitionCount: own.reduce((sum, record) => sum + record.topic.partitions.length, 0),
+      }),
+    );
+  }
+
+  joinGroup(request: JoinGroup, context: RequestContext): Promise<Result<Membership>> {
+    return this.#inGroup(request.group, context, (groups) => groups.joinGroup(request, context));
+  }
+
+  heartbeat(request: Heartbeat, context: RequestContext): Promise<Result<HeartbeatAnswer>> {
+    return this.#inGroup(request.group, context, (groups) => groups.heartbeat(request, context));
+  }
+
+  leaveGroup(request: MemberRef, context: RequestContext): Promise<Result<null>> {
+    return this.#inGroup(request.group, context, (groups) => groups.leaveGroup(request, context));
+  }
+
+  commitOffsets(request: CommitOffsets, context: RequestContext): Promise<Result<CommitAnswer>> {
+    return this.#inGroup(request.group, context, (groups) => groups.commitOffsets(request, context));
+  }
+
+  fetchCommitted(
+    request: Parameters<BrokerApi['fetchCommitted']>[0],
+    context: RequestContext,
+  ): Promise<Result<readonly CommittedOffset[]>> {
+    return this.#inGroup(request.group, context, (groups) => groups.fetchCommitted(request, context));
+  }
+
+  // ---- letting in ----
+
+  /** Null: this broker works. */
+  #notRunning(): Refused | null {
+    switch (this.#phase) {
+      case 'running':
+        return null;
+      case 'starting':
+        return refuse('LEADER_NOT_AVAILABLE', 'the broker is starting; try again', {
+          retryAfterMs: this.#limits.retryAfterMs,
+        });
+      case 'closing':
+        return refuse('BROKER_SHUTTING_DOWN', 'the broker is shutting down; ask another one');
+    }
+  }
+
+  #refuse(operation: Operation, resource: string, context: RequestContext): Refused | null {
+    const refused = this.#notRunning() ?? this.#access.authorize(context, operation, resource);
+    return refused === null ? null : this.#told(refused);
+  }
+
+  #refuseReading(partitions: readonly FetchPartitionRequest[], context: RequestContext): Refused | null {
+    const refused = this.#notRunning();
+    if (refused !== null) return this.#told(refused);
+    for (const topic of new Set(partitions.map((partition) => partition.topic))) {
+      const denied = this.#refuse('fetch', topic, context);
+      if (denied !== null) return denied;
+    }
+    return null;
+  }
+
+  #locate(operation: Operation, ref: AppendRequest | OffsetQuery, context: RequestContext): Result<Located> {
+    const refused = this.#refuse(operation, ref.topic, context);
+    if (refused !== null) return refused;
+    const located = this.#find(ref, context);
+    return located.kind === 'refused' ? this.#told(located) : located;
+  }
+
+  /** Who does not know the newest catalog can not say that something does not exist (design D17). */
+  #find(ref: FetchPartitionRequest | AppendRequest | OffsetQuery, context: RequestContext): Result<Located> {
+    const located = this.#topics.directory.locate(context.tenant, ref);
+    return located.kind === 'refused' ? (this.#catalog.unavailable ?? located) : located;
+  }
+
+  #unknown(topic: string): Refused {
+    return this.#told(this.#catalog.unavailable ?? unknownTopic(topic));
+  }
+
+  async #inGroup<T>(
+    group: string,
+    context: RequestContext,
+    call: (groups: GroupService) => Promise<Result<T>>,
+  ): Promise<Result<T>> {
+    const refused = this.#refuse('consume-in-group', group, context);
+    if (refused !== null || this.#groups === null) return refused ?? this.#notYet();
+    return this.#told(await call(this.#groups));
+  }
+
+  // ---- answering ----
+
+  #notYet(): Refused {
+    return this.#told(refuse('COORDINATOR_LOAD_IN_PROGRESS', 'the coordinator is being loaded; try again'));
+  }
+
+  #told<R extends Result<unknown>>(result: R): R {
+    if (result.kind === 'refused') this.#observer.refused(result.error);
+    return result;
+  }
+
+  #withRevision<T extends object>(result: Result<T>): Result<T & { readonly catalogRevision: number }> {
+    if (result.kind === 'refused') return this.#told(result);
+    return ok({ ...result.value, catalogRevision: this.#catalog.state.revision });
+  }
+
+  #receipt(result: Result<Appended>, { topic, partition }: Located, number: number): Result<AppendReceipt> {
+    if (result.kind === 'refused') return this.#told(result);
+    const { topicId } = topic.entry;
+    const logStart = partition.logStart;
+    return ok({ ...result.value, topicId, partition: number, logStart, catalogRevision: this.#catalog.state.revision });
+  }
+
+  async #lookUp(query: OffsetQuery, context: RequestContext): Promise<FoundOffset> {
+    const { topic, topicId, partition } = query;
+    const located = this.#locate('list-offsets', query, context);
+    const nothing = { offset: null, timestampMs: null, leaderEpoch: null };
+    if (located.kind === 'refused')
+      return { topic, topicId: topicId ?? '', partition, error: located.error, ...nothing };
+    const where = { topic, topicId: located.value.topic.entry.topicId, partition };
+    const limits = { decompressedBytesMax: this.#limits.lookupBytesMax };
+    const found = await lookUpOffset(located.value.partition, query.at, this.#options.compression, limits);
+    if (found.kind === 'refused') return { ...where, error: this.#told(found).error, ...nothing };
+    return { ...where, error: null, ...found.value, leaderEpoch: located.value.partition.role?.term ?? null };
+  }
+
+  #countFetched(partitions: readonly FetchedPartition[], context: RequestContext): void {
+    let batches = 0;
+    let bytes = 0;
+    for (const partition of partitions) {
+      if (partition.error !== null) this.#observer.refused(partition.error);
+      batches += partition.batches.length;
+      for (const batch of partition.batches) bytes += batch.length;
+    }
+    if (batches === 0) return;
+    this.#access.account(context, 'out', bytes);
+    this.#observer.fetched(batches, bytes);
+  }
+
+  #brokers(): readonly BrokerInfo[] {
+    const brokers = [...this.#catalog.state.brokers.values()].sort((a, b) => a.brokerId - b.brokerId);
+    return brokers.map((broker) => ({ ...broker, healthy: true, unhealthyReason: '' }));
+  }
+}

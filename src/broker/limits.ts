@@ -1,0 +1,52 @@
+/** Every limit of the broker layer with its default. Past a limit the caller gets a typed, retriable refusal. */
+
+export interface BrokerLimits {
+  /** Topics of the cluster, Sluice's own not counted. Range 1 to 1,000,000. */
+  readonly topicsMax: number;
+  /** Partitions of one topic. Range 1 to 10,000. */
+  readonly partitionsPerTopicMax: number;
+  /** Partitions of the cluster, Sluice's own not counted. Range 1 to 1,000,000. */
+  readonly partitionsMax: number;
+  /** Changes of the catalog that wait for their turn. Range 1 to 100,000. */
+  readonly catalogCommandsQueuedMax: number;
+  /** Bytes of batches that were appended and whose outcome is open, on this broker. At least one batch. */
+  readonly appendBytesInFlightMax: number;
+  /** Calls that wait for the outcome of one append: it and its retries. Range 1 to 1,000. */
+  readonly appendWaitersPerBatchMax: number;
+  /** Idempotent producers that one partition remembers. Idle ones are forgotten after a day. Range 1 to 1,000,000. */
+  readonly producersPerPartitionMax: number;
+  /** Partitions that parked fetches and open cursors wait for, added up, on this broker. Range 1 to 10,000,000. */
+  readonly fetchWaitersMax: number;
+  /** Producer ids that are reserved with one entry in the catalog's log. Range 1 to 1,000,000. */
+  readonly producerIdBlock: number;
+  /** Partitions of `__groups`, decided when the cluster is founded. Range 1 to 1,000. */
+  readonly groupsPartitions: number;
+  /** Groups that are started or removed side by side. Range 1 to 1,000. */
+  readonly groupStartsMax: number;
+  /** Decompressed bytes of one batch when a record is looked up by time. */
+  readonly lookupBytesMax: number;
+  /** How long a start waits until what was started serves, milliseconds. */
+  readonly servingMsMax: number;
+  /** How long a close waits for appends in flight before it leaves their outcome unknown, milliseconds. */
+  readonly drainMsMax: number;
+  /** Hint in refusals for a full budget, milliseconds. */
+  readonly retryAfterMs: number;
+}
+
+export const defaultBrokerLimits: BrokerLimits = {
+  topicsMax: 10_000,
+  partitionsPerTopicMax: 1_000,
+  partitionsMax: 100_000,
+  catalogCommandsQueuedMax: 1_000,
+  appendBytesInFlightMax: 64 * 1024 * 1024,
+  appendWaitersPerBatchMax: 16,
+  producersPerPartitionMax: 10_000,
+  fetchWaitersMax: 200_000,
+  producerIdBlock: 1_000,
+  groupsPartitions: 16,
+  groupStartsMax: 64,
+  lookupBytesMax: 16 * 1024 * 1024,
+  servingMsMax: 1_000,
+  drainMsMax: 2_000,
+  retryAfterMs: 100,
+};

@@ -1,0 +1,46 @@
+/** What the broker layer reports; metrics and logs implement it. Called synchronously: implementations must be quick. */
+import type { BrokerError } from '../model/errors.ts';
+import type { GroupNumber, ProducerId } from '../model/ids.ts';
+
+export interface BrokerObserver {
+  /** A batch was accepted by the leader of a partition here. */
+  appended(records: number, bytes: number): void;
+  /** A retry found its original in the log. */
+  duplicate(producerId: ProducerId): void;
+  /** An append got its outcome this many milliseconds after it was accepted. */
+  appendSettled(outcome: 'committed' | 'unknown', tookMs: number): void;
+  /** A call was refused, or its outcome is unknown. */
+  refused(error: BrokerError): void;
+  /** Batches were given to a reader. */
+  fetched(batches: number, bytes: number): void;
+  /** Partitions that fetches wait for, added up. */
+  fetchWaiters(count: number): void;
+  topicCreated(name: string, topicId: string, partitions: number): void;
+  topicDeleted(name: string, topicId: string): void;
+  /** A group on this disk that the catalog does not know: left as it is, not started, never deleted (design D5). */
+  groupOrphaned(group: GroupNumber): void;
+  /** A group that the catalog says was here is not on this disk: not created anew, since that would hide the loss. */
+  groupMissing(group: GroupNumber): void;
+  /** A group is set apart: its state can not be trusted (design D7). */
+  groupQuarantined(group: GroupNumber, reason: string): void;
+  /** The data of a deleted partition is gone. */
+  groupRemoved(group: GroupNumber): void;
+}
+
+const nothing = (): void => undefined;
+
+/** Hears everything and does nothing. */
+export const silentBrokerObserver: BrokerObserver = {
+  appended: nothing,
+  duplicate: nothing,
+  appendSettled: nothing,
+  refused: nothing,
+  fetched: nothing,
+  fetchWaiters: nothing,
+  topicCreated: nothing,
+  topicDeleted: nothing,
+  groupOrphaned: nothing,
+  groupMissing: nothing,
+  groupQuarantined: nothing,
+  groupRemoved: nothing,
+};

@@ -1,0 +1,99 @@
+/** Finds offsets in one partition: the earliest, the latest, or the first record at a time (semantics O7). */
+import type { Compression } from '../model/compression.ts';
+import type { Entry } from '../model/entry.ts';
+import { entryEndOffset } from '../model/entry.ts';
+import type { Refused, Result } from '../model/errors.ts';
+import { ok, refuse } from '../model/errors.ts';
+import type { Millis, Offset } from '../model/ids.ts';
+import type { TimedOffset } from '../model/batch-decoder.ts';
+import { findRecordByTime } from '../model/batch-decoder.ts';
+import type { RaftGroup } from '../raft/group.ts';
+import { LogCorruption } from '../log/reader.ts';
+import type { Partition } from './partition.ts';
+import type { OffsetQuery } from './requests.ts';
+
+/** How much is read at once where a search by time has to go on behind a batch that the log start cuts. */
+const scanBytes = 1024 * 1024;
+
+export interface LookupLimits {
+  /** Decompressed bytes of the batch that is searched. */
+  readonly decompressedBytesMax: number;
+}
+
+/** Null offset: no record is as late as the time. The timestamp is that of the record, for a query by time. */
+export type Lookup = { readonly offset: Offset | null; readonly timestampMs: Millis | null };
+
+export async function lookUpOffset(
+  partition: Partition,
+  at: OffsetQuery['at'],
+  compression: Compression,
+  limits: LookupLimits,
+): Promise<Result<Lookup>> {
+  const raft = partition.raft;
+  const unreadable = partition.unreadable;
+  if (raft === null || unreadable !== null) return unreadable ?? opening;
+  switch (at.kind) {
+    case 'earliest':
+      return ok({ offset: raft.log.logStart, timestampMs: null });
+    case 'latest':
+      return latest(partition);
+    case 'timestamp':
+      return byTime(partition, raft, at.timestampMs, compression, limits);
+  }
+}
+
+const opening: Refused = refuse('LEADER_NOT_AVAILABLE', 'the partition is being opened; try again');
+
+/** O7, P106: a leader that has not yet applied its own no-op may know less than an earlier one told. */
+function latest(partition: Partition): Result<Lookup> {
+  const notServing = partition.notServing;
+  if (notServing === null) return ok({ offset: partition.highWatermark, timestampMs: null });
+  if (notServing.error.code !== 'LEADER_NOT_AVAILABLE') return notServing;
+  return refuse('OFFSET_NOT_AVAILABLE', 'the leader does not know the latest offset yet; try again', {
+    retryAfterMs: notServing.error.retryAfterMs ?? 0,
+  });
+}
+
+async function byTime(
+  partition: Partition,
+  raft: RaftGroup,
+  timestampMs: Millis,
+  compression: Compression,
+  limits: LookupLimits,
+): Promise<Result<Lookup>> {
+  const notServing = partition.notServing;
+  if (notServing !== null) return notServing;
+  const below = partition.highWatermark;
+  try {
+    const first = await raft.log.findByTimestamp(timestampMs, below);
+    let entries: readonly Entry[] = first === null ? [] : [first];
+    for (;;) {
+      const hit = searchEntries(entries, raft.log.logStart, timestampMs, compression, limits);
+      if (hit.kind === 'refused' || hit.value !== null) return hit.kind === 'refused' ? hit : ok(hit.value ?? none);
+      const last = entries.at(-1);
+      if (last === undefined || entryEndOffset(last) >= below) return ok(none);
+      // Only records below the log start matched in that batch: whatever follows it is searched in order.
+      entries = await raft.log.readFrom(entryEndOffset(last), below, scanBytes);
+    }
+  } catch (error) {
+    if (!(error instanceof LogCorruption)) throw error;
+    return refuse('STORAGE_CORRUPTION', `stored data of this partition is damaged on this broker: ${error.message}`);
+  }
+}
+
+const none: Lookup = { offset: null, timestampMs: null };
+
+function searchEntries(
+  entries: readonly Entry[],
+  logStart: Offset,
+  timestampMs: Millis,
+  compression: Compression,
+  limits: LookupLimits,
+): Result<TimedOffset | null> {
+  for (const entry of entries) {
+    if (entry.maxTimestampMs === null || entry.maxTimestampMs < timestampMs) continue;
+    const hit = findRecordByTime(entry.payload, timestampMs, compression, { ...limits, fromOffset: logStart });
+    if (hit.kind === 'refused' || hit.value !== null) return hit;
+  }
+  return ok(null);
+}

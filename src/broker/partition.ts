@@ -1,0 +1,400 @@
+/**
+ * One partition of a topic on this broker: what its Raft group drives, and the way of a batch up to the proposal.
+ *
+ * Invariants:
+ * - partition-1: what is applied continues its producer's sequence; the applied table is a function of the log alone.
+ * - partition-2: the appended table exists exactly while this replica serves as leader; it is the applied table and what
+ *   is in flight on top.
+ * - partition-3: a stored batch carries the offset and the term of its entry.
+ * - partition-4: the high watermark never falls, and nothing at or above it is given to a reader.
+ */
+import { assert, InvariantViolation } from '../model/assert.ts';
+import type { Clock } from '../model/clock.ts';
+import type { Entry } from '../model/entry.ts';
+import type { LeaderHint, Refused, Result } from '../model/errors.ts';
+import { ok, refuse } from '../model/errors.ts';
+import type { GroupNumber, Millis, Offset, ReplicaId, Term } from '../model/ids.ts';
+import { offsetZero } from '../model/ids.ts';
+import type { BatchHeader } from '../model/record-batch.ts';
+import { patchBatch, readBatchHeader } from '../model/record-batch.ts';
+import type { RoleState } from '../raft/core/ready.ts';
+import type { DataMachine, ProposalOutcome, RaftGroup } from '../raft/group.ts';
+import type { AppendBudget } from './append-budget.ts';
+import type { OpenAppend, WaitOutcome } from './append-waiters.ts';
+import { AppendWaiters } from './append-waiters.ts';
+import type { DiskGate } from './disk-gate.ts';
+import type { BrokerLimits } from './limits.ts';
+import type { BrokerObserver } from './observer.ts';
+import type { RememberedBatch, SequenceVerdict } from './producer-table.ts';
+import { ProducerTable } from './producer-table.ts';
+import { decodeProducerTable, encodeProducerTable } from './producer-table-codec.ts';
+import { proposalRefusal, unknownOutcome } from './proposal.ts';
+import type { AckLevel } from './requests.ts';
+
+/** What all partitions of a broker share. */
+export interface PartitionDeps {
+  readonly clock: Clock;
+  readonly limits: BrokerLimits;
+  readonly budget: AppendBudget;
+  readonly disk: DiskGate;
+  readonly observer: BrokerObserver;
+}
+
+/** Where a replica is, for a hint to clients; null: unknown. */
+export type Locate = (replicaId: ReplicaId) => Pick<LeaderHint, 'brokerId' | 'address'> | null;
+
+/** Where a batch is, or that its outcome may be asked for elsewhere: the partition's part of a receipt. */
+export interface Appended {
+  /** Null for a duplicate older than the window. */
+  readonly baseOffset: Offset | null;
+  readonly appendTimeMs: Millis | null;
+  readonly leaderEpoch: Term;
+  readonly committed: boolean;
+  readonly duplicate: boolean;
+}
+
+/** Told when a partition may have something new for a reader: data, an error, another leader. */
+export interface FetchWaiter {
+  wake(): void;
+}
+
+type Retry = Extract<SequenceVerdict, { kind: 'duplicate' }>;
+
+export class Partition implements DataMachine {
+  readonly kind = 'data';
+  readonly group: GroupNumber;
+  /** Readers that wait here. Bounded by FetchWaiters for the whole broker. */
+  readonly fetchWaiters = new Set<FetchWaiter>();
+  readonly #locate: Locate;
+  readonly #deps: PartitionDeps;
+  readonly #waiters: AppendWaiters;
+  #raft: RaftGroup | null = null;
+  #role: RoleState | null = null;
+  #applied = new ProducerTable();
+  /** See partition-2. */
+  #appended: { readonly table: ProducerTable; readonly term: Term } | null = null;
+  #highWatermark: Offset = offsetZero;
+  /** Why nothing works here any more; null: it does. */
+  #ended: Refused | null = null;
+  /** Who waits for this partition to serve for the first time. */
+  #servingWaiters: (() => void)[] = [];
+
+  constructor(group: GroupNumber, locate: Locate, deps: PartitionDeps) {
+    this.group = group;
+    this.#locate = locate;
+    this.#deps = deps;
+    this.#waiters = new AppendWaiters(deps.clock);
+  }
+
+  /** Null until the group runs. */
+  get raft(): RaftGroup | null {
+    return this.#raft;
+  }
+
+  get role(): RoleState | null {
+    return this.#role;
+  }
+
+  get highWatermark(): Offset {
+    return this.#highWatermark;
+  }
+
+  /** First offset that can be read; 0 until the group runs. */
+  get logStart(): Offset {
+    return this.#raft?.log.logStart ?? offsetZero;
+  }
+
+  get appendsInFlight(): number {
+    return this.#waiters.size;
+  }
+
+  /** Null: reads are answered here. */
+  get unreadable(): Refused | null {
+    if (this.#ended !== null) return this.#ended;
+    return this.#raft === null ? this.#notReady() : null;
+  }
+
+  /** Null: this replica leads and serves. */
+  get notServing(): Refused | null {
+    if (this.#ended !== null) return this.#ended;
+    if (this.#appended !== null) return null;
+    const role = this.#role;
+    return role === null || role.role === 'leader' || role.leader === null ? this.#notReady() : this.#notLeader(role);
+  }
+
+  /** The Raft group runs. */
+  opened(raft: RaftGroup): void {
+    this.#raft = raft;
+    if (raft.quarantine !== null) this.quarantined(raft.quarantine);
+    this.#moveHighWatermark(raft.highWatermark);
+    this.roleChanged(raft.role);
+  }
+
+  /** Nothing is admitted any more, and readers hear why; what is in flight gets its outcome from Raft. */
+  end(why: Refused): void {
+    this.#ended ??= why;
+    this.#appended = null;
+    this.#release();
+    this.#wakeReaders();
+  }
+
+  /** Resolves when this replica serves, or never will. */
+  whenServing(): Promise<void> {
+    if (this.#appended !== null || this.#ended !== null) return Promise.resolve();
+    return new Promise((resolve) => this.#servingWaiters.push(resolve));
+  }
+
+  // ---- the state machine ----
+
+  restore(state: Uint8Array | null): void {
+    this.#applied = state === null ? new ProducerTable() : decodeProducerTable(state);
+  }
+
+  apply(entry: Entry): void {
+    switch (entry.kind) {
+      case 'batch':
+        this.#applyBatch(entry);
+        return;
+      case 'no-op':
+      case 'configuration':
+      case 'log-start':
+        return;
+      case 'command':
+      case 'fence':
+        throw new InvariantViolation('partition-5: every entry is of a known kind', entry.kind);
+    }
+  }
+
+  checkpoint(): Uint8Array {
+    return encodeProducerTable(this.#applied);
+  }
+
+  roleChanged(role: RoleState): void {
+    this.#role = role;
+    if (!role.serving || this.#ended !== null) this.#appended = null;
+    else if (this.#appended?.term !== role.term) this.#appended = { table: this.#applied.copy(), term: role.term };
+    if (this.#appended !== null) this.#release();
+    this.#wakeReaders();
+  }
+
+  committed(highWatermark: Offset): void {
+    this.#moveHighWatermark(highWatermark);
+    this.#wakeReaders();
+  }
+
+  quarantined(reason: string): void {
+    this.#deps.observer.groupQuarantined(this.group, reason);
+    this.end(refuse('QUARANTINED', `the partition is set apart on this broker: ${reason}`));
+  }
+
+  // ---- appending ----
+
+  /**
+   * Takes ownership of `batch`, which passed the door (api/ checked its CRC and attributes). Everything up to the proposal happens before the call returns, so calls take effect in
+   * their order. The check for duplicates precedes every check for admission (design D14): a retry is answered even
+   * where nothing new would be taken.
+   */
+  append(batch: Uint8Array, acks: AckLevel, deadlineMs: Millis): Promise<Result<Appended>> {
+    const step = this.#admit(batch, acks, deadlineMs);
+    if (step.kind === 'refused') return Promise.resolve(step);
+    if (step.kind === 'retry') return this.#answerRetry(step.retry, deadlineMs);
+    return this.#propose(batch, step.header, acks, deadlineMs);
+  }
+
+  #admit(
+    batch: Uint8Array,
+    acks: AckLevel,
+    deadlineMs: Millis,
+  ):
+    | Refused
+    | { readonly kind: 'retry'; readonly retry: Retry }
+    | { readonly kind: 'new'; readonly header: BatchHeader } {
+    const read = readBatchHeader(batch);
+    if (read.kind === 'refused') return read;
+    const header = read.value;
+    if (header.lastOffsetDelta !== header.count - 1) return offsetsWithGaps(header);
+    const unavailable = this.notServing;
+    if (unavailable !== null) return unavailable;
+    const verdict = this.#verdict(header, acks);
+    if (verdict.kind === 'refused') return verdict;
+    if (verdict.kind === 'duplicate') return { kind: 'retry', retry: verdict };
+    return this.#refuseAdmission(batch.length, verdict.newProducer, deadlineMs) ?? { kind: 'new', header };
+  }
+
+  /** What the batch is to its producer's history. */
+  #verdict(header: BatchHeader, acks: AckLevel): Retry | Extract<SequenceVerdict, { kind: 'next' }> | Refused {
+    const producer = header.producer;
+    if (producer === null) return anonymous;
+    if (acks !== 'all') {
+      return refuse('INVALID_REQUIRED_ACKS', `a batch with a producer id needs acks=all, not acks=${acks}`);
+    }
+    assert(this.#appended !== null, 'partition-2: who serves has a table of what was appended');
+    const verdict = this.#appended.table.check(producer, header.count);
+    switch (verdict.kind) {
+      case 'next':
+      case 'duplicate':
+        return verdict;
+      case 'out-of-order':
+        return refuse(
+          'OUT_OF_ORDER_SEQUENCE_NUMBER',
+          `producer ${producer.id} sent sequence ${producer.baseSequence}; ${verdict.expected} is next in this partition`,
+          { fields: { expected: `${verdict.expected}`, actual: `${producer.baseSequence}` } },
+        );
+      case 'stale-epoch':
+        return refuse(
+          'INVALID_PRODUCER_EPOCH',
+          `producer ${producer.id} is at epoch ${verdict.current} here, not ${producer.epoch}; it was fenced`,
+          { fields: { current: `${verdict.current}`, actual: `${producer.epoch}` } },
+        );
+      case 'unknown-producer':
+        return refuse(
+          'UNKNOWN_PRODUCER_ID',
+          `this partition does not know producer ${producer.id}, and sequence ${producer.baseSequence} is not its first`,
+        );
+    }
+  }
+
+  #refuseAdmission(bytes: number, newProducer: boolean, deadlineMs: Millis): Refused | null {
+    const { limits, budget, disk, clock } = this.#deps;
+    const { retryAfterMs } = limits;
+    if (clock.monotonicMs() >= deadlineMs) {
+      return refuse('REQUEST_TIMED_OUT', 'the deadline had passed when the batch came; this attempt appended nothing');
+    }
+    if (!disk.admit(bytes)) {
+      const what = 'the disk of this broker is down to its reserve; free space by retention or deletion';
+      return refuse('DISK_RESERVE_REACHED', what, { retryAfterMs });
+    }
+    if (!budget.fits(bytes)) {
+      const fields = { limit: `${limits.appendBytesInFlightMax}`, actual: `${budget.bytesInFlight}` };
+      return refuse('LIMIT_REACHED', 'too many bytes wait to become durable on this broker', { retryAfterMs, fields });
+    }
+    const producersMax = limits.producersPerPartitionMax;
+    if (newProducer && this.#appended?.table.hasRoom(producersMax, clock.wallMs()) !== true) {
+      const what = `this partition remembers ${producersMax} producers already; idle ones are forgotten after a day`;
+      return refuse('LIMIT_REACHED', what, { retryAfterMs, fields: { limit: `${producersMax}` } });
+    }
+    return null;
+  }
+
+  #propose(batch: Uint8Array, header: BatchHeader, acks: AckLevel, deadlineMs: Millis): Promise<Result<Appended>> {
+    const raft = this.#raft;
+    const next = raft?.nextAppend() ?? null;
+    if (raft === null || next === null || next.term !== this.#appended?.term) return Promise.resolve(this.#notReady());
+    patchBatch(batch, next.baseOffset, next.term);
+    const append = this.#open(next.baseOffset, batch.length);
+    const draft = {
+      kind: 'batch',
+      count: header.count,
+      payload: batch,
+      maxTimestampMs: header.maxTimestampMs,
+    } as const;
+    const proposed = raft.propose(draft, append);
+    if (proposed.kind === 'refused') {
+      this.#waiters.forget(next.baseOffset);
+      this.#deps.budget.give(batch.length);
+      return Promise.resolve(proposalRefusal(proposed.why, this.#deps.limits.retryAfterMs));
+    }
+    assert(proposed.baseOffset === next.baseOffset, 'partition-3: the offset is the entry’s', `${proposed.baseOffset}`);
+    if (header.producer !== null) {
+      this.#appended.table.append(header.producer, header.count, next.baseOffset, proposed.appendTimeMs);
+    }
+    this.#deps.observer.appended(header.count, batch.length);
+    const at = { baseOffset: next.baseOffset, appendTimeMs: proposed.appendTimeMs, leaderEpoch: next.term };
+    return this.#acknowledge(append, at, acks, deadlineMs);
+  }
+
+  #open(baseOffset: Offset, bytes: number): OpenAppend {
+    const startedMs = this.#deps.clock.monotonicMs();
+    this.#deps.budget.take(bytes);
+    return this.#waiters.open(baseOffset, (outcome: ProposalOutcome) => {
+      this.#deps.budget.give(bytes);
+      this.#deps.observer.appendSettled(outcome.kind, this.#deps.clock.monotonicMs() - startedMs);
+    });
+  }
+
+  async #acknowledge(
+    append: OpenAppend,
+    at: Pick<Appended, 'baseOffset' | 'appendTimeMs' | 'leaderEpoch'>,
+    acks: AckLevel,
+    deadlineMs: Millis,
+  ): Promise<Result<Appended>> {
+    if (acks === 'none') return ok({ ...at, committed: false, duplicate: false });
+    const outcome = await append.wait(acks === 'all' ? 'committed' : 'durable', deadlineMs);
+    return refuseUnsettled(outcome) ?? ok({ ...at, committed: acks === 'all', duplicate: false });
+  }
+
+  /** A retry gets the original's outcome; while that is open, it waits with it. */
+  async #answerRetry(retry: Retry, deadlineMs: Millis): Promise<Result<Appended>> {
+    const known: RememberedBatch | null = retry.original;
+    const leaderEpoch = this.#appended?.term;
+    assert(leaderEpoch !== undefined, 'partition-2: who serves has a table of what was appended');
+    // Older than the window: whatever came last of this producer was appended after it.
+    const open = this.#waiters.find((known ?? retry.newest).baseOffset);
+    if (open !== null) {
+      const waitersMax = this.#deps.limits.appendWaitersPerBatchMax;
+      if (open.waiterCount >= waitersMax) {
+        const retryAfterMs = this.#deps.limits.retryAfterMs;
+        return refuse('LIMIT_REACHED', `${waitersMax} calls wait for this batch already`, { retryAfterMs });
+      }
+      const unsettled = refuseUnsettled(await open.wait('committed', deadlineMs));
+      if (unsettled !== null) return unsettled;
+    }
+    const where = { baseOffset: known?.baseOffset ?? null, appendTimeMs: known?.appendTimeMs ?? null };
+    return ok({ ...where, leaderEpoch, committed: true, duplicate: true });
+  }
+
+  // ---- the rest ----
+
+  #applyBatch(entry: Entry): void {
+    const header = readBatchHeader(entry.payload);
+    assert(header.kind === 'ok', 'partition-3: a stored batch is well formed', `offset ${entry.baseOffset}`);
+    const { baseOffset, leaderEpoch, producer, count } = header.value;
+    assert(baseOffset === entry.baseOffset, 'partition-3: a stored batch carries its offset', `${baseOffset}`);
+    assert(leaderEpoch === entry.term, 'partition-3: a stored batch carries its term', `${leaderEpoch}`);
+    if (producer !== null) this.#applied.append(producer, count, entry.baseOffset, entry.appendTimeMs);
+  }
+
+  #moveHighWatermark(highWatermark: Offset): void {
+    assert(highWatermark >= this.#highWatermark, 'partition-4: the high watermark never falls', `${highWatermark}`);
+    this.#highWatermark = highWatermark;
+  }
+
+  #wakeReaders(): void {
+    for (const waiter of this.fetchWaiters) waiter.wake();
+  }
+
+  #release(): void {
+    const waiters = this.#servingWaiters;
+    this.#servingWaiters = [];
+    for (const resolve of waiters) resolve();
+  }
+
+  #notReady(): Refused {
+    const retryAfterMs = this.#deps.limits.retryAfterMs;
+    return refuse('LEADER_NOT_AVAILABLE', 'the partition has no leader that is ready; try again', { retryAfterMs });
+  }
+
+  #notLeader(role: RoleState): Refused {
+    const place = role.leader === null ? null : this.#locate(role.leader);
+    const hint = place === null ? {} : { leaderHint: { ...place, leaderEpoch: role.term } };
+    return refuse('NOT_LEADER_OR_FOLLOWER', 'this broker does not lead the partition; ask its leader', hint);
+  }
+}
+
+const anonymous = { kind: 'next', newProducer: false } as const;
+
+/** Offsets stay dense: a batch takes as many as it has records. */
+const offsetsWithGaps = ({ count, lastOffsetDelta }: BatchHeader): Refused =>
+  refuse('INVALID_RECORD', `${count} records need last offset delta ${count - 1}, not ${lastOffsetDelta}`);
+
+function refuseUnsettled(outcome: WaitOutcome): Refused | null {
+  switch (outcome.kind) {
+    case 'committed':
+    case 'durable':
+      return null;
+    case 'unknown':
+      return unknownOutcome(outcome.why);
+    case 'timed-out':
+      return refuse('REQUEST_TIMED_OUT', 'the deadline came before the acknowledgement: the batch may be committed');
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * Gives producer identities (design D14). New ids come from a block that the catalog reserved for this broker with one
+ * entry of its log, so most grants cost no entry; what is left of a block at a restart is never used. A raised epoch is
+ * an entry of its own, since older ones must stay fenced; secrets are computed, not stored (producer-secret.ts).
+ */
+import { must } from '../model/assert.ts';
+import type { Clock } from '../model/clock.ts';
+import type { Refused, Result } from '../model/errors.ts';
+import { ok, refuse } from '../model/errors.ts';
+import type { Millis, ProducerEpoch, ProducerId } from '../model/ids.ts';
+import { millisPlus, toProducerEpoch, toProducerId } from '../model/ids.ts';
+import type { Catalog } from './catalog.ts';
+import { decideEpoch } from './catalog-decisions.ts';
+import type { CatalogState } from './catalog-state.ts';
+import { answerBy } from './deadline.ts';
+import type { BrokerLimits } from './limits.ts';
+import { isSecretOf, secretOf } from './producer-secret.ts';
+import type { ProducerGrant } from './requests.ts';
+
+/** A reservation serves all who wait for it, so it does not end with the deadline of one of them. */
+const reserveMsMax = 30_000;
+
+/** An identity that somebody shows. */
+export interface ShownIdentity {
+  readonly producerId: ProducerId;
+  readonly producerEpoch: ProducerEpoch;
+  readonly secret: Uint8Array;
+}
+
+export class ProducerIdentities {
+  readonly #catalog: Catalog;
+  readonly #clock: Clock;
+  readonly #limits: BrokerLimits;
+  /** Reserved and not given yet: [next, end). */
+  #next = 0;
+  #end = 0;
+  /** The reservation under way, which all who found the block empty wait for. */
+  #reserving: Promise<Refused | null> | null = null;
+
+  constructor(catalog: Catalog, clock: Clock, limits: BrokerLimits) {
+    this.#catalog = catalog;
+    this.#clock = clock;
+    this.#limits = limits;
+  }
+
+  /** A new identity, or the next epoch of the one that is shown. */
+  async grant(previous: ShownIdentity | null, deadlineMs: Millis): Promise<Result<ProducerGrant>> {
+    const unavailable = this.#catalog.unavailable;
+    if (unavailable !== null) return unavailable;
+    return previous === null ? this.#grantNew(deadlineMs) : this.#grantNext(previous, deadlineMs);
+  }
+
+  async #grantNew(deadlineMs: Millis): Promise<Result<ProducerGrant>> {
+    while (this.#next === this.#end) {
+      this.#reserving ??= this.#reserve();
+      const refused = await answerBy(this.#clock, deadlineMs, this.#reserving, tooLate);
+      if (refused !== null) return refused;
+    }
+    return ok(this.#sign(toProducerId(this.#next++), toProducerEpoch(0)));
+  }
+
+  async #reserve(): Promise<Refused | null> {
+    const count = this.#limits.producerIdBlock;
+    const decide = (state: CatalogState) => ok({ kind: 'reserve-producer-ids', from: headOf(state).nextProducerId, count } as const); // prettier-ignore
+    const done = await this.#catalog.execute(decide, millisPlus(this.#clock.monotonicMs(), reserveMsMax));
+    this.#reserving = null;
+    if (done.kind === 'refused') return done;
+    const { from } = must(done.value, 'a reservation always has something to do');
+    this.#next = from;
+    this.#end = from + count;
+    return null;
+  }
+
+  async #grantNext(previous: ShownIdentity, deadlineMs: Millis): Promise<Result<ProducerGrant>> {
+    const { producerId, producerEpoch, secret } = previous;
+    const key = headOf(this.#catalog.state).producerKey;
+    if (!isSecretOf(secret, key, producerId, producerEpoch)) {
+      return refuse(
+        'INVALID_PRODUCER_SECRET',
+        `the secret is not that of producer ${producerId}, epoch ${producerEpoch}`,
+      );
+    }
+    const done = await this.#catalog.execute((state) => {
+      const decision = decideEpoch(state, producerId, producerEpoch);
+      if (decision.kind !== 'raise') return decision.kind === 'refused' ? decision : ok(null);
+      return ok({ kind: 'raise-producer-epoch', producerId, producerEpoch: decision.epoch } as const);
+    }, deadlineMs);
+    if (done.kind === 'refused') return done;
+    if (done.value === null) return this.#grantNew(deadlineMs);
+    return ok(this.#sign(producerId, done.value.producerEpoch));
+  }
+
+  #sign(producerId: ProducerId, producerEpoch: ProducerEpoch): ProducerGrant {
+    const { producerKey } = headOf(this.#catalog.state);
+    return { producerId, producerEpoch, secret: secretOf(producerKey, producerId, producerEpoch) };
+  }
+}
+
+const headOf = (state: CatalogState): NonNullable<CatalogState['head']> =>
+  must(state.head, 'a catalog that serves was founded');
+
+const tooLate = (): Refused => refuse('REQUEST_TIMED_OUT', 'the deadline came before an identity could be given');

@@ -1,0 +1,376 @@
+/**
+ * Raft groups of one voter in memory, as src/raft/group.ts says they behave, with what a test wants to command: commits
+ * that are held back, leadership that is lost and won again, reads that must go to disk or find it damaged, and a disk
+ * that outlives the host, so that a restart restores a checkpoint and applies the rest again.
+ */
+import assert from 'node:assert/strict';
+import type { Clock } from '../../src/model/clock.ts';
+import type { Entry, EntryDraft } from '../../src/model/entry.ts';
+import { entryEndOffset } from '../../src/model/entry.ts';
+import type { GroupNumber, LogIndex, Millis, Offset, ReplicaId, Term } from '../../src/model/ids.ts';
+import { indexZero, nextIndex, nextTerm, offsetZero, termZero, toLogIndex, toMillis } from '../../src/model/ids.ts';
+import type { StatePair, TermStart } from '../../src/model/raft-state.ts';
+import type { LogReader } from '../../src/log/reader.ts';
+import { LogCorruption } from '../../src/log/reader.ts';
+import type { ProposalRefusal, RoleState } from '../../src/raft/core/ready.ts';
+import type { GroupSpec, ProposalListener, Proposed, RaftGroup, RaftHost, StateMachine } from '../../src/raft/group.ts';
+
+/** What a group has on disk. */
+interface StoredGroup {
+  readonly kind: StateMachine['kind'];
+  readonly replicaId: ReplicaId;
+  entries: Entry[];
+  term: Term;
+  logStart: Offset;
+  checkpoint: { readonly index: LogIndex; readonly state: Uint8Array } | null;
+  readonly state: Map<string, StatePair>;
+  stateApplied: LogIndex;
+}
+
+/** Outlives hosts. */
+export class MemoryDisk {
+  readonly groups = new Map<GroupNumber, StoredGroup>();
+}
+
+interface Pending {
+  readonly index: LogIndex;
+  readonly listener: ProposalListener;
+}
+
+class MemoryLogReader implements LogReader {
+  readonly #stored: StoredGroup;
+  /** True: the cache holds nothing, so every read waits. */
+  cold = false;
+  /** True: reads from disk reject. */
+  damaged = false;
+  /** Set: reads from disk wait for it. */
+  delay: Promise<void> | null = null;
+  /** Payload bytes asked for, read by read. */
+  readonly asked: number[] = [];
+
+  constructor(stored: StoredGroup) {
+    this.#stored = stored;
+  }
+
+  get firstIndex(): LogIndex {
+    return toLogIndex(1);
+  }
+  get lastIndex(): LogIndex {
+    return this.#stored.entries.at(-1)?.index ?? indexZero;
+  }
+  get endOffset(): Offset {
+    const last = this.#stored.entries.at(-1);
+    return last === undefined ? offsetZero : entryEndOffset(last);
+  }
+  get logStart(): Offset {
+    return this.#stored.logStart;
+  }
+  get terms(): readonly TermStart[] {
+    return [];
+  }
+
+  readFromCache(from: Offset, below: Offset, bytesMax: number): readonly Entry[] | null {
+    return this.cold ? null : this.#read(from, below, bytesMax);
+  }
+
+  async readFrom(from: Offset, below: Offset, bytesMax: number): Promise<readonly Entry[]> {
+    if (this.damaged) throw new LogCorruption('an entry does not match its checksum');
+    await this.delay;
+    return this.#read(from, below, bytesMax);
+  }
+
+  readEntriesFromCache(): readonly Entry[] | null {
+    return null;
+  }
+
+  readEntries(from: LogIndex, through: LogIndex): Promise<readonly Entry[]> {
+    return Promise.resolve(this.#stored.entries.filter((entry) => entry.index >= from && entry.index <= through));
+  }
+
+  findByTimestamp(timestampMs: Millis, below: Offset): Promise<Entry | null> {
+    if (this.damaged) return Promise.reject(new LogCorruption('an entry does not match its checksum'));
+    const hit = this.#batches(offsetZero, below).find((entry) => (entry.maxTimestampMs ?? -1) >= timestampMs);
+    return Promise.resolve(hit ?? null);
+  }
+
+  #read(from: Offset, below: Offset, bytesMax: number): readonly Entry[] {
+    this.asked.push(bytesMax);
+    let bytes = 0;
+    const hits = this.#batches(from > this.logStart ? from : this.logStart, below);
+    const end = hits.findIndex((entry, at) => {
+      bytes += entry.payload.length;
+      return at > 0 && bytes > bytesMax;
+    });
+    return end === -1 ? hits : hits.slice(0, end);
+  }
+
+  #batches(from: Offset, below: Offset): readonly Entry[] {
+    const { entries } = this.#stored;
+    return entries.filter((entry) => entry.count > 0 && entry.baseOffset < below && entryEndOffset(entry) > from);
+  }
+}
+
+export class MemoryGroup implements RaftGroup {
+  readonly group: GroupNumber;
+  readonly log: MemoryLogReader;
+  readonly #stored: StoredGroup;
+  readonly #machine: StateMachine;
+  readonly #clock: Clock;
+  role: RoleState;
+  commitIndex: LogIndex = indexZero;
+  appliedIndex: LogIndex = indexZero;
+  highWatermark: Offset = offsetZero;
+  quarantine: string | null = null;
+  /** Set: proposals are refused with it. */
+  refusing: ProposalRefusal | null = null;
+  /** Proposals that were seen, accepted or not. */
+  proposals = 0;
+  #pending: Pending[] = [];
+  #held = false;
+  #stopped = false;
+  #commitScheduled = false;
+
+  constructor(group: GroupNumber, stored: StoredGroup, machine: StateMachine, clock: Clock) {
+    this.group = group;
+    this.#stored = stored;
+    this.#machine = machine;
+    this.#clock = clock;
+    this.log = new MemoryLogReader(stored);
+    this.role = { role: 'follower', term: stored.term, leader: null, serving: false };
+    this.#recover();
+  }
+
+  /** Becomes leader of a new term; serves once its no-op is applied, unless commits are held. */
+  elect(): void {
+    this.#stored.term = nextTerm(this.#stored.term);
+    this.#changeRole({ role: 'leader', term: this.#stored.term, leader: this.#stored.replicaId, serving: false });
+    this.#append({ kind: 'no-op', count: 0, payload: new Uint8Array(), maxTimestampMs: null });
+    if (!this.#held) this.#commitAll();
+  }
+
+  /** Nothing is committed from now on. */
+  hold(): void {
+    this.#held = true;
+  }
+
+  /** The leader's own fsync of everything that is held. */
+  makeDurable(): void {
+    for (const { listener } of this.#pending) listener.durable?.();
+  }
+
+  /** Commits the first `count` entries that are held; all of them, and what follows, without a count. */
+  release(count = Infinity): void {
+    if (count === Infinity) this.#held = false;
+    this.#commitThrough(toLogIndex(Math.min(this.commitIndex + count, this.log.lastIndex)));
+  }
+
+  /** Another leader takes over: of what is not committed it kept the first `kept` entries, which are committed now. */
+  loseLeadership(kept = 0, leader: ReplicaId | null = null): void {
+    const through = this.commitIndex + kept;
+    this.#stored.entries = this.#stored.entries.filter((entry) => entry.index <= through);
+    const lost = this.#pending.splice(0);
+    this.#changeRole({ role: 'follower', term: nextTerm(this.#stored.term), leader, serving: false });
+    this.#stored.term = this.role.term;
+    for (const { listener } of lost) listener.outcome({ kind: 'unknown', why: 'leadership-lost' });
+    this.#commitThrough(this.log.lastIndex);
+  }
+
+  /** As an applied log-start entry does. */
+  moveLogStart(logStart: Offset): void {
+    this.#stored.logStart = logStart;
+  }
+
+  /** Stores a checkpoint of the machine's present state. */
+  saveCheckpoint(): void {
+    if (this.#machine.kind !== 'data') assert.fail('only data groups have checkpoints');
+    this.#stored.checkpoint = { index: this.appliedIndex, state: this.#machine.checkpoint() };
+  }
+
+  nextAppend(): { readonly term: Term; readonly baseOffset: Offset } | null {
+    return this.role.role === 'leader' ? { term: this.role.term, baseOffset: this.log.endOffset } : null;
+  }
+
+  propose(draft: EntryDraft, listener: ProposalListener): Proposed {
+    this.proposals++;
+    if (this.quarantine !== null) return { kind: 'refused', why: 'quarantined' };
+    if (this.#stopped) return { kind: 'refused', why: 'stopped' };
+    if (this.refusing !== null) return { kind: 'refused', why: this.refusing };
+    if (this.role.role !== 'leader') return { kind: 'refused', why: 'not-leader' };
+    if (!this.role.serving) return { kind: 'refused', why: 'leader-not-ready' };
+    const entry = this.#append(draft);
+    this.#pending.push({ index: entry.index, listener });
+    if (!this.#held) this.#commitSoon();
+    const { term, index, baseOffset, appendTimeMs } = entry;
+    return { kind: 'accepted', term, index, baseOffset, appendTimeMs };
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.role = { ...this.role, role: 'follower', serving: false };
+    for (const { listener } of this.#pending.splice(0)) listener.outcome({ kind: 'unknown', why: 'stopped' });
+  }
+
+  setApart(reason: string): void {
+    this.quarantine = reason;
+    this.#machine.quarantined(reason);
+    for (const { listener } of this.#pending.splice(0)) listener.outcome({ kind: 'unknown', why: 'quarantined' });
+  }
+
+  #recover(): void {
+    if (this.#machine.kind === 'data') {
+      this.#machine.restore(this.#stored.checkpoint?.state ?? null);
+      this.appliedIndex = this.#stored.checkpoint?.index ?? indexZero;
+    } else {
+      const pairs = [...this.#stored.state.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, pair]) => pair);
+      // Two pages, so that machines do not count on one.
+      this.#machine.load(pairs.slice(0, 1));
+      this.#machine.load(pairs.slice(1));
+      this.appliedIndex = this.#stored.stateApplied;
+    }
+    this.commitIndex = this.appliedIndex;
+    const last = this.#stored.entries[this.appliedIndex - 1];
+    this.highWatermark = last === undefined ? offsetZero : entryEndOffset(last);
+  }
+
+  #append(draft: EntryDraft): Entry {
+    const previous = this.#stored.entries.at(-1);
+    const entry: Entry = {
+      ...draft,
+      term: this.role.term,
+      index: nextIndex(this.log.lastIndex),
+      baseOffset: this.log.endOffset,
+      appendTimeMs: toMillis(Math.max(this.#clock.wallMs(), previous?.appendTimeMs ?? 0)),
+      payloadCrc: 0,
+      chain: 0,
+    };
+    this.#stored.entries.push(entry);
+    return entry;
+  }
+
+  #commitSoon(): void {
+    if (this.#commitScheduled) return;
+    this.#commitScheduled = true;
+    setImmediate(() => {
+      this.#commitScheduled = false;
+      if (!this.#held && !this.#stopped && this.role.role === 'leader') this.#commitAll();
+    });
+  }
+
+  #commitAll(): void {
+    this.#commitThrough(this.log.lastIndex);
+  }
+
+  #commitThrough(index: LogIndex): void {
+    if (index <= this.commitIndex) return;
+    this.commitIndex = index;
+    for (const { index: at, listener } of this.#pending) if (at <= index) listener.durable?.();
+    for (const entry of this.#stored.entries) {
+      if (entry.index > this.appliedIndex && entry.index <= index && !this.#apply(entry)) return;
+    }
+    this.#machine.committed?.(this.highWatermark);
+    const { term } = this.role;
+    const ownNoOp = this.#stored.entries.some((entry) => entry.kind === 'no-op' && entry.term === term);
+    if (this.role.role === 'leader' && !this.role.serving && ownNoOp) this.#changeRole({ ...this.role, serving: true });
+    const told = this.#pending.filter((one) => one.index <= index);
+    this.#pending = this.#pending.filter((one) => one.index > index);
+    for (const { listener } of told) listener.outcome({ kind: 'committed' });
+  }
+
+  #apply(entry: Entry): boolean {
+    try {
+      if (this.#machine.kind === 'data') this.#machine.apply(entry);
+      else this.#store(this.#machine.apply(entry), entry.index);
+    } catch (error) {
+      this.setApart(error instanceof Error ? error.message : String(error));
+      return false;
+    }
+    this.appliedIndex = entry.index;
+    this.highWatermark = entryEndOffset(entry);
+    return true;
+  }
+
+  #store(changes: ReturnType<Extract<StateMachine, { kind: 'commands' }>['apply']>, index: LogIndex): void {
+    for (const change of changes) {
+      const name = Buffer.from(change.key).toString('latin1');
+      if (change.kind === 'put') this.#stored.state.set(name, { key: change.key, value: change.value });
+      else this.#stored.state.delete(name);
+    }
+    this.#stored.stateApplied = index;
+  }
+
+  #changeRole(role: RoleState): void {
+    this.role = role;
+    this.#machine.roleChanged(role);
+  }
+}
+
+export class MemoryRaftHost implements RaftHost {
+  readonly #disk: MemoryDisk;
+  readonly #clock: Clock;
+  readonly groups = new Map<GroupNumber, MemoryGroup>();
+  /** False: groups start as followers until `elect`. */
+  electing = true;
+  /** Groups whose start rejects. */
+  readonly failing = new Map<GroupNumber, Error>();
+
+  constructor(disk: MemoryDisk, clock: Clock) {
+    this.#disk = disk;
+    this.#clock = clock;
+  }
+
+  /** A group that must run. */
+  running(group: GroupNumber): MemoryGroup {
+    const found = this.groups.get(group);
+    assert.ok(found, `group ${group} runs`);
+    return found;
+  }
+
+  existing(): Promise<readonly GroupNumber[]> {
+    return Promise.resolve([...this.#disk.groups.keys()].sort((a, b) => a - b));
+  }
+
+  async start(spec: GroupSpec, machine: StateMachine): Promise<RaftGroup> {
+    await Promise.resolve();
+    const failure = this.failing.get(spec.group);
+    if (failure !== undefined) throw failure;
+    assert.ok(!this.groups.has(spec.group), `group ${spec.group} is started once`);
+    const stored = this.#disk.groups.get(spec.group) ?? emptyGroup(spec, machine);
+    assert.equal(stored.kind, machine.kind);
+    assert.equal(stored.replicaId, spec.replicaId);
+    this.#disk.groups.set(spec.group, stored);
+    const group = new MemoryGroup(spec.group, stored, machine, this.#clock);
+    this.groups.set(spec.group, group);
+    if (this.electing) {
+      setImmediate(() => {
+        group.elect();
+      });
+    }
+    return group;
+  }
+
+  stop(group: GroupNumber): Promise<void> {
+    this.groups.get(group)?.stop();
+    this.groups.delete(group);
+    return Promise.resolve();
+  }
+
+  async remove(group: GroupNumber): Promise<void> {
+    await this.stop(group);
+    this.#disk.groups.delete(group);
+  }
+
+  async close(): Promise<void> {
+    for (const group of [...this.groups.keys()]) await this.stop(group);
+  }
+}
+
+const emptyGroup = (spec: GroupSpec, machine: StateMachine): StoredGroup => ({
+  kind: machine.kind,
+  replicaId: spec.replicaId,
+  entries: [],
+  term: termZero,
+  logStart: offsetZero,
+  checkpoint: null,
+  state: new Map(),
+  stateApplied: indexZero,
+});
