@@ -7,6 +7,12 @@
  * - log-3: opening reads a bounded number of keys, whatever the length of the log.
  * - log-4: logStart <= endOffset, firstIndex <= lastIndex + 1; logStart never falls.
  * - log-5: what is read was checked against its CRC; a mismatch is LogCorruption, never data.
+ * - log-6: what is committed is never truncated (P21); the hard state never goes back, and covers the terms of the log.
+ * - log-7: entries follow each other without a gap, in index, offset, term and chain (entry-1 to entry-3).
+ * - log-8: an entry that is not durable yet is in the tail cache, so it can be read before the store has it.
+ * - log-9: the log of a data group begins after one of its checkpoints, or at the very beginning (design D6).
+ * - log-10: checkpoints, applied index and state keys speak of entries that are in the log, and only move forward.
+ * - log-11: a log that was removed is not written to any more; reads find nothing.
  */
 import type { Entry } from '../model/entry.ts';
 import type { GroupNumber, LogIndex, Millis, Offset, ReplicaId, Term } from '../model/ids.ts';
@@ -60,7 +66,7 @@ export interface GroupLog extends LogReader {
   readonly lastChain: number;
   /** Append time of the last entry, for monotone stamps; 0 if none. */
   readonly lastAppendTimeMs: Millis;
-  /** Configuration entries in the log from the newest one at or below the last checkpoint on: (index, payload). */
+  /** Configuration entries from the newest one below firstIndex on: (index, payload). */
   readonly configurations: readonly { readonly index: LogIndex; readonly payload: Uint8Array }[];
   /** Term of the entry at `index`; null if it is not in the log (index 0 and firstIndex-1 are known). */
   termAt(index: LogIndex): Term | null;
@@ -69,11 +75,15 @@ export interface GroupLog extends LogReader {
   append(write: LogWrite): Promise<LogWriteDone>;
   /**
    * Moves the visible log start to `logStart`, as the applied log-start entry says; records below are not returned
-   * any more at once. Data below is removed up to the newest checkpoint; the sweep gives the space back later.
+   * any more at once. A lower one than the present changes nothing. Entries are removed, and `firstIndex` moves, up to the
+   * newest checkpoint whose entries all lie below `logStart` (log-9); the sweep gives the space back later.
    */
   moveLogStart(logStart: Offset): Promise<void>;
 
-  /** Stores the state of a data group as of an applied index. */
+  /**
+   * Stores the state of a data group as of an applied index; one at or below the newest checkpoint's changes nothing. Some
+   * older ones are kept: the closer they lie, the closer firstIndex follows the log start.
+   */
   saveCheckpoint(checkpoint: Checkpoint): Promise<void>;
   /** The newest checkpoint at or below the end of the log; null if there is none. */
   loadCheckpoint(): Promise<Checkpoint | null>;
@@ -83,7 +93,7 @@ export interface GroupLog extends LogReader {
   writeState(applied: LogIndex, changes: readonly StateChange[]): Promise<void>;
   /**
    * Drops every entry through `index` of a `commands` group, whose state keys stand for them: `index` <= appliedIndex.
-   * `firstIndex` and `termAt(firstIndex - 1)` follow at once; resolves when it is durable.
+   * `firstIndex` and `termAt(firstIndex - 1)` have followed, durably, when it resolves.
    */
   compactThrough(index: LogIndex): Promise<void>;
   /** All state keys, ascending, in pages. */

@@ -18,12 +18,16 @@ export interface LogReader {
   /**
    * Batch entries whose records overlap [from, below), in order: as many as fit into `bytesMax` (payload bytes), at least
    * one if there is any. Reads from the tail cache where it can. Every payload is checked against its CRC when it comes
-   * from disk. Rejects with LogCorruption.
+   * from disk, which yields at most 4,096 entries at a time. Offsets below the log start are passed over. Rejects with
+   * LogCorruption.
    */
   readFrom(from: Offset, below: Offset, bytesMax: number): Promise<readonly Entry[]>;
   /** The same without waiting: null if the tail cache does not hold them all. */
   readFromCache(from: Offset, below: Offset, bytesMax: number): readonly Entry[] | null;
-  /** Entries from index `from` up to `through` (inclusive), at least one, up to `bytesMax` payload bytes. Any kind. */
+  /**
+   * Entries from index `from` up to `through` (inclusive), at least one, up to `bytesMax` payload bytes. Any kind. Empty if
+   * `from` is not in the log (any more). Limits and rejections as for `readFrom`.
+   */
   readEntries(from: LogIndex, through: LogIndex, bytesMax: number): Promise<readonly Entry[]>;
   /** The same without waiting: null if the tail cache does not hold the first one. */
   readEntriesFromCache(from: LogIndex, through: LogIndex, bytesMax: number): readonly Entry[] | null;

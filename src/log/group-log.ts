@@ -1,0 +1,441 @@
+/**
+ * The durable log of one Raft group (log.ts) on the store. What callers see changes at once, in memory; the store
+ * follows in the order of the calls. What the store does not have yet is in the tail cache (log-8), so a read looks
+ * there first and then at the store, but never at the store for entries that are not durable: what a truncation in
+ * flight will delete is still stored there.
+ */
+import { assert, must } from '../model/assert.ts';
+import type { Crc32c } from '../model/crc32c.ts';
+import type { Entry } from '../model/entry.ts';
+import { entryEndOffset } from '../model/entry.ts';
+import type { LogIndex, Millis, Offset, Term } from '../model/ids.ts';
+import { nextIndex, previousIndex, toLogIndex, toOffset } from '../model/ids.ts';
+import type { HardState, StateChange, StatePair, TermStart } from '../model/raft-state.ts';
+import { removableThrough, thinned } from './checkpoints.ts';
+import { positionOf } from './entry-codec.ts';
+import type { GarbageMeter } from './garbage-meter.ts';
+import { appliedIndexCodec, checkpointListCodec, hardStateCodec, logStartCodec, opaqueCodec } from './group-records.ts';
+import { GroupKeys, keyTags, stateKeyOf } from './keys.ts';
+import type { Checkpoint, GroupHeader, GroupLog, LogWrite, LogWriteDone } from './log.ts';
+import { LogChanges } from './log-changes.ts';
+import type { LogPosition } from './log-position.ts';
+import { recoverLog, type RecoveredLog } from './log-recovery.ts';
+import { LogShape, type ConfigurationEntry } from './log-shape.ts';
+import { readBelow } from './offset-read.ts';
+import { LogCorruption } from './reader.ts';
+import { SparseIndex } from './sparse-index.ts';
+import type { Store } from './store.ts';
+import { entriesPerReadMax, StoredEntries } from './stored-entries.ts';
+import { TailCache } from './tail-cache.ts';
+import type { TailCacheBudget } from './tail-cache-budget.ts';
+import { findTimestamp } from './timestamp-search.ts';
+
+/** What all logs of a broker share. */
+export interface LogResources {
+  readonly store: Store;
+  readonly crc32c: Crc32c;
+  /** Memory of the tail caches. */
+  readonly cache: TailCacheBudget;
+  /** Counts what the sweep may give back. */
+  readonly garbage: GarbageMeter;
+}
+
+/** An append on its way to the disk. */
+interface PendingAppend {
+  /** Last index it makes durable; falls when a later truncation takes entries of it away. */
+  durableThrough: LogIndex;
+}
+
+/** State keys fetched at a time. */
+const statePageMax = 1_024;
+
+export class DurableGroupLog implements GroupLog {
+  readonly header: GroupHeader;
+  readonly #store: Store;
+  readonly #crc32c: Crc32c;
+  readonly #garbage: GarbageMeter;
+  readonly #keys: GroupKeys;
+  readonly #entries: StoredEntries;
+  readonly #shape: LogShape;
+  readonly #sparse: SparseIndex;
+  readonly #cache: TailCache;
+  readonly #pending: PendingAppend[] = [];
+  /** Invariant: never falls, and lies at or below the end offset (log-4). */
+  #logStart: Offset;
+  #appliedIndex: LogIndex;
+  /** Ascending. Invariant: log-9: the log of a data group begins after one of them, or at the very beginning (D6). */
+  #checkpoints: readonly LogPosition[];
+  /** Rises whenever entries go away or are hidden: what was read meanwhile is read again (log-2). */
+  #shrinkCount = 0;
+  #newestWrite: Promise<unknown> = Promise.resolve();
+  #removed = false;
+
+  private constructor(header: GroupHeader, recovered: RecoveredLog, parts: LogResources & LogParts) {
+    this.header = header;
+    this.#store = parts.store;
+    this.#crc32c = parts.crc32c;
+    this.#garbage = parts.garbage;
+    this.#keys = parts.keys;
+    this.#entries = parts.entries;
+    this.#shape = new LogShape(recovered, parts.crc32c);
+    this.#sparse = new SparseIndex(this.#shape.tail.maxTimestampMs);
+    this.#cache = new TailCache(parts.cache, this.#shape.tail.index);
+    this.#logStart = recovered.logStart;
+    this.#appliedIndex = recovered.appliedIndex;
+    this.#checkpoints = recovered.checkpoints;
+    this.#garbage.stored(this.payloadBytes);
+  }
+
+  /** @throws LogCorruption */
+  static async open(header: GroupHeader, resources: LogResources): Promise<DurableGroupLog> {
+    const { store, crc32c } = resources;
+    const keys = new GroupKeys(header.group);
+    const entries = new StoredEntries(store, keys, crc32c);
+    const recovered = await recoverLog(store, keys, header, entries, crc32c);
+    return new DurableGroupLog(header, recovered, { ...resources, keys, entries });
+  }
+
+  get hardState(): HardState {
+    return this.#shape.hardState;
+  }
+  get firstIndex(): LogIndex {
+    return nextIndex(this.#shape.base.index);
+  }
+  get lastIndex(): LogIndex {
+    return this.#shape.tail.index;
+  }
+  get lastTerm(): Term {
+    return this.#shape.tail.term;
+  }
+  get lastChain(): number {
+    return this.#shape.tail.chain;
+  }
+  get lastAppendTimeMs(): Millis {
+    return this.#shape.tail.appendTimeMs;
+  }
+  get endOffset(): Offset {
+    return this.#shape.tail.endOffset;
+  }
+  get logStart(): Offset {
+    return this.#logStart;
+  }
+  /** Payload bytes of the entries in the log. */
+  get payloadBytes(): number {
+    return this.#shape.tail.payloadBytes - this.#shape.base.payloadBytes;
+  }
+  get terms(): readonly TermStart[] {
+    return this.#shape.terms;
+  }
+  get configurations(): readonly ConfigurationEntry[] {
+    return this.#shape.configurations;
+  }
+  get appliedIndex(): LogIndex {
+    return this.#appliedIndex;
+  }
+  termAt(index: LogIndex): Term | null {
+    return this.#shape.termAt(index);
+  }
+
+  // Writing.
+
+  async append(write: LogWrite): Promise<LogWriteDone> {
+    const changes = this.#changes();
+    if (write.truncateAfter !== null) this.#truncateAfter(write.truncateAfter, changes);
+    for (const entry of write.entries) this.#appendEntry(entry, changes);
+    this.#replaceHardState(write.hardState, changes);
+    const { index: lastIndex, term: lastTerm } = this.#shape.tail;
+    const pending = { durableThrough: lastIndex };
+    this.#pending.push(pending);
+    const writeNumber = await this.#write(changes);
+    assert(this.#pending.shift() === pending, 'log-1: appends become durable in their order');
+    this.#cache.markDurable(pending.durableThrough);
+    return { lastIndex, lastTerm, writeNumber };
+  }
+
+  #appendEntry(entry: Entry, changes: LogChanges): void {
+    const startsTerm = this.#shape.append(entry);
+    const kept = this.#cache.push(entry);
+    changes.appendEntry(kept, this.#shape.tail, startsTerm, this.#sparse);
+    this.#garbage.stored(entry.payload.length);
+  }
+
+  #truncateAfter(index: LogIndex, changes: LogChanges): void {
+    const from = this.#shape.tail;
+    assert(index <= from.index, 'log-4: truncation stays within the log', `${index}`);
+    if (index === from.index) return;
+    const to = this.#shape.truncateAfter(index);
+    assert(to.endOffset >= this.#logStart, 'log-4: the log start lies within the log', `${this.#logStart}`);
+    changes.truncate(from, to);
+    this.#cache.truncateAfter(index);
+    this.#sparse.reset(to.maxTimestampMs);
+    for (const pending of this.#pending) {
+      if (pending.durableThrough > index) pending.durableThrough = index;
+    }
+    this.#garbage.dropped(from.payloadBytes - to.payloadBytes);
+    this.#shrinkCount++;
+  }
+
+  /** Also when nothing else changes: an append always writes something, so that it has its place in the order. */
+  #replaceHardState(hardState: HardState | null, changes: LogChanges): void {
+    if (hardState !== null) this.#shape.replaceHardState(hardState);
+    const { term } = this.#shape.hardState;
+    assert(term >= this.lastTerm, 'log-6: no entry is of a later term than the hard state', `${this.lastTerm}`);
+    if (hardState === null && changes.list.length > 0) return;
+    changes.put(this.#keys.single(keyTags.hardState), this.#shape.hardState, hardStateCodec);
+  }
+
+  async moveLogStart(logStart: Offset): Promise<void> {
+    assert(this.header.kind === 'data', 'log-4: only the log of a data group has a visible start');
+    assert(logStart <= this.endOffset, 'log-4: the log start lies within the log', `${logStart}`);
+    if (logStart <= this.#logStart) return;
+    this.#logStart = logStart;
+    this.#shrinkCount++;
+    const changes = this.#changes();
+    this.#removeBelowLogStart(changes);
+    this.#putLogStart(changes);
+    await this.#write(changes);
+  }
+
+  /** Moves the base to the newest checkpoint below the log start, if there is one, and lets older checkpoints go. */
+  #removeBelowLogStart(changes: LogChanges): void {
+    const base = removableThrough(this.#checkpoints, this.#logStart);
+    if (base === null || base.index <= this.#shape.base.index) return;
+    this.#removeThrough(base, changes);
+    const kept = this.#checkpoints.filter(({ index }) => index >= base.index);
+    this.#keepCheckpoints(kept, changes);
+  }
+
+  #removeThrough(base: LogPosition, changes: LogChanges): void {
+    const from = this.#shape.base;
+    const { terms, configurations } = this.#shape;
+    this.#shape.dropThrough(base);
+    const firstTerm = this.#shape.terms === terms ? null : (this.#shape.terms[0]?.startIndex ?? null);
+    const firstConfiguration =
+      this.#shape.configurations === configurations ? null : (this.#shape.configurations[0]?.index ?? null);
+    changes.removePrefix(from, base, firstTerm, firstConfiguration);
+    this.#cache.dropBefore(nextIndex(base.index));
+    this.#garbage.dropped(base.payloadBytes - from.payloadBytes);
+    this.#shrinkCount++;
+  }
+
+  #putLogStart(changes: LogChanges): void {
+    const value = { logStart: this.#logStart, base: this.#shape.base };
+    changes.put(this.#keys.single(keyTags.logStart), value, logStartCodec);
+  }
+
+  // Checkpoints of a data group.
+
+  async saveCheckpoint(checkpoint: Checkpoint): Promise<void> {
+    assert(this.header.kind === 'data', 'log-10: only a data group has checkpoints');
+    assert(checkpoint.index <= this.lastIndex, 'log-10: a checkpoint lies within the log', `${checkpoint.index}`);
+    const position = await this.#positionAt(checkpoint.index);
+    const newest = this.#checkpoints.at(-1);
+    if (newest !== undefined && checkpoint.index <= newest.index) return;
+    const changes = this.#changes();
+    changes.put(this.#checkpointKey(checkpoint.index), checkpoint.state, opaqueCodec);
+    this.#keepCheckpoints(thinned([...this.#checkpoints, position]), changes);
+    this.#removeBelowLogStart(changes);
+    this.#putLogStart(changes);
+    await this.#write(changes);
+  }
+
+  async loadCheckpoint(): Promise<Checkpoint | null> {
+    await this.#newestWrite;
+    const newest = this.#checkpoints.at(-1);
+    if (newest === undefined) return null;
+    const key = this.#checkpointKey(newest.index);
+    const value = await this.#store.get(key);
+    if (value === null && this.#checkpoints.at(-1) !== newest) return this.loadCheckpoint();
+    if (value === null) throw this.#corruption(`the checkpoint at entry ${newest.index} is missing`);
+    return { index: newest.index, state: opaqueCodec.decode({ key, value }, this.#crc32c) };
+  }
+
+  #keepCheckpoints(kept: readonly LogPosition[], changes: LogChanges): void {
+    for (const { index } of this.#checkpoints) {
+      if (!kept.some((position) => position.index === index)) changes.deleteKey(this.#checkpointKey(index));
+    }
+    this.#checkpoints = kept;
+    changes.put(this.#keys.single(keyTags.checkpointList), kept, checkpointListCodec);
+  }
+
+  #checkpointKey(index: LogIndex): Uint8Array {
+    return this.#keys.numbered(keyTags.checkpoint, index);
+  }
+
+  // State of a commands group.
+
+  async writeState(applied: LogIndex, changes: readonly StateChange[]): Promise<void> {
+    assert(this.header.kind === 'commands', 'log-10: only a commands group has state keys');
+    assert(applied > this.#appliedIndex, 'log-10: the applied index rises', `${applied}`);
+    assert(applied <= this.lastIndex, 'log-10: what is applied is in the log', `${applied}`);
+    this.#appliedIndex = applied;
+    const write = this.#changes();
+    for (const change of changes) write.list.push({ ...change, key: this.#keys.state(change.key) });
+    write.put(this.#keys.single(keyTags.appliedIndex), applied, appliedIndexCodec);
+    await this.#write(write);
+  }
+
+  async *readState(): AsyncGenerator<readonly StatePair[]> {
+    await this.#newestWrite;
+    const applied = this.#appliedIndex;
+    const { from: first, to } = this.#keys.tagged(keyTags.state);
+    for (let from: Uint8Array | null = first; from !== null;) {
+      const page = await this.#store.scan({ from, to, limit: statePageMax });
+      assert(applied === this.#appliedIndex, 'log-10: state is read before it goes on changing');
+      if (page.length > 0) yield page.map(({ key, value }) => ({ key: stateKeyOf(key), value }));
+      const last = page.length < statePageMax ? undefined : page.at(-1);
+      from = last === undefined ? null : Buffer.concat([last.key, Buffer.alloc(1)]);
+    }
+  }
+
+  async compactThrough(index: LogIndex): Promise<void> {
+    assert(this.header.kind === 'commands', 'log-10: the log of a data group is removed with its log start');
+    assert(index <= this.#appliedIndex, 'log-10: only what is applied is dropped', `${index}`);
+    if (index <= this.#shape.base.index) return;
+    const base = await this.#positionAt(index);
+    if (index <= this.#shape.base.index) return;
+    const changes = this.#changes();
+    this.#removeThrough(base, changes);
+    this.#putLogStart(changes);
+    await this.#write(changes);
+  }
+
+  /** Position after an entry that is committed, so it does not change while this waits. */
+  async #positionAt(index: LogIndex): Promise<LogPosition> {
+    const known = this.#shape.positionAt(index);
+    if (known !== null) return known;
+    await this.#newestWrite;
+    const [stored] = await this.#entries.metadata(index, index);
+    return positionOf(must(stored, 'metadata() answers with what was asked for'));
+  }
+
+  // Reading.
+
+  readFromCache(from: Offset, below: Offset, bytesMax: number): readonly Entry[] | null {
+    const visibleFrom = from < this.#logStart ? this.#logStart : from;
+    if (visibleFrom >= below || visibleFrom >= this.endOffset) return [];
+    return this.#cache.readOffsets(visibleFrom, below, bytesMax);
+  }
+
+  async readFrom(from: Offset, below: Offset, bytesMax: number): Promise<readonly Entry[]> {
+    return this.#unlessShrunk<readonly Entry[]>([], async () => {
+      const cached = this.readFromCache(from, below, bytesMax);
+      if (cached !== null) return cached;
+      const visibleFrom = toOffset(Math.max(from, this.#logStart));
+      const range = { first: this.firstIndex, through: this.#storedThrough, from: visibleFrom, below, bytesMax };
+      const stored = await readBelow(this.#entries, range);
+      return this.#continued(stored, bytesMax, (last, left) => this.readFromCache(entryEndOffset(last), below, left));
+    });
+  }
+
+  readEntriesFromCache(from: LogIndex, through: LogIndex, bytesMax: number): readonly Entry[] | null {
+    return this.#cache.readIndexes(from, through, bytesMax);
+  }
+
+  async readEntries(from: LogIndex, through: LogIndex, bytesMax: number): Promise<readonly Entry[]> {
+    return this.#unlessShrunk<readonly Entry[]>([], async () => {
+      if (from < this.firstIndex || from > this.lastIndex || from > through) return [];
+      const cached = this.readEntriesFromCache(from, through, bytesMax);
+      if (cached !== null) return cached;
+      const stored = await this.#readIndexes(from, toLogIndex(Math.min(through, this.#storedThrough)), bytesMax);
+      return this.#continued(stored, bytesMax, (last, left) =>
+        last.index >= through ? [] : this.readEntriesFromCache(nextIndex(last.index), through, left),
+      );
+    });
+  }
+
+  async findByTimestamp(timestampMs: Millis, below: Offset): Promise<Entry | null> {
+    return this.#unlessShrunk<Entry | null>(null, async () => {
+      const { maxTimestampMs } = this.#shape.tail;
+      if (maxTimestampMs === null || maxTimestampMs < timestampMs) return null;
+      await this.#newestWrite; // then all that was in the log at the call is stored, and nothing else
+      const stored = { first: this.firstIndex, through: this.#cache.durableThrough, logStart: this.#logStart };
+      const index = await findTimestamp(this.#entries, { ...stored, timestampMs, below });
+      return index === null ? null : ((await this.readEntries(index, index, 0))[0] ?? null);
+    });
+  }
+
+  /** Newest entry that has to be read from the store: durable, and not in the cache. */
+  get #storedThrough(): LogIndex {
+    return toLogIndex(Math.min(this.#cache.durableThrough, previousIndex(this.#cache.firstIndex)));
+  }
+
+  async #readIndexes(from: LogIndex, through: LogIndex, bytesMax: number): Promise<readonly Entry[]> {
+    const chosen = [];
+    let bytes = 0;
+    pages: for await (const page of this.#entries.pages(from, through)) {
+      for (const entry of page) {
+        bytes += entry.payloadLength;
+        if (chosen.length > 0 && (bytes > bytesMax || chosen.length === entriesPerReadMax)) break pages;
+        chosen.push(entry);
+      }
+    }
+    return this.#entries.withPayloads(chosen);
+  }
+
+  /** What was read from the store, and what follows it in the cache. */
+  #continued(
+    stored: readonly Entry[],
+    bytesMax: number,
+    follow: (last: Entry, bytesLeft: number) => readonly Entry[] | null,
+  ): readonly Entry[] {
+    const last = stored.at(-1);
+    if (last === undefined) return stored;
+    const left = stored.reduce((bytes, entry) => bytes - entry.payload.length, bytesMax);
+    const more = left <= 0 ? [] : (follow(last, left) ?? []);
+    return (more[0]?.payload.length ?? 0) > left ? stored : [...stored, ...more];
+  }
+
+  /**
+   * Reads again if entries went away meanwhile: what was read may be among them, and what was missing, too. Ends,
+   * because the log shrinks by elections, retention and compaction only.
+   */
+  async #unlessShrunk<T>(nothing: T, read: () => Promise<T>): Promise<T> {
+    for (;;) {
+      if (this.#removed) return nothing;
+      const before = this.#shrinkCount;
+      try {
+        const result = await read();
+        if (before === this.#shrinkCount) return result;
+      } catch (error) {
+        if (!(error instanceof LogCorruption) || before === this.#shrinkCount) throw error;
+      }
+    }
+  }
+
+  // Life and death.
+
+  /** Deletes everything of the group, and the header under `headerKey`, in one write. For GroupLogs only. */
+  remove(headerKey: Uint8Array): Promise<number> {
+    const changes = this.#changes();
+    changes.deleteRange(this.#keys.all());
+    changes.deleteKey(headerKey);
+    this.#garbage.dropped(this.payloadBytes);
+    this.#cache.dropBefore(nextIndex(this.lastIndex));
+    const written = this.#write(changes);
+    this.#removed = true;
+    this.#shrinkCount++;
+    return written;
+  }
+
+  #changes(): LogChanges {
+    assert(!this.#removed, 'log-11: a removed log is not used any more', `group ${this.header.group}`);
+    return new LogChanges(this.#keys, this.#crc32c);
+  }
+
+  #write(changes: LogChanges): Promise<number> {
+    const written = this.#store.write(changes.list);
+    this.#newestWrite = written;
+    return written;
+  }
+
+  #corruption(what: string): LogCorruption {
+    return new LogCorruption(`group ${this.header.group}: ${what}`);
+  }
+}
+
+/** What open() prepared. */
+interface LogParts {
+  readonly keys: GroupKeys;
+  readonly entries: StoredEntries;
+}
