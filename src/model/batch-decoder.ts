@@ -47,9 +47,9 @@ export function decodeBatch(bytes: Uint8Array, codecs: BatchCodecs, options: Dec
 }
 
 /**
- * Reads every record of a batch that passed `validateBatch` without keeping any; null: they are what the header says,
- * within the limits, and `decodeBatch` will take them. At the door this is cheap enough for uncompressed batches; for
- * compressed ones it decompresses, which the door leaves to those who read (a batch that lies is refused there).
+ * Reads every record of a batch that passed `validateBatch` without keeping any. Null: all of them are well formed and
+ * within the limits, and `decodeBatch` will take them. The door does not ask for it (no work per record in the broker):
+ * a batch that is malformed inside, or lies under compression, is refused to those who read its records.
  */
 export function verifyRecords(
   bytes: Uint8Array,

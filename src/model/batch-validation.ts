@@ -1,5 +1,6 @@
-/** The door check (design D12): whether Sluice takes a batch, seen from its header and its checksum alone. */
+/** The door check (design D12): whether Sluice takes a batch, without reading what its records hold. */
 import { uint32At } from './big-endian.ts';
+import { ByteCursor } from './byte-cursor.ts';
 import type { Crc32c } from './crc32c.ts';
 import type { Refused, Result } from './errors.ts';
 import { refuse } from './errors.ts';
@@ -26,7 +27,8 @@ export interface DoorCheck extends Partial<BatchLimits> {
  * range; INVALID_RECORD if it is empty, if its count can not be true, or if it is a control or transactional batch or
  * has unknown bits.
  *
- * The records stay unread: a count that agrees with the header but not with the records is seen by `verifyRecords`.
+ * Of uncompressed records the lengths are walked (about 5 ns a record), so that a count that lies is refused here. What
+ * is inside a record, and everything that is compressed, stays unread; `verifyRecords` reads it.
  */
 export function validateBatch(bytes: Uint8Array, door: DoorCheck): Result<BatchHeader> {
   const bytesMax = door.batchBytesMax ?? batchLimits.batchBytesMax;
@@ -35,7 +37,7 @@ export function validateBatch(bytes: Uint8Array, door: DoorCheck): Result<BatchH
   if (damaged !== null) return damaged;
   const header = readBatchHeader(bytes);
   if (header.kind === 'refused') return header;
-  return checkAttributes(header.value) ?? checkCount(header.value, door) ?? header;
+  return checkAttributes(header.value) ?? checkCount(header.value, door) ?? checkLengths(bytes, header.value) ?? header;
 }
 
 /** Refuses a batch whose CRC does not match its bytes. */
@@ -74,4 +76,15 @@ function checkCount(header: BatchHeader, limits: Partial<BatchLimits>): Refused 
       : (limits.decompressedBytesMax ?? batchLimits.decompressedBytesMax);
   if (count * recordBytesMin <= recordsBytes) return null;
   return refuse('INVALID_RECORD', `count ${count} can not be true: ${recordsBytes} bytes hold fewer records`);
+}
+
+/** The lengths of uncompressed records must lead to the end of the batch, in as many steps as the header says. */
+function checkLengths(bytes: Uint8Array, { compression, count }: BatchHeader): Refused | null {
+  if (compression !== 'none') return null;
+  const cursor = new ByteCursor(bytes, batchLayout.records);
+  let records = 0;
+  for (; cursor.remaining > 0; records++) cursor.skip(cursor.varint());
+  if (cursor.malformed) return corrupt(`the length of record ${records - 1} is malformed`);
+  if (records === count) return null;
+  return refuse('INVALID_RECORD', `the batch says that it holds ${count} records, but it holds ${records}`);
 }

@@ -1,4 +1,4 @@
-import { Reader, readRecordsBatch } from '@platformatic/kafka';
+import { protocolErrors, Reader, readRecordsBatch } from '@platformatic/kafka';
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
@@ -8,6 +8,7 @@ import { validateBatch } from '../../src/model/batch-validation.ts';
 import { putInt16, putInt32 } from '../../src/model/big-endian.ts';
 import type { CompressionType } from '../../src/model/compression.ts';
 import { compressionTypes } from '../../src/model/compression.ts';
+import { errorTraits } from '../../src/model/errors.ts';
 import { batchLayout, recordsSection } from '../../src/model/record-batch.ts';
 import type { NewRecord, StoredRecord } from '../../src/model/record.ts';
 import { codecs, forged, valueOf } from './fixtures.ts';
@@ -22,6 +23,7 @@ interface Vector {
 }
 
 const vectors = JSON.parse(readFileSync(new URL('vectors/batches.json', import.meta.url), 'utf8')) as Vector[];
+const table = Object.entries(errorTraits);
 const caseOf = (name: string): VectorCase => vectorCases.find((entry) => entry.name === name)!;
 const theirs = (vector: Vector): Uint8Array => Buffer.from(vector.base64, 'base64');
 const ours = (entry: VectorCase, compression: CompressionType): Uint8Array =>
@@ -71,6 +73,27 @@ for (const type of compressionTypes) {
 test('theirs decompresses ours: gzip, lz4', () => {
   const entry = caseOf('many small records');
   for (const type of ['gzip', 'lz4'] as const) assert.deepEqual(readByThem(ours(entry, type)), plain(entry));
+});
+
+test('Kafka’s numbers are Kafka’s', () => {
+  const numbers = new Map(Object.values(protocolErrors).map(({ id, code }) => [id, code]));
+  const shared = table.filter(([code]) => numbers.has(code));
+  assert.ok(shared.length >= 30);
+  for (const [code, traits] of shared) assert.equal(traits.kafkaCode, numbers.get(code), code);
+});
+
+test('a number that a code without a name in Kafka bears is that of the same condition there', () => {
+  const names = new Set(Object.keys(protocolErrors));
+  const borrowed = table.filter(([code, traits]) => !names.has(code) && traits.kafkaCode !== null);
+  assert.deepEqual(
+    borrowed.map(([code, traits]) => [code, traits.kafkaCode]),
+    [
+      ['INVALID_TOPIC', 17],
+      ['STORAGE_CORRUPTION', 56],
+      ['LEADERSHIP_LOST', 6],
+      ['INTERNAL', -1],
+    ],
+  );
 });
 
 /** Without a producer their encoder leaves epoch and sequence at 0, where Kafka's own writes -1, as ours does. */
