@@ -1,6 +1,8 @@
 /** Brings a group back from its log: the machine from its checkpoint or state keys, the core from the rest. */
 import { assert, must } from '../model/assert.ts';
+import type { Crc32c } from '../model/crc32c.ts';
 import type { Entry } from '../model/entry.ts';
+import { chainGenesis } from '../model/entry.ts';
 import type { LogIndex, Offset } from '../model/ids.ts';
 import { nextIndex, offsetZero, previousIndex, toLogIndex } from '../model/ids.ts';
 import type { GroupLog } from '../log/log.ts';
@@ -24,7 +26,12 @@ export function genesisOf(spec: GroupSpec): Uint8Array {
 }
 
 /** @throws InvariantViolation or LogCorruption: the group is to be quarantined */
-export async function recover(log: GroupLog, machine: StateMachine, recentBytesMax: number): Promise<Recovered> {
+export async function recover(
+  log: GroupLog,
+  machine: StateMachine,
+  crc32c: Crc32c,
+  recentBytesMax: number,
+): Promise<Recovered> {
   const appliedIndex = await restoreMachine(log, machine);
   assert(appliedIndex >= log.firstIndex - 1, 'recover-1: nothing between the state and the log is missing');
   assert(appliedIndex <= log.lastIndex, 'recover-2: the state is not ahead of the log', `${appliedIndex}`);
@@ -35,6 +42,7 @@ export async function recover(log: GroupLog, machine: StateMachine, recentBytesM
     hardState,
     firstIndex,
     boundaryTerm,
+    boundaryChain: firstIndex === 1 ? chainGenesis(log.header, crc32c) : null,
     lastIndex,
     lastTerm,
     lastChain,
@@ -43,7 +51,7 @@ export async function recover(log: GroupLog, machine: StateMachine, recentBytesM
     appliedIndex,
     terms,
     configurations: configurationsOf(log),
-    recent: await readTail(log, nextIndex(known), recentBytesMax),
+    recent: await readTail(log, toLogIndex(Math.max(known, firstIndex)), recentBytesMax),
     snapshot: null,
   };
   return { state, appliedOffset: await offsetAt(log, appliedIndex) };

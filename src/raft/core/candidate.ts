@@ -12,6 +12,11 @@ export function electionTimeout(replica: Replica): void {
     replica.timer.stop();
     return;
   }
+  // a snapshot is about to take the place of this log
+  if (replica.receiving?.installing === true) {
+    replica.timer.restart(replica.now);
+    return;
+  }
   if (replica.membership.isSoleVoter(replica.id)) campaign(replica, false);
   else preCampaign(replica);
 }
@@ -54,7 +59,8 @@ export function countOwnVote(replica: Replica): void {
 export function onVoteReply(replica: Replica, reply: VoteReply): void {
   const { role } = replica;
   const awaited = reply.pre ? role.kind === 'pre-candidate' : role.kind === 'candidate';
-  if (awaited) count(replica, reply.from, reply.granted);
+  const answersThis = reply.term === (reply.pre && reply.granted ? replica.term + 1 : replica.term);
+  if (awaited && answersThis) count(replica, reply.from, reply.granted);
 }
 
 function count(replica: Replica, voter: ReplicaId, granted: boolean): void {

@@ -3,7 +3,7 @@ import type { EntryDraft } from '../../model/entry.ts';
 import type { Millis, Offset, Term } from '../../model/ids.ts';
 import type { Configuration } from './configuration.ts';
 import type { RaftEvent } from './events.ts';
-import type { ProposalAnswer, Ready, RoleState } from './ready.ts';
+import type { ConfigurationAnswer, ProposalAnswer, Ready, RoleState } from './ready.ts';
 
 export interface RaftCore {
   readonly role: RoleState;
@@ -19,8 +19,11 @@ export interface RaftCore {
   step(event: RaftEvent, now: Millis): void;
   /** Appends to the leader's log in memory, or refuses. The entry is sealed here (term, index, offset, stamps, chain). */
   propose(draft: EntryDraft, wallMs: Millis): ProposalAnswer;
-  /** Starts a change towards `target` (through a joint phase if more than one voter moves). */
-  proposeConfiguration(target: Configuration, wallMs: Millis): ProposalAnswer;
+  /**
+   * Starts a change towards `target`, through a joint phase, which ends by itself, if more than one voter moves. A new
+   * voter must be a learner that has caught up; `target.outgoing` must be empty, its revision above the present one.
+   */
+  proposeConfiguration(target: Configuration, wallMs: Millis): ConfigurationAnswer;
   /** Takes the accumulated work; null if there is none. The caller persists before it sends `messagesAfterPersist`. */
   takeReady(): Ready | null;
 }

@@ -5,7 +5,10 @@ export interface RaftLimits {
    * 50 to 60,000; default 1,000.
    */
   readonly electionTimeoutMs: number;
-  /** A leader with peers sends a heartbeat this often; below electionTimeoutMs / 3. Default 150. */
+  /**
+   * A leader with peers sends a heartbeat this often; below electionTimeoutMs / 3. Default 150. Infinity: the host sends
+   * one frame per pair of brokers instead (design D3) and feeds `peer-heard`.
+   */
   readonly heartbeatMs: number;
   /** Bytes above the commit index at which a leader refuses proposals (P33). One entry is always taken. Default 16 MiB. */
   readonly uncommittedBytesMax: number;
@@ -19,6 +22,8 @@ export interface RaftLimits {
   readonly memoryBytesMax: number;
   /** ReadIndex requests that wait for a round. Beyond it they are refused. Default 10,000. */
   readonly readsMax: number;
+  /** A term further above the present one than this can not be true: the message is dropped. Default 1,000,000. */
+  readonly termJumpMax: number;
   /** A learner that is further behind than this (entries) is not promoted (P56). Default 1,000. */
   readonly promotionLagMax: number;
 }
@@ -32,6 +37,7 @@ export const raftLimitsDefault: RaftLimits = {
   inflightMessagesMax: 64,
   memoryBytesMax: 4 * 1024 * 1024,
   readsMax: 10_000,
+  termJumpMax: 1_000_000,
   promotionLagMax: 1_000,
 };
 

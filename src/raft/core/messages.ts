@@ -26,16 +26,19 @@ export type AppendRequest = Addressed & {
   readonly prevTerm: Term;
   /** End offset at prevIndex: checked after log matching (design D7). */
   readonly prevEndOffset: Offset;
-  /** Chain value at prevIndex (entry-3): two logs that match there agree on it, or have diverged. */
-  readonly prevChain: number;
+  /** Chain value at prevIndex (entry-3): two logs that match there agree on it, or have diverged. Null: not known. */
+  readonly prevChain: number | null;
+  /** Rises with every append request to this replica in this term; comes back in the reply (P26, P27). */
+  readonly sequence: number;
   readonly entries: readonly Entry[];
   /** The leader's commit index; the receiver uses at most what this leader has verified (P19). */
   readonly commit: LogIndex;
 };
 export type AppendReply = Addressed & {
   readonly kind: 'append-reply';
-  /** prevIndex of the request that is answered, so that stale rejections are told apart (P26). */
+  /** prevIndex and sequence of the request that is answered, so that stale rejections are told apart (P26). */
   readonly prevIndex: LogIndex;
+  readonly sequence: number;
   readonly result:
     | { readonly kind: 'accepted'; readonly durableIndex: LogIndex }
     /** The log does not match; hints for a fast back-off. */
@@ -48,7 +51,12 @@ export type HeartbeatRequest = Addressed & {
   /** Rises with every round, for ReadIndex and CheckQuorum. */
   readonly round: number;
 };
-export type HeartbeatReply = Addressed & { readonly kind: 'heartbeat-reply'; readonly round: number };
+export type HeartbeatReply = Addressed & {
+  readonly kind: 'heartbeat-reply';
+  readonly round: number;
+  /** The log is known to equal this leader's through this index, durable or not: shows what was lost on the way (P34). */
+  readonly verified: LogIndex;
+};
 export type SnapshotChunk = Addressed & {
   readonly kind: 'snapshot-chunk';
   readonly meta: SnapshotMeta;

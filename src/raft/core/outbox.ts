@@ -1,8 +1,9 @@
 /** Collects what one Ready will carry. */
+import { assert } from '../../model/assert.ts';
 import type { LogIndex, ReplicaId, Term } from '../../model/ids.ts';
 import type { RequestId } from './events.ts';
 import type { Message, SnapshotChunk } from './messages.ts';
-import type { Ready } from './ready.ts';
+import type { Alarm, Ready } from './ready.ts';
 
 export type LogRead = Ready['reads'][number];
 export type SnapshotRead = Ready['snapshotsToSend'][number];
@@ -16,6 +17,7 @@ export interface Collected {
   reads: LogRead[];
   snapshotsToSend: SnapshotRead[];
   install: { readonly chunk: SnapshotChunk } | null;
+  alarms: Alarm[];
 }
 
 const nothing = (): Collected => ({
@@ -26,6 +28,7 @@ const nothing = (): Collected => ({
   reads: [],
   snapshotsToSend: [],
   install: null,
+  alarms: [],
 });
 
 export class Outbox {
@@ -63,7 +66,13 @@ export class Outbox {
   }
 
   install(chunk: SnapshotChunk): void {
-    this.#touch().install = { chunk };
+    const collected = this.#touch();
+    assert(collected.install === null, 'raft-12: one chunk at a time', chunk.meta.id);
+    collected.install = { chunk };
+  }
+
+  alarm(alarm: Alarm): void {
+    this.#touch().alarms.push(alarm);
   }
 
   take(): Collected {

@@ -17,18 +17,28 @@
 import { assert } from '../../model/assert.ts';
 import type { EntryDraft } from '../../model/entry.ts';
 import type { LogIndex, Millis, Offset, Term } from '../../model/ids.ts';
-import { nextIndex } from '../../model/ids.ts';
+import { nextIndex, toLogIndex } from '../../model/ids.ts';
 import type { HardState } from '../../model/raft-state.ts';
-import { campaign, countOwnVote, electionTimeout } from './candidate.ts';
+import { countOwnVote, electionTimeout } from './candidate.ts';
+import { advanceCommit } from './commit.ts';
 import type { Configuration } from './configuration.ts';
+import { proposeConfiguration } from './configuration-change.ts';
 import type { RaftCore } from './core.ts';
 import type { RaftEvent } from './events.ts';
-import { advanceCommit, propose, readIndex } from './leader.ts';
-import type { ProposalAnswer, Ready, RoleState } from './ready.ts';
-import type { ReplicaOptions } from './replica.ts';
+import { leaderDeadline, leaderTick, onHeard, readIndex } from './heartbeats.ts';
+import { receive } from './inbox.ts';
+import { propose } from './leader.ts';
+import type { ConfigurationAnswer, ProposalAnswer, Ready, RoleState } from './ready.ts';
+import type { DropReason, ReplicaOptions } from './replica.ts';
 import { Replica } from './replica.ts';
+import { neededAbove, onEntriesRead, onUnreachable, replicate } from './replication.ts';
+import { onSnapshotInstalled } from './snapshot-receiving.ts';
+import { onSnapshotRead } from './snapshot-sending.ts';
+import { startTransfer } from './transfer.ts';
 
 export type RaftNodeOptions = ReplicaOptions;
+
+type PeerHeard = Extract<RaftEvent, { kind: 'peer-heard' }>;
 
 export class RaftNode implements RaftCore {
   readonly #replica: Replica;
@@ -57,7 +67,13 @@ export class RaftNode implements RaftCore {
   }
 
   get nextDeadline(): number {
-    return this.#replica.timer.deadlineMs;
+    const { role, timer } = this.#replica;
+    return role.kind === 'leader' ? leaderDeadline(role.lead) : timer.deadlineMs;
+  }
+
+  /** Messages that were dropped, by reason. */
+  get dropped(): ReadonlyMap<DropReason, number> {
+    return this.#replica.dropped;
   }
 
   nextAppend(): { readonly term: Term; readonly baseOffset: Offset } | null {
@@ -69,9 +85,8 @@ export class RaftNode implements RaftCore {
     return propose(this.#replica, draft, wallMs);
   }
 
-  proposeConfiguration(target: Configuration): ProposalAnswer {
-    if (this.#replica.role.kind !== 'leader') return { kind: 'refused', why: 'not-leader' };
-    return { kind: 'refused', why: target.revision > 0 ? 'invalid' : 'stale-revision' };
+  proposeConfiguration(target: Configuration, wallMs: Millis): ConfigurationAnswer {
+    return proposeConfiguration(this.#replica, target, wallMs);
   }
 
   step(event: RaftEvent, now: Millis): void {
@@ -84,6 +99,7 @@ export class RaftNode implements RaftCore {
 
   takeReady(): Ready | null {
     const replica = this.#replica;
+    replicate(replica);
     const persist = this.#takePersist();
     const committed = this.#takeCommitted();
     const role = this.#takeRole();
@@ -94,7 +110,8 @@ export class RaftNode implements RaftCore {
       const { term, vote } = replica;
       replica.ledger.handedOut({ number: this.#readyNumber, lastIndex, lastTerm, term, vote });
     }
-    replica.log.release(replica.commit, replica.limits.memoryBytesMax);
+    replica.log.release(toLogIndex(neededAbove(replica)), replica.limits.memoryBytesMax);
+    if (replica.role.kind === 'leader') replica.role.lead.roundOpen = false;
     return { number: this.#readyNumber, persist, committed, role, ...replica.outbox.take() };
   }
 
@@ -102,7 +119,10 @@ export class RaftNode implements RaftCore {
     const replica = this.#replica;
     switch (event.kind) {
       case 'tick':
-        if (replica.timer.expired(replica.now)) electionTimeout(replica);
+        this.#tick();
+        return;
+      case 'message':
+        receive(replica, event.message);
         return;
       case 'persisted':
         if (!replica.ledger.completed(event.readyNumber, event.lastIndex, event.lastTerm)) return;
@@ -113,24 +133,46 @@ export class RaftNode implements RaftCore {
         assert(event.index >= replica.applied, 'raft-5: applied never falls', `${event.index}`);
         replica.applied = event.index;
         return;
+      case 'entries-read':
+        onEntriesRead(replica, event.token, event.entries);
+        return;
+      case 'peer-heard':
+        this.#peerHeard(event);
+        return;
+      case 'peer-unreachable':
+        onUnreachable(replica, event.to);
+        return;
       case 'read-index':
         readIndex(replica, event.id);
+        return;
+      case 'transfer':
+        startTransfer(replica, event.to);
+        return;
+      case 'snapshot-read':
+        onSnapshotRead(replica, event);
+        return;
+      case 'snapshot-installed':
+        onSnapshotInstalled(replica, event.meta);
+        this.#toldCommit = toLogIndex(Math.max(this.#toldCommit, replica.applied));
         return;
       case 'compacted':
         replica.log.compacted(event.firstIndex);
         return;
-      case 'transfer':
-        if (event.to === replica.id) campaign(replica, true);
-        return;
-      case 'message':
-      case 'entries-read':
-      case 'peer-heard':
-      case 'peer-unreachable':
-      case 'snapshot-read':
-      case 'snapshot-installed':
-        replica.drop('unknown-source');
-        return;
     }
+  }
+
+  #tick(): void {
+    const replica = this.#replica;
+    if (replica.role.kind === 'leader') leaderTick(replica, replica.role.lead);
+    else if (replica.timer.expired(replica.now)) electionTimeout(replica);
+  }
+
+  /** The host heard the peer for this group, in this term: stands for a heartbeat, or for the answer to one. */
+  #peerHeard({ from, term, round }: PeerHeard): void {
+    const replica = this.#replica;
+    if (term !== replica.term) return;
+    if (replica.role.kind === 'leader') onHeard(replica, replica.role.lead, from, round, Infinity);
+    else if (replica.leader === from) replica.hearLeader(from);
   }
 
   #takePersist(): Ready['persist'] {

@@ -1,35 +1,35 @@
 /** ReadIndex requests that wait for a proof of leadership that began after they were made (design D3, P68). */
+import type { LogIndex } from '../../model/ids.ts';
 import type { RequestId } from './events.ts';
 
 interface WaitingRead {
   readonly id: RequestId;
+  /** The commit index when it was asked: the read sees at least that. */
+  readonly index: LogIndex;
   /** The first round that may confirm it. */
   readonly round: number;
 }
 
 export class ReadRounds {
-  /** Ascending by round. */
-  #waiting: WaitingRead[] = [];
+  /** Ascending by round. At most readsMax, which the caller checks. */
+  readonly #waiting: WaitingRead[] = [];
 
   get size(): number {
     return this.#waiting.length;
   }
 
-  add(id: RequestId, round: number): void {
-    this.#waiting.push({ id, round });
+  add(id: RequestId, index: LogIndex, round: number): void {
+    this.#waiting.push({ id, index, round });
   }
 
-  /** A quorum answered in `round`: takes out the requests that it confirms. */
-  confirmed(round: number): RequestId[] {
-    const done = this.#waiting.filter((one) => one.round <= round);
-    if (done.length > 0) this.#waiting = this.#waiting.filter((one) => one.round > round);
-    return done.map((one) => one.id);
+  /** A quorum answered `round`: takes out the requests that it confirms. */
+  confirmed(round: number): readonly WaitingRead[] {
+    const first = this.#waiting.findIndex((one) => one.round > round);
+    return this.#waiting.splice(0, first === -1 ? this.#waiting.length : first);
   }
 
   /** Leadership ended: nothing can be confirmed any more. */
   abandonAll(): RequestId[] {
-    const ids = this.#waiting.map((one) => one.id);
-    this.#waiting = [];
-    return ids;
+    return this.#waiting.splice(0).map((one) => one.id);
   }
 }

@@ -17,9 +17,28 @@ export type ProposalRefusal =
   | 'stale-revision'
   | 'invalid';
 
+/** Why a change of the configuration was refused: it is certain that nothing was appended. */
+export type ConfigurationRefusal =
+  | ProposalRefusal
+  /** A new voter must be a learner that has caught up (P56). */
+  | 'learner-behind';
+
+export type ConfigurationAnswer =
+  | { readonly kind: 'accepted'; readonly entry: Entry }
+  | { readonly kind: 'refused'; readonly why: ConfigurationRefusal };
+
 /** Accepted: in the leader's log in memory; the outcome is open until it is committed or leadership is lost. */
 export type ProposalAnswer =
   { readonly kind: 'accepted'; readonly entry: Entry } | { readonly kind: 'refused'; readonly why: ProposalRefusal };
+
+/** Something that people must hear of; the group goes on. */
+export interface Alarm {
+  /** A follower no longer has what it acknowledged as durable; it is neither counted nor fed any more (P27). */
+  readonly kind: 'follower-lost-log';
+  readonly replica: ReplicaId;
+  readonly acknowledged: LogIndex;
+  readonly found: LogIndex;
+}
 
 export type CoreRole = 'follower' | 'pre-candidate' | 'candidate' | 'leader' | 'learner';
 
@@ -64,6 +83,7 @@ export interface Ready {
     readonly snapshotId: string | null;
   }[];
   readonly install: { readonly chunk: SnapshotChunk } | null;
+  readonly alarms: readonly Alarm[];
   /** Set when role, term, leader or serving changed. */
   readonly role: RoleState | null;
 }
@@ -74,6 +94,8 @@ export interface RecoveredState {
   readonly firstIndex: LogIndex;
   /** Term of the entry before firstIndex; 0 before the first entry of all. */
   readonly boundaryTerm: Term;
+  /** Chain value before firstIndex; null: not known, and then not sent to followers for comparison. */
+  readonly boundaryChain: number | null;
   readonly lastIndex: LogIndex;
   readonly lastTerm: Term;
   readonly lastChain: number;
@@ -85,7 +107,7 @@ export interface RecoveredState {
   readonly terms: readonly TermStart[];
   /** Ascending, from the newest one at or below the commit index on; the founding one has index 0. Never empty. */
   readonly configurations: readonly IndexedConfiguration[];
-  /** The entries that end the log: at least those above hardState.commit, so that a follower can check and truncate. */
+  /** The entries that end the log: from the commit index on, so that a follower can check and truncate. */
   readonly recent: readonly Entry[];
   readonly snapshot: SnapshotMeta | null;
 }

@@ -26,7 +26,31 @@ export type Role =
 
 /** Why a message was dropped; counted, never fatal. */
 export type DropReason =
-  'wrong-target' | 'unknown-source' | 'stale-term' | 'within-lease' | 'damaged' | 'out-of-place' | 'window-full';
+  /** For another replica, or from this one. */
+  | 'wrong-target'
+  /** From a replica that does not take part, as far as this one can know. */
+  | 'unknown-source'
+  | 'stale-term'
+  /** A campaign while a leader is alive. */
+  | 'within-lease'
+  /** Its bytes do not match their checksums, or its entries do not follow each other. */
+  | 'damaged'
+  /** Nothing it could mean here: an impossible index or term, a second leader, a chunk of another snapshot. */
+  | 'out-of-place'
+  /** An answer to a leader that is none any more. */
+  | 'late';
+
+/** A snapshot on its way in. */
+export interface Receiving {
+  readonly id: string;
+  readonly from: ReplicaId;
+  /** The sender's term: another leader starts anew (P46). */
+  readonly term: Term;
+  /** Bytes so far. */
+  readonly position: number;
+  /** All chunks are here; the disk is taking them. */
+  readonly installing: boolean;
+}
 
 export interface ReplicaOptions {
   readonly id: ReplicaId;
@@ -61,8 +85,9 @@ export class Replica {
   leader: ReplicaId | null = null;
   /** When a leader of this term was last heard; -Infinity: never since the start. */
   leaderHeardMs = -Infinity;
-  /** The log is equal to this term's leader's through this index (P19). */
-  verified: LogIndex = toLogIndex(0);
+  /** The log is equal to this term's leader's through this index, at least the commit index (P19). */
+  verified: LogIndex;
+  receiving: Receiving | null = null;
 
   constructor(options: ReplicaOptions) {
     const { recovered } = options;
@@ -76,6 +101,7 @@ export class Replica {
     this.commit = toLogIndex(Math.max(recovered.hardState.commit, recovered.appliedIndex));
     assert(this.commit <= recovered.lastIndex, 'raft-5: what is committed is in the log', `${this.commit}`);
     assert(recovered.lastTerm <= this.term, 'raft-2: no entry is newer than the term', `${recovered.lastTerm}`);
+    this.verified = this.commit;
     this.log = new UnstableLog(recovered, this.commit, options.crc32c);
     this.membership = new Membership(recovered.configurations);
     this.ledger = new WriteLedger(recovered.lastIndex, this.term, this.vote);
@@ -110,16 +136,36 @@ export class Replica {
 
   /** Follows `leader` (null: unknown) in `term`; a leader's accepted proposals become unknown. */
   becomeFollower(term: Term, leader: ReplicaId | null): void {
-    assert(term >= this.term, 'raft-2: the term never falls', `${term} < ${this.term}`);
-    if (this.role.kind === 'leader') this.#endLeadership();
-    if (term > this.term) {
-      this.term = term;
-      this.vote = null;
+    this.#enterTerm(term, leader);
+    this.timer.stop();
+    this.#restartTimer();
+  }
+
+  /**
+   * Somebody is in a later term: forgets leader and vote of the old one. A time-out that is running goes on: only a
+   * leader that is heard, or a vote that is granted, may put the next election off (P7).
+   */
+  adoptTerm(term: Term): void {
+    this.#enterTerm(term, null);
+    if (this.timer.deadlineMs === Infinity) this.#restartTimer();
+  }
+
+  /** The leader of this term speaks. False: there is another one already, so this can not be true. */
+  hearLeader(from: ReplicaId): boolean {
+    if (this.role.kind === 'leader' || (this.leader !== null && this.leader !== from)) {
+      this.drop('out-of-place');
+      return false;
     }
-    this.role = { kind: 'follower' };
-    this.leader = leader;
-    this.verified = this.commit;
-    this.timer.restart(this.now);
+    if (this.role.kind !== 'follower' || this.leader === null) this.becomeFollower(this.term, from);
+    else this.#restartTimer();
+    this.leaderHeardMs = this.now;
+    return true;
+  }
+
+  /** The configuration changed: only who votes in it keeps a time-out. */
+  followMembership(): void {
+    if (!this.promotable) this.timer.stop();
+    else if (this.timer.deadlineMs === Infinity && this.role.kind !== 'leader') this.#restartTimer();
   }
 
   voteFor(candidate: ReplicaId): void {
@@ -134,6 +180,22 @@ export class Replica {
     this.commit = index;
     this.log.committed(index);
     this.membership.committed(index);
+  }
+
+  #enterTerm(term: Term, leader: ReplicaId | null): void {
+    assert(term >= this.term, 'raft-2: the term never falls', `${term} < ${this.term}`);
+    if (this.role.kind === 'leader') this.#endLeadership();
+    if (term > this.term) {
+      this.term = term;
+      this.vote = null;
+    }
+    this.role = { kind: 'follower' };
+    this.leader = leader;
+    this.verified = this.commit;
+  }
+
+  #restartTimer(): void {
+    if (this.promotable) this.timer.restart(this.now);
   }
 
   #endLeadership(): void {

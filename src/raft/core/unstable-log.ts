@@ -39,6 +39,7 @@ export class UnstableLog {
   #firstIndex: LogIndex;
   /** Term of the entry before firstIndex. */
   #boundaryTerm: Term;
+  #boundaryChain: number | null;
   #lastIndex: LogIndex;
   #lastTerm: Term;
   #endOffset: Offset;
@@ -62,6 +63,7 @@ export class UnstableLog {
     this.#crc32c = crc32c;
     this.#firstIndex = recovered.firstIndex;
     this.#boundaryTerm = recovered.boundaryTerm;
+    this.#boundaryChain = recovered.boundaryChain;
     this.#lastIndex = recovered.lastIndex;
     this.#lastTerm = recovered.lastTerm;
     this.#endOffset = recovered.endOffset;
@@ -106,6 +108,10 @@ export class UnstableLog {
   }
   get terms(): readonly TermStart[] {
     return this.#terms;
+  }
+  /** Chain value before firstIndex; null: not known. */
+  get boundaryChain(): number | null {
+    return this.#boundaryChain;
   }
 
   /** Null: not in the log any more, or not yet. */
@@ -232,6 +238,7 @@ export class UnstableLog {
     if (firstIndex <= this.#firstIndex) return;
     const boundary = previousIndex(firstIndex);
     this.#boundaryTerm = must(this.termAt(boundary), 'raft-log-5');
+    this.#boundaryChain = this.positionAt(boundary)?.chain ?? null;
     this.#firstIndex = firstIndex;
     while ((this.#terms[1]?.startIndex ?? Infinity) <= firstIndex) this.#terms.shift();
     this.release(boundary, Infinity);
@@ -250,6 +257,7 @@ export class UnstableLog {
     this.#lastChain = must(position.chain, 'a snapshot knows its chain value');
     this.#terms = [...terms];
     this.#boundaryTerm = term;
+    this.#boundaryChain = position.chain;
     this.#firstIndex = nextIndex(position.index);
     this.#committed = position.index;
     this.#takenThrough = position.index;
