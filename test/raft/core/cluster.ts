@@ -42,12 +42,15 @@ export interface Image {
   readonly entries: readonly Entry[];
   /** Stands for everything before the first entry; null: nothing is before it. */
   readonly snapshot: SnapshotMeta | null;
+  /** The applied payloads that the snapshot stands for. */
+  readonly state: readonly string[];
 }
 
 const emptyImage: Image = {
   hardState: { term: termZero, vote: null, commit: indexZero },
   entries: [],
   snapshot: null,
+  state: [],
 };
 
 export const lastOf = (image: Image): LogIndex =>
@@ -130,7 +133,7 @@ export class TestNode {
   /** Comes back with what was durable. */
   restart(): void {
     this.image = this.synced;
-    this.applied.length = 0;
+    this.applied.splice(0, Infinity, ...this.image.state);
     this.appliedIndex = this.image.snapshot?.lastIndex ?? toLogIndex(0);
     this.core = this.#cluster.build(this);
     this.up = true;
@@ -204,9 +207,11 @@ export class TestNode {
     this.#installing.push(chunk.bytes);
     if (!chunk.last) return;
     const text = Buffer.concat(this.#installing).toString();
-    this.applied.splice(0, Infinity, ...text.split(',').filter((one) => one !== ''));
+    const state = text.split(',').filter((one) => one !== '');
+    this.applied.splice(0, Infinity, ...state);
     const { meta } = chunk;
-    this.image = { hardState: { ...this.image.hardState, commit: meta.lastIndex }, entries: [], snapshot: meta };
+    const hardState = { ...this.image.hardState, commit: meta.lastIndex };
+    this.image = { hardState, entries: [], snapshot: meta, state };
     this.synced = this.image;
     this.appliedIndex = meta.lastIndex;
     this.step({ kind: 'snapshot-installed', meta });
@@ -379,7 +384,8 @@ export class Cluster {
       terms,
       byteLength,
     };
-    node.image = { ...node.image, snapshot, entries: node.image.entries.filter((entry) => entry.index > at.index) };
+    const entries = node.image.entries.filter((entry) => entry.index > at.index);
+    node.image = { ...node.image, snapshot, entries, state: [...node.applied] };
     node.synced = node.image;
     node.step({ kind: 'compacted', firstIndex: toLogIndex(at.index + 1) });
   }
@@ -390,7 +396,7 @@ export class Cluster {
   readSnapshot(node: TestNode, read: { readonly to: ReplicaId; readonly position: number }): void {
     const meta = node.image.snapshot;
     assert.ok(meta !== null, 'a leader that cut its log has a snapshot');
-    const whole = Buffer.from(node.applied.join(',')).subarray(0, meta.byteLength);
+    const whole = Buffer.from(node.image.state.join(','));
     const bytes = whole.subarray(read.position, read.position + this.chunkBytes);
     const last = read.position + bytes.length >= whole.length;
     node.step({ kind: 'snapshot-read', to: read.to, meta, position: read.position, bytes, last });
@@ -519,6 +525,7 @@ export function imageOf(
   return {
     entries,
     snapshot: null,
+    state: [],
     hardState: {
       term: toTerm(hardState.term ?? terms.at(-1) ?? 0),
       vote: hardState.vote === undefined ? null : toReplicaId(hardState.vote),

@@ -1,0 +1,176 @@
+/** Snapshots: reliability 2-C. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { toReplicaId, toTerm } from '../../../src/model/ids.ts';
+import type { Message, SnapshotChunk } from '../../../src/raft/core/messages.ts';
+import { Cluster, ids } from './cluster.ts';
+
+const chunks = (messages: readonly Message[]): SnapshotChunk[] =>
+  messages.filter((one) => one.kind === 'snapshot-chunk');
+
+/** Replica 3 missed what replica 1 has dropped from its log. */
+function behind(): Cluster {
+  const cluster = new Cluster();
+  cluster.elect(1);
+  cluster.propose(1, 'first');
+  cluster.isolate(3);
+  for (const text of ['second', 'third']) cluster.propose(1, text);
+  cluster.compact(1);
+  cluster.propose(1, 'fourth');
+  return cluster;
+}
+
+test('a replica that needs what the log no longer has gets a snapshot in chunks, then the entries after it', () => {
+  const cluster = behind();
+  cluster.posted = [];
+  cluster.heal();
+  cluster.pass(2_000);
+  assert.deepEqual(cluster.node(3).applied, ['first', 'second', 'third', 'fourth']);
+  assert.ok(chunks(cluster.posted).length >= 3, String(chunks(cluster.posted).length));
+  assert.deepEqual(cluster.node(3).texts, ['fourth']);
+  cluster.propose(1, 'fifth');
+  assert.equal(cluster.node(3).applied.at(-1), 'fifth');
+});
+
+test('a learner that starts empty is brought up by a snapshot, and knows the configuration from it (pit-P44)', () => {
+  const cluster = behind();
+  cluster.heal();
+  cluster.pass(2_000);
+  cluster.add(4);
+  assert.equal(cluster.configure(1, { revision: 1, learners: ids(4) }), 'accepted');
+  cluster.compact(1);
+  cluster.add(5);
+  assert.equal(cluster.configure(1, { revision: 2, learners: ids(4, 5) }), 'accepted');
+  assert.deepEqual(cluster.node(5).applied, ['first', 'second', 'third', 'fourth']);
+  cluster.node(5).crash();
+  cluster.node(5).restart();
+  cluster.pass(1_000);
+  assert.equal(cluster.configure(1, { revision: 3, voters: ids(1, 2, 3, 5), learners: ids(4) }), 'accepted');
+  assert.equal(cluster.node(5).status, 'follower');
+});
+
+test('pit-P43: a snapshot that brings nothing new is not installed', () => {
+  const cluster = behind();
+  cluster.posted = [];
+  cluster.heal();
+  cluster.pass(2_000);
+  const sent = chunks(cluster.posted);
+  const node = cluster.node(3);
+  const before = node.image;
+  for (const chunk of [...sent, ...sent]) cluster.deliver(chunk);
+  cluster.settle();
+  assert.equal(node.image, before);
+});
+
+test('pit-P42: a log that holds the last entry of the snapshot keeps everything', () => {
+  const cluster = behind();
+  cluster.loses = (message) => message.to === 2 || message.from === 2;
+  const meta = cluster.node(1).image.snapshot!;
+  const term = cluster.node(1).core.role.term;
+  const node = cluster.node(2);
+  const entries = node.image.entries.length;
+  const chunk: SnapshotChunk = {
+    kind: 'snapshot-chunk',
+    from: toReplicaId(1),
+    to: node.id,
+    term,
+    meta,
+    position: 0,
+    bytes: Buffer.from('first,second,third'),
+    last: true,
+  };
+  cluster.deliver(chunk);
+  assert.equal(node.image.entries.length, entries);
+  assert.deepEqual(node.applied, ['first', 'second', 'third', 'fourth'].slice(0, node.applied.length));
+});
+
+test('pit-P46: chunks of two snapshots never mix, and lost, repeated or reordered ones do no harm', () => {
+  const cluster = behind();
+  cluster.posted = [];
+  let count = 0;
+  cluster.loses = (message) => message.kind === 'snapshot-chunk' && ++count > 2;
+  cluster.pass(500);
+  const [first, second] = chunks(cluster.posted);
+  cluster.heal();
+  const node = cluster.node(3);
+  const other = { ...second!, meta: { ...second!.meta, id: 'another' } };
+  cluster.deliver(other);
+  cluster.deliver(second!);
+  cluster.deliver(first!);
+  assert.ok((node.core.dropped.get('out-of-place') ?? 0) >= 2);
+  cluster.settle();
+  cluster.pass(5_000);
+  assert.deepEqual(node.applied, ['first', 'second', 'third', 'fourth']);
+});
+
+test('pit-P46: a new leader starts its own snapshot from the beginning', () => {
+  const cluster = behind();
+  cluster.compact(2);
+  cluster.posted = [];
+  let count = 0;
+  cluster.loses = (message) => message.kind === 'snapshot-chunk' && ++count > 2;
+  cluster.pass(1_000);
+  cluster.heal();
+  cluster.node(1).crash();
+  cluster.elect(2);
+  cluster.pass(5_000);
+  assert.deepEqual(cluster.node(3).applied, ['first', 'second', 'third', 'fourth']);
+});
+
+test('a receiver that restarts in the middle gets the snapshot from the beginning', () => {
+  const cluster = behind();
+  let count = 0;
+  cluster.loses = (message) => message.kind === 'snapshot-chunk' && ++count > 3;
+  cluster.pass(1_000);
+  cluster.heal();
+  cluster.node(3).crash();
+  cluster.node(3).restart();
+  cluster.pass(5_000);
+  assert.deepEqual(cluster.node(3).applied, ['first', 'second', 'third', 'fourth']);
+});
+
+test('pit-P47: two snapshots in short succession', () => {
+  const cluster = behind();
+  cluster.heal();
+  cluster.pass(2_000);
+  cluster.isolate(3);
+  cluster.propose(1, 'fifth');
+  cluster.compact(1);
+  cluster.heal();
+  cluster.pass(2_000);
+  assert.deepEqual(cluster.node(3).applied, ['first', 'second', 'third', 'fourth', 'fifth']);
+});
+
+test('pit-P25: a probe that reaches the boundary of a cut log turns into a snapshot instead of probing for ever', () => {
+  const cluster = behind();
+  cluster.node(1).crash();
+  cluster.node(1).restart();
+  cluster.heal();
+  cluster.elect(1);
+  cluster.pass(3_000);
+  assert.deepEqual(cluster.node(3).applied, ['first', 'second', 'third', 'fourth']);
+});
+
+test('a snapshot that was accepted is not mixed with entries while the disk takes it', () => {
+  const cluster = behind();
+  const { term } = cluster.node(1).core.role;
+  const node = cluster.node(3);
+  const meta = { ...cluster.node(1).image.snapshot!, lastTerm: toTerm(1) };
+  const bytes = Buffer.from('first,second,third');
+  const chunk = {
+    kind: 'snapshot-chunk',
+    from: toReplicaId(1),
+    to: node.id,
+    term,
+    meta,
+    position: 0,
+    bytes,
+    last: true,
+  };
+  node.core.step({ kind: 'message', message: chunk as SnapshotChunk }, cluster.now);
+  const [append] = cluster.posted.filter((one) => one.kind === 'append-request' && one.to === 2).slice(-1);
+  node.core.step({ kind: 'message', message: { ...append!, to: node.id } }, cluster.now);
+  assert.equal(node.core.dropped.get('out-of-place'), 1);
+  node.work();
+  assert.deepEqual(node.applied, ['first', 'second', 'third']);
+});
