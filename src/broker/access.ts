@@ -20,7 +20,7 @@ export type Operation =
 export interface Access {
   /** Null: allowed. `resource` is the name of a topic or group; empty for the cluster. */
   authorize(context: RequestContext, operation: Operation, resource: string): Refused | null;
-  /** Bytes of batches that were taken in or given out for the caller. */
+  /** Bytes of batches that came in from the caller, whatever became of them, or were given out to it. */
   account(context: RequestContext, direction: 'in' | 'out', bytes: number): void;
 }
 

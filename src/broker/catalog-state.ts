@@ -20,8 +20,11 @@ import { readBroker, readReplica, readTopic } from './catalog-commands.ts';
 import type { JsonFields } from './json-fields.ts';
 import { decodeJson, encodeJson } from './json-fields.ts';
 
-/** Raised epochs that are remembered; beyond it the lowest producer ids can not be raised any more (catalog-6 holds). */
-export const raisedEpochsMax = 100_000;
+/**
+ * Raised epochs that are remembered; beyond it the lowest producer ids can not be raised any more (catalog-6 holds). Part
+ * of what replay means, so it is the same on every broker and not a setting.
+ */
+const raisedEpochsMaxDefault = 100_000;
 
 /** A topic and whether all of its replicas were on disk once. */
 export interface TopicRecord {
@@ -50,6 +53,7 @@ export interface CatalogHead {
 }
 
 export class CatalogState {
+  readonly #raisedEpochsMax: number;
   #head: CatalogHead | null = null;
   readonly #brokers = new Map<BrokerId, BrokerEntry>();
   readonly #topics = new Map<string, TopicRecord>();
@@ -57,6 +61,11 @@ export class CatalogState {
   readonly #names = new Map<number, Map<string, string>>();
   readonly #tombstones = new Map<GroupNumber, Tombstone>();
   readonly #raisedEpochs = new Map<ProducerId, ProducerEpoch>();
+
+  /** @param raisedEpochsMax for tests only */
+  constructor(raisedEpochsMax: number = raisedEpochsMaxDefault) {
+    this.#raisedEpochsMax = raisedEpochsMax;
+  }
 
   /** Null until the cluster is founded. */
   get head(): CatalogHead | null {
@@ -227,9 +236,9 @@ export class CatalogState {
 
   /** Forgets the lowest tenth of the ids when there are too many, and remembers that they can not be raised again. */
   #forgetEpochs(): readonly StateChange[] {
-    if (this.#raisedEpochs.size <= raisedEpochsMax) return [];
+    if (this.#raisedEpochs.size <= this.#raisedEpochsMax) return [];
     const ids = [...this.#raisedEpochs.keys()].sort((a, b) => a - b);
-    const forgotten = ids.slice(0, Math.ceil(raisedEpochsMax / 10));
+    const forgotten = ids.slice(0, Math.ceil(this.#raisedEpochsMax / 10));
     for (const id of forgotten) this.#raisedEpochs.delete(id);
     const raisableFrom = toProducerId(must(forgotten.at(-1), 'a tenth of many is not nothing') + 1);
     const deletions = forgotten.map((id): StateChange => ({ kind: 'delete', key: epochKey(id) }));

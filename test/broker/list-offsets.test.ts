@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { FoundOffset, OffsetQuery } from '../../src/broker/requests.ts';
+import { compressionTypes } from '../../src/model/compression.ts';
+import { toMillis, toOffset } from '../../src/model/ids.ts';
+import { batch } from './batches.ts';
+import { BrokerFixture, value } from './broker-fixture.ts';
+
+async function look(fixture: BrokerFixture, at: OffsetQuery['at'], topic = 'orders'): Promise<FoundOffset> {
+  const query = { topic, topicId: null, partition: 0, at };
+  return value(await fixture.broker.listOffsets([query], fixture.context()))[0]!;
+}
+
+const byTime = async (fixture: BrokerFixture, timestampMs: number): Promise<[number | null, number | null]> => {
+  const found = await look(fixture, { kind: 'timestamp', timestampMs: toMillis(timestampMs) });
+  assert.equal(found.error, null);
+  return [found.offset, found.timestampMs];
+};
+
+async function stamped(type: (typeof compressionTypes)[number] = 'none'): Promise<BrokerFixture> {
+  const fixture = await BrokerFixture.started();
+  await fixture.topic('orders');
+  for (const timestamps of [
+    [100, 300, 200],
+    [150, 400],
+    [500, 450],
+  ]) {
+    const values = timestamps.map(String);
+    value(await fixture.append('orders', batch({ values, timestamps, compression: type })));
+  }
+  return fixture;
+}
+
+test('earliest is the log start, latest the high watermark', async () => {
+  const fixture = await stamped();
+  fixture.group().moveLogStart(toOffset(2));
+  const earliest = await look(fixture, { kind: 'earliest' });
+  const latest = await look(fixture, { kind: 'latest' });
+  assert.deepEqual([earliest.offset, earliest.timestampMs, earliest.leaderEpoch], [2, null, 1]);
+  assert.deepEqual([latest.offset, latest.timestampMs], [7, null]);
+});
+
+test('sem-O7 pit-P106: a leader that has not applied its own no-op does not tell the latest offset', async () => {
+  const fixture = await stamped();
+  fixture.group().loseLeadership();
+  fixture.group().hold();
+  fixture.group().elect();
+  assert.equal((await look(fixture, { kind: 'latest' })).error?.code, 'OFFSET_NOT_AVAILABLE');
+  assert.equal((await look(fixture, { kind: 'earliest' })).offset, 0);
+  fixture.group().release();
+  assert.equal((await look(fixture, { kind: 'latest' })).offset, 7);
+});
+
+for (const type of compressionTypes) {
+  test(`by time: the first record at or after it, exactly, in batches compressed with ${type}`, async () => {
+    const fixture = await stamped(type);
+    assert.deepEqual(await byTime(fixture, 0), [0, 100]);
+    assert.deepEqual(await byTime(fixture, 101), [1, 300]);
+    assert.deepEqual(await byTime(fixture, 301), [4, 400]);
+    assert.deepEqual(await byTime(fixture, 450), [5, 500]);
+    assert.deepEqual(await byTime(fixture, 501), [null, null]);
+  });
+}
+
+test('by time: records below the log start are passed over, even if the search has to go on behind their batch', async () => {
+  const fixture = await stamped();
+  fixture.group().moveLogStart(toOffset(2));
+  assert.deepEqual(await byTime(fixture, 0), [2, 200]);
+  assert.deepEqual(await byTime(fixture, 250), [4, 400]);
+});
+
+test('by time: only what is committed', async () => {
+  const fixture = await stamped();
+  fixture.group().hold();
+  const open = fixture.append('orders', batch({ values: ['x'], timestamps: [900] }));
+  assert.deepEqual(await byTime(fixture, 600), [null, null]);
+  fixture.group().release();
+  await open;
+  assert.deepEqual(await byTime(fixture, 600), [7, 900]);
+});
+
+test('errors are told query by query', async () => {
+  const fixture = await stamped();
+  fixture.group().log.damaged = true;
+  const damaged = await look(fixture, { kind: 'timestamp', timestampMs: toMillis(0) });
+  assert.equal(damaged.error?.code, 'STORAGE_CORRUPTION');
+  const unknown = await look(fixture, { kind: 'latest' }, 'nowhere');
+  assert.equal(unknown.error?.code, 'UNKNOWN_TOPIC_OR_PARTITION');
+});
