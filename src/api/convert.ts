@@ -30,6 +30,15 @@ const nameRule = `must be 1 to ${nameCharsMax} characters of [A-Za-z0-9._-]`;
 
 export class FieldChecks {
   #first: Refused | null = null;
+  #list: string | null = null;
+  #item = 0;
+
+  /** The fields that follow are those of an item of a list; null: of the request itself. Costs nothing until one is bad. */
+  within(list: string | null, item = 0): this {
+    this.#list = list;
+    this.#item = item;
+    return this;
+  }
 
   /** Remembers a complaint about a field, if it is the first. */
   complain(
@@ -39,9 +48,10 @@ export class FieldChecks {
     code: ErrorCode = 'INVALID_REQUEST',
     more: Readonly<Record<string, string>> = {},
   ): void {
-    this.#first ??= refuse(code, `${field} ${rule}; it is ${shorten(actual)}.`, {
-      fields: { field, actual: shorten(actual), ...more },
-    });
+    if (this.#first !== null) return;
+    const path = this.#list === null ? field : `${this.#list}[${this.#item}].${field}`;
+    const given = shorten(actual);
+    this.#first = refuse(code, `${path} ${rule}; it is ${given}.`, { fields: { field: path, actual: given, ...more } });
   }
 
   /** The converted request, or the first complaint about it. */

@@ -1,0 +1,242 @@
+/**
+ * Every call passes here: it is admitted within the limits, gets its context (who, until when, and a signal that ends when
+ * the caller is gone), and is counted until it is over. Draining ends here too.
+ *
+ * Invariants:
+ * - desk-1: what was admitted is given back exactly once, however the call ends.
+ * - desk-2: a call is answered exactly once; what comes later is dropped.
+ */
+import type { handleUnaryCall, sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
+import type { RequestContext } from '../broker/requests.ts';
+import { assert } from '../model/assert.ts';
+import type { Clock } from '../model/clock.ts';
+import type { Refused, Result } from '../model/errors.ts';
+import { refuse } from '../model/errors.ts';
+import type { Millis } from '../model/ids.ts';
+import { millisPlus, toMillis } from '../model/ids.ts';
+import type { Incoming } from './incoming.ts';
+import type { ApiLimits } from './limits.ts';
+import { statusObject } from './status.ts';
+
+export interface CallDeskOptions {
+  readonly clock: Clock;
+  readonly limits: ApiLimits;
+  /** A handler threw or rejected: a defect, after which the process must end (design D7). */
+  readonly onDefect: (defect: unknown) => void;
+}
+
+export type UnaryHandler<Request, Response> = (
+  request: Request,
+  context: RequestContext,
+) => Promise<Result<Response>> | Result<Response>;
+
+export interface UnaryOptions {
+  /** True for calls that only wait: draining ends them at once. Others are answered by what they wait for. */
+  readonly onlyWaits: boolean;
+}
+
+/** Something that lasts until it ends itself or is told to. */
+export interface Drainable {
+  /** The broker is stopping: end as soon as what is under way has been answered. */
+  drain(): void;
+}
+
+const anonymous = 'anonymous';
+const tenantZero = 0;
+/** Time for the broker's own answer, which knows more, to come before ours. */
+const deadlineGraceMs = 250;
+/** For contexts of streams, which end when their caller does. */
+const noDeadline = toMillis(Number.MAX_SAFE_INTEGER);
+
+export const shuttingDown = (): Refused =>
+  refuse('BROKER_SHUTTING_DOWN', 'The broker is stopping; ask another one, or this one after its restart.', {
+    retryAfterMs: 1_000,
+  });
+
+export class CallDesk {
+  readonly clock: Clock;
+  readonly limits: ApiLimits;
+  readonly onDefect: (defect: unknown) => void;
+  readonly #open = new Set<Drainable>();
+  readonly #paused = new Set<() => void>();
+  #bytes = 0;
+  #draining = false;
+
+  constructor({ clock, limits, onDefect }: CallDeskOptions) {
+    this.clock = clock;
+    this.limits = limits;
+    this.onDefect = onDefect;
+  }
+
+  /** Calls that are not over. */
+  get openCalls(): number {
+    return this.#open.size;
+  }
+
+  /** Bytes of requests that are being worked on. */
+  get bytesInFlight(): number {
+    return this.#bytes;
+  }
+
+  get draining(): boolean {
+    return this.#draining;
+  }
+
+  /** Refuses new calls from now on, ends those that only wait, and lets the others be answered. */
+  drain(): void {
+    this.#draining = true;
+    for (const call of [...this.#open]) call.drain();
+  }
+
+  /** Lets a call in; it must `leave` in the end. */
+  enter(call: Drainable): Refused | null {
+    if (this.#draining) return shuttingDown();
+    if (this.#open.size >= this.limits.callsInFlightMax)
+      return this.limitReached('callsInFlightMax', this.limits.callsInFlightMax);
+    this.#open.add(call);
+    return null;
+  }
+
+  leave(call: Drainable): void {
+    this.#open.delete(call);
+  }
+
+  /** Counts a request. One more is always let in, so that the largest request fits; `full` says when to stop. */
+  takeBytes(bytes: number): void {
+    this.#bytes += bytes;
+  }
+
+  giveBytes(bytes: number): void {
+    this.#bytes -= bytes;
+    assert(this.#bytes >= 0, 'desk-1: bytes are given back once', String(this.#bytes));
+    if (!this.full) this.#wake();
+  }
+
+  get full(): boolean {
+    return this.#bytes >= this.limits.requestBytesInFlightMax;
+  }
+
+  /** Calls `resume` once, as soon as the desk is not full any more. */
+  whenNotFull(resume: () => void): void {
+    this.#paused.add(resume);
+  }
+
+  forget(resume: () => void): void {
+    this.#paused.delete(resume);
+  }
+
+  limitReached(limit: string, value: number): Refused {
+    return refuse('LIMIT_REACHED', `The broker is busy: ${limit} is reached.`, {
+      retryAfterMs: this.limits.retryAfterMs,
+      fields: { limit, value: String(value) },
+    });
+  }
+
+  /** Context of what runs on a call until `deadlineMs` of the monotonic clock. Null: until the call ends. */
+  context(signal: AbortSignal, deadlineMs: Millis | null): RequestContext {
+    return { principal: anonymous, tenant: tenantZero, deadlineMs: deadlineMs ?? noDeadline, signal };
+  }
+
+  /** The handler of an unary method, as grpc-js wants it. */
+  unary<Request, Response>(
+    handle: UnaryHandler<Request, Response>,
+    options: UnaryOptions = { onlyWaits: false },
+  ): handleUnaryCall<Incoming<Request>, Response> {
+    return (call, reply) => new UnaryCall(this, call, reply, options).serve(handle);
+  }
+
+  #wake(): void {
+    for (const resume of [...this.#paused]) {
+      if (this.full) return;
+      this.#paused.delete(resume);
+      resume();
+    }
+  }
+}
+
+class UnaryCall<Request, Response> implements Drainable {
+  readonly #desk: CallDesk;
+  readonly #call: ServerUnaryCall<Incoming<Request>, Response>;
+  readonly #reply: sendUnaryData<Response>;
+  readonly #options: UnaryOptions;
+  readonly #gone = new AbortController();
+  #answered = false;
+
+  constructor(
+    desk: CallDesk,
+    call: ServerUnaryCall<Incoming<Request>, Response>,
+    reply: sendUnaryData<Response>,
+    options: UnaryOptions,
+  ) {
+    this.#desk = desk;
+    this.#call = call;
+    this.#reply = reply;
+    this.#options = options;
+  }
+
+  serve(handle: UnaryHandler<Request, Response>): void {
+    const incoming = this.#call.request;
+    const refused = this.#refusal(incoming) ?? this.#desk.enter(this);
+    if (refused !== null) this.#reply(statusObject(refused.error));
+    else if (incoming.kind === 'message') this.#run(handle, incoming.message, incoming.bytes);
+  }
+
+  drain(): void {
+    if (this.#options.onlyWaits) this.#answer(shuttingDown());
+  }
+
+  #refusal(incoming: Incoming<Request>): Refused | null {
+    if (incoming.kind === 'malformed') return { kind: 'refused', error: incoming.error };
+    const { requestBytesInFlightMax } = this.#desk.limits;
+    return this.#desk.full ? this.#desk.limitReached('requestBytesInFlightMax', requestBytesInFlightMax) : null;
+  }
+
+  #run(handle: UnaryHandler<Request, Response>, request: Request, bytes: number): void {
+    const { clock } = this.#desk;
+    const remainingMs = this.#remainingMs();
+    const context = this.#desk.context(this.#gone.signal, millisPlus(clock.monotonicMs(), remainingMs));
+    const timer = clock.setTimer(remainingMs + deadlineGraceMs, () => this.#answer(timedOut()));
+    this.#desk.takeBytes(bytes);
+    this.#call.on('cancelled', () => this.#end());
+    this.#gone.signal.addEventListener('abort', () => {
+      timer.cancel();
+      this.#desk.giveBytes(bytes);
+      this.#desk.leave(this);
+    });
+    this.#settle(handle, request, context);
+  }
+
+  #settle(handle: UnaryHandler<Request, Response>, request: Request, context: RequestContext): void {
+    const run = async (): Promise<void> => this.#answer(await handle(request, context));
+    run().catch((defect: unknown) => {
+      this.#answer(refuse('INTERNAL', 'A defect of Sluice; the broker’s log tells more.'));
+      this.#desk.onDefect(defect);
+    });
+  }
+
+  /** Until the caller's deadline, at most until ours. */
+  #remainingMs(): number {
+    const deadline = this.#call.getDeadline();
+    const untilMs = deadline instanceof Date ? deadline.getTime() : deadline;
+    // grpc-js keeps deadlines on the wall clock
+    const remainingMs = untilMs - Date.now();
+    return Math.ceil(Math.min(this.#desk.limits.unaryMsMax, Math.max(0, remainingMs)));
+  }
+
+  #answer(result: Result<Response>): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    if (result.kind === 'ok') this.#reply(null, result.value);
+    else this.#reply(statusObject(result.error));
+    this.#end();
+  }
+
+  /** The caller has its answer or is gone: whatever still waits for it stops. */
+  #end(): void {
+    this.#answered = true;
+    this.#gone.abort();
+  }
+}
+
+const timedOut = (): Refused =>
+  refuse('REQUEST_TIMED_OUT', 'The deadline passed before the outcome was known; it may still take effect.');

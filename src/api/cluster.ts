@@ -1,0 +1,28 @@
+/** ClusterService. */
+import type { ClusterServiceService, DescribeClusterResponse } from '../gen/sluice/v1/cluster.ts';
+import type { BrokerApi, RequestContext } from '../broker/requests.ts';
+import type { Result } from '../model/errors.ts';
+import { ok } from '../model/errors.ts';
+import type { CallDesk } from './call-desk.ts';
+import { toInt32, toInt32OrAbsent, toInt64 } from './convert.ts';
+import type { HandlersOf } from './service.ts';
+
+async function describeCluster(broker: BrokerApi, context: RequestContext): Promise<Result<DescribeClusterResponse>> {
+  const described = await broker.describeCluster(context);
+  if (described.kind === 'refused') return described;
+  const cluster = described.value;
+  return ok({
+    clusterId: cluster.clusterId,
+    brokers: cluster.brokers.map((broker) => ({ ...broker })),
+    catalogLeader: toInt32OrAbsent(cluster.catalogLeader),
+    catalogRevision: toInt64(cluster.catalogRevision),
+    activeVersion: toInt32(cluster.activeVersion),
+    topicCount: toInt32(cluster.topicCount),
+    partitionCount: toInt32(cluster.partitionCount),
+  });
+}
+
+/** The methods of ClusterService. */
+export function clusterHandlers(desk: CallDesk, broker: () => BrokerApi): HandlersOf<typeof ClusterServiceService> {
+  return { describeCluster: desk.unary((_request, context) => describeCluster(broker(), context)) };
+}

@@ -1,0 +1,251 @@
+/**
+ * LogService.FetchStream: reads on and on, within the credit that the client grants.
+ *
+ * Invariants:
+ * - fetch-stream-1: a message leaves only if the credit covers it; if everything that was sent before has been granted
+ *   again, one message may exceed it, so that a client with little credit still gets its next batch. Credit then falls
+ *   below zero and must be granted back first.
+ * - fetch-stream-2: at most one answer of the broker is held back, and at most `fetchStreamUnsentBytesMax` and one message
+ *   are written but have not left; only then is more read.
+ * - fetch-stream-3: a partition that was answered with an error is not read on.
+ */
+import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js';
+import type { FetchStreamRequest, FetchStreamStart } from '../gen/sluice/v1/log.ts';
+import type { BrokerApi, FetchAnswer, FetchCursor, FetchPartitionRequest } from '../broker/requests.ts';
+import type { Offset } from '../model/ids.ts';
+import type { Refused, Result } from '../model/errors.ts';
+import { refuse } from '../model/errors.ts';
+import type { BatchCodecs } from '../model/record-batch.ts';
+import type { CallDesk, Drainable } from './call-desk.ts';
+import { shuttingDown } from './call-desk.ts';
+import { FieldChecks } from './convert.ts';
+import type { ReadForm } from './fetch.ts';
+import { asBatches, bytesMaxRange, fetchPartitions, partitionKey, readForm, toRecordsPart } from './fetch.ts';
+import type { FetchPart, FetchStreamReply } from './fetch-reply.ts';
+import { payloadBytes } from './fetch-reply.ts';
+import type { Incoming } from './incoming.ts';
+import { readOneAhead } from './read-ahead.ts';
+import { statusObject } from './status.ts';
+import { unpack } from './unpack.ts';
+
+type Call = ServerDuplexStream<Incoming<FetchStreamRequest>, FetchStreamReply>;
+
+const mebibyte = 1024 * 1024;
+const grantRange = { from: 1, through: 64 * mebibyte, unit: 'bytes' };
+const grantDefault = 4 * mebibyte;
+const messageBytesMaxDefault = mebibyte;
+
+/** What the first message asks for. */
+interface Start {
+  readonly partitions: readonly FetchPartitionRequest[];
+  readonly form: ReadForm;
+  readonly grantBytes: number;
+  readonly bytesMax: number;
+}
+
+function readStart(start: FetchStreamStart): Result<Start> {
+  const checks = new FieldChecks();
+  return checks.finish({
+    partitions: fetchPartitions(checks, start.partitions),
+    form: readForm(checks, start.format),
+    grantBytes: checks.integerOr('grant_bytes', start.grantBytes, grantRange, grantDefault),
+    bytesMax: checks.integerOr('max_bytes', start.maxBytes, bytesMaxRange, messageBytesMaxDefault),
+  });
+}
+
+class FetchStream implements Drainable {
+  readonly #desk: CallDesk;
+  readonly #broker: BrokerApi;
+  readonly #codecs: BatchCodecs;
+  readonly #call: Call;
+  readonly #gone = new AbortController();
+  /** Null: the first message has not come. */
+  #start: Start | null = null;
+  /** Bytes that may be sent. */
+  #credit = 0;
+  #unsentBytes = 0;
+  /** True: no more grants will come. */
+  #halfClosed = false;
+  #over = false;
+  #wake: (() => void) | null = null;
+  /** Where each partition is read on, for the records form. */
+  readonly #positions = new Map<string, Offset>();
+  readonly #stopped = new Set<string>();
+
+  constructor(desk: CallDesk, broker: BrokerApi, codecs: BatchCodecs, call: Call) {
+    this.#desk = desk;
+    this.#broker = broker;
+    this.#codecs = codecs;
+    this.#call = call;
+  }
+
+  open(): void {
+    const refused = this.#desk.enter(this);
+    this.#call.on('cancelled', () => this.#leave());
+    if (refused !== null) {
+      this.#fail(refused);
+      return;
+    }
+    readOneAhead(this.#call);
+    this.#call.on('data', (incoming: Incoming<FetchStreamRequest>) => this.#receive(incoming));
+    this.#call.on('end', () => this.#closeHalf());
+  }
+
+  drain(): void {
+    this.#fail(shuttingDown());
+  }
+
+  #receive(incoming: Incoming<FetchStreamRequest>): void {
+    if (this.#over) return;
+    const refused =
+      incoming.kind === 'malformed'
+        ? { kind: 'refused' as const, error: incoming.error }
+        : this.#obey(incoming.message.action);
+    if (refused !== null) this.#fail(refused);
+  }
+
+  #obey(action: FetchStreamRequest['action']): Refused | null {
+    switch (action?.$case) {
+      case undefined:
+        return refuse('INVALID_REQUEST', 'action must be start or grant_bytes; it is absent.');
+      case 'start':
+        return this.#begin(action.value);
+      case 'grantBytes':
+        return this.#grant(action.value);
+    }
+  }
+
+  #begin(message: FetchStreamStart): Refused | null {
+    if (this.#start !== null) return refuse('INVALID_REQUEST', 'start must be the first message and only that.');
+    const start = readStart(message);
+    if (start.kind === 'refused') return start;
+    const { partitions, grantBytes } = start.value;
+    const cursor = this.#broker.openCursor(partitions, this.#desk.context(this.#gone.signal, null));
+    if (cursor.kind === 'refused') return cursor;
+    this.#start = start.value;
+    this.#credit = grantBytes;
+    for (const each of partitions) this.#positions.set(partitionKey(each), each.fetchOffset);
+    this.#pump(start.value, cursor.value).catch((defect: unknown) => {
+      this.#fail(refuse('INTERNAL', 'A defect of Sluice; the broker’s log tells more.'));
+      this.#desk.onDefect(defect);
+    });
+    return null;
+  }
+
+  #grant(bytes: number): Refused | null {
+    if (this.#start === null) return refuse('INVALID_REQUEST', 'start must be the first message.');
+    const checks = new FieldChecks();
+    checks.integer('grant_bytes', bytes, grantRange);
+    if (this.#credit + bytes > grantRange.through)
+      checks.complain('grant_bytes', `must not raise the credit above ${grantRange.through} bytes`, String(bytes));
+    const checked = checks.finish(null);
+    if (checked.kind === 'refused') return checked;
+    this.#credit += bytes;
+    this.#changed();
+    return null;
+  }
+
+  /** The one loop of the stream: read, wait for credit, write, wait until it leaves. */
+  async #pump(start: Start, cursor: FetchCursor): Promise<void> {
+    try {
+      while (await this.#until(() => this.#credit > 0 || this.#halfClosed)) {
+        if (this.#credit <= 0) break;
+        const answer = await cursor.next(Math.min(this.#credit, start.bytesMax));
+        if (answer === null) break;
+        for (const reply of this.#replies(start, answer)) if (!(await this.#sendWithin(start, reply))) break;
+      }
+    } finally {
+      cursor.close();
+    }
+    this.#finish();
+  }
+
+  /** An answer as messages: one, or in the records form as many as its records need. */
+  *#replies(start: Start, answer: FetchAnswer): Generator<FetchStreamReply> {
+    if (start.form === 'batches') {
+      yield withUsedBytes(asBatches(answer).parts, answer.catalogRevision);
+      return;
+    }
+    for (const fetched of answer.partitions) {
+      const key = partitionKey(fetched);
+      const from = this.#positions.get(key);
+      if (from === undefined || this.#stopped.has(key)) continue;
+      if (fetched.batches.length === 0)
+        yield withUsedBytes(asBatches({ ...answer, partitions: [fetched] }).parts, answer.catalogRevision);
+      for (const portion of unpack(fetched, from, this.#codecs, () => start.bytesMax)) {
+        if (portion.kind === 'failed') this.#stopped.add(key);
+        else this.#positions.set(key, portion.next);
+        yield withUsedBytes([toRecordsPart(fetched, portion)], answer.catalogRevision);
+      }
+    }
+  }
+
+  /** False: the stream is over. */
+  async #sendWithin(start: Start, reply: FetchStreamReply): Promise<boolean> {
+    const covered = (): boolean => this.#credit >= Math.min(reply.usedBytes, start.grantBytes);
+    const { fetchStreamUnsentBytesMax } = this.#desk.limits;
+    const mayLeave = (): boolean => covered() && this.#unsentBytes < fetchStreamUnsentBytesMax;
+    if (!(await this.#until(() => mayLeave() || (this.#halfClosed && !covered()))) || !mayLeave()) return false;
+    this.#credit -= reply.usedBytes;
+    this.#unsentBytes += reply.usedBytes;
+    this.#call.write(reply, () => {
+      this.#unsentBytes -= reply.usedBytes;
+      this.#changed();
+    });
+    return true;
+  }
+
+  /** Waits for a condition; false: the stream is over. One waits at a time. */
+  async #until(ready: () => boolean): Promise<boolean> {
+    while (!this.#over && !ready())
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    return !this.#over;
+  }
+
+  #changed(): void {
+    const wake = this.#wake;
+    this.#wake = null;
+    wake?.();
+  }
+
+  #closeHalf(): void {
+    this.#halfClosed = true;
+    if (this.#start === null) this.#fail(refuse('INVALID_REQUEST', 'start must be the first message; none came.'));
+    this.#changed();
+  }
+
+  #finish(): void {
+    if (this.#over) return;
+    this.#leave();
+    this.#call.end();
+  }
+
+  #fail(refused: Refused): void {
+    if (this.#over) return;
+    this.#leave();
+    this.#call.emit('error', statusObject(refused.error));
+  }
+
+  #leave(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#gone.abort();
+    this.#desk.leave(this);
+    this.#changed();
+  }
+}
+
+function withUsedBytes(parts: readonly FetchPart[], catalogRevision: number): FetchStreamReply {
+  const usedBytes = parts.reduce((sum, { payload }) => sum + payloadBytes(payload), 0);
+  return { parts, usedBytes, catalogRevision };
+}
+
+/** The handler of FetchStream. */
+export function fetchStream(
+  desk: CallDesk,
+  door: { readonly broker: BrokerApi; readonly codecs: BatchCodecs },
+): handleBidiStreamingCall<Incoming<FetchStreamRequest>, FetchStreamReply> {
+  return (call) => new FetchStream(desk, door.broker, door.codecs, call).open();
+}

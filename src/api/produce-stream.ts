@@ -1,0 +1,246 @@
+/**
+ * LogService.ProduceStream: many appends over one stream, pipelined.
+ *
+ * Invariants:
+ * - produce-stream-1: requests take effect in the order in which they arrive; replies keep it within a partition.
+ * - produce-stream-2: what was read and not replied to stays within `produceStreamRequestsMax` and `produceStreamBytesMax`,
+ *   give or take one message: beyond it the stream is not read, and HTTP/2 holds the client back.
+ * - produce-stream-3: every request that was read gets its own reply (with ACKS_NONE only if it failed) while the stream
+ *   lives; one that was not read had no effect.
+ */
+import type { handleBidiStreamingCall, ServerDuplexStream, StatusObject } from '@grpc/grpc-js';
+import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
+import type { ProduceStreamResponse } from '../gen/sluice/v1/log.ts';
+import { ProduceRequest, ProduceStreamResponse as ProduceStreamResponseCodec } from '../gen/sluice/v1/log.ts';
+import type { AckLevel, AppendReceipt } from '../broker/requests.ts';
+import type { BrokerError, Result } from '../model/errors.ts';
+import { refuse } from '../model/errors.ts';
+import type { CallDesk, Drainable } from './call-desk.ts';
+import { shuttingDown } from './call-desk.ts';
+import { FieldChecks } from './convert.ts';
+import type { Incoming } from './incoming.ts';
+import { parseIncoming } from './incoming.ts';
+import type { ApiLimits } from './limits.ts';
+import type { Admitted, ProduceDoor } from './produce.ts';
+import { admitProduce, produceNodes, toProduceResponse, withTimeout } from './produce.ts';
+import { readOneAhead } from './read-ahead.ts';
+import { ReplyOrder } from './reply-order.ts';
+import { errorDetail, statusObject } from './status.ts';
+
+/** A message of the stream. Its two levels are parsed apart: a bad append can be answered, a bad frame can not. */
+export interface StreamedProduce {
+  readonly correlationId: bigint;
+  readonly produce: Incoming<ProduceRequest>;
+}
+
+type Call = ServerDuplexStream<Incoming<StreamedProduce>, ProduceStreamResponse>;
+
+/** What a request holds until its reply has left. */
+interface Ticket {
+  readonly bytes: number;
+}
+
+/** A reply on its way; null: there is nothing to say. */
+interface Outgoing {
+  readonly ticket: Ticket;
+  readonly reply: ProduceStreamResponse | null;
+}
+
+/** Parses a ProduceStreamRequest. */
+export function parseStreamedProduce(bytes: Buffer, limits: ApiLimits): Incoming<StreamedProduce> {
+  const frame = parseIncoming(bytes, readFrame, {}, limits);
+  if (frame.kind === 'malformed') return frame;
+  const { correlationId, append } = frame.message;
+  const produce = parseIncoming(append, (part) => ProduceRequest.decode(part), produceNodes, limits);
+  return { kind: 'message', message: { correlationId, produce }, bytes: bytes.length };
+}
+
+function readFrame(bytes: Uint8Array): { correlationId: bigint; append: Uint8Array } {
+  const reader = new BinaryReader(bytes);
+  let correlationId = 0n;
+  let append: Uint8Array = new Uint8Array();
+  while (reader.pos < reader.len) {
+    const [field, wireType] = reader.tag();
+    if (field === 1 && wireType === WireType.Varint) correlationId = BigInt(reader.int64());
+    else if (field === 2 && wireType === WireType.LengthDelimited) append = reader.bytes();
+    else reader.skip(wireType, field);
+  }
+  return { correlationId, append };
+}
+
+/** Replies are small; `finish` makes a buffer of its own, which needs no second copy. */
+export function serializeProduceReply(reply: ProduceStreamResponse): Buffer {
+  const bytes = ProduceStreamResponseCodec.encode(reply).finish();
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+class ProduceStream implements Drainable {
+  readonly #desk: CallDesk;
+  readonly #door: ProduceDoor;
+  readonly #call: Call;
+  readonly #gone = new AbortController();
+  readonly #order = new ReplyOrder<Outgoing>((outgoing) => this.#send(outgoing));
+  readonly #writing = new Set<Ticket>();
+  readonly #resume = (): void => this.#readOn();
+  #requests = 0;
+  #bytes = 0;
+  /** How the stream ends once everything is replied to; null: it goes on. */
+  #ending: 'ok' | StatusObject | null = null;
+  #over = false;
+
+  constructor(desk: CallDesk, door: ProduceDoor, call: Call) {
+    this.#desk = desk;
+    this.#door = door;
+    this.#call = call;
+  }
+
+  open(): void {
+    const refused = this.#desk.enter(this);
+    this.#call.on('cancelled', () => this.#leave());
+    if (refused !== null) {
+      this.#end(statusObject(refused.error));
+      return;
+    }
+    readOneAhead(this.#call);
+    this.#call.on('data', (incoming: Incoming<StreamedProduce>) => this.#receive(incoming));
+    this.#call.on('end', () => this.#endAfterReplies('ok'));
+  }
+
+  drain(): void {
+    this.#endAfterReplies(statusObject(shuttingDown().error));
+  }
+
+  #receive(incoming: Incoming<StreamedProduce>): void {
+    if (this.#ending !== null) return;
+    if (incoming.kind === 'malformed') {
+      this.#endAfterReplies(statusObject(incoming.error));
+      return;
+    }
+    const ticket = { bytes: incoming.bytes };
+    this.#take(ticket);
+    this.#append(incoming.message, ticket);
+  }
+
+  /** Synchronous up to and including `broker.append`: that is what keeps produce-stream-1. */
+  #append({ correlationId, produce }: StreamedProduce, ticket: Ticket): void {
+    const lane = produce.kind === 'message' ? laneOf(produce.message.topic, produce.message.partition) : null;
+    const refuseWith = (error: BrokerError): void => {
+      const outgoing = { ticket, reply: errorReply(correlationId, error) };
+      if (lane === null) this.#send(outgoing);
+      else this.#order.open(lane)(outgoing);
+    };
+    const admitted = this.#admit(correlationId, produce);
+    if (admitted.kind === 'refused') refuseWith(admitted.error);
+    else this.#propose(correlationId, admitted.value, ticket);
+  }
+
+  #admit(correlationId: bigint, produce: Incoming<ProduceRequest>): Result<Admitted> {
+    if (produce.kind === 'malformed') return { kind: 'refused', error: produce.error };
+    const checks = new FieldChecks();
+    checks.int64('correlation_id', correlationId);
+    const checked = checks.finish(null);
+    return checked.kind === 'refused' ? checked : admitProduce(this.#door, produce.message);
+  }
+
+  #propose(correlationId: bigint, { append, timeoutMs }: Admitted, ticket: Ticket): void {
+    const settle = this.#order.open(laneOf(append.topic, append.partition));
+    const context = withTimeout(this.#desk.clock, this.#desk.context(this.#gone.signal, null), timeoutMs);
+    this.#door.broker.append(append, context).then(
+      (answer) => settle({ ticket, reply: replyTo(correlationId, append.acks, answer) }),
+      (defect: unknown) => {
+        const { error } = refuse('INTERNAL', 'A defect of Sluice; the broker’s log tells more.');
+        settle({ ticket, reply: errorReply(correlationId, error) });
+        this.#desk.onDefect(defect);
+      },
+    );
+  }
+
+  /** A request counts until its reply has left, so a client that does not read its replies is held back too. */
+  #send({ ticket, reply }: Outgoing): void {
+    if (reply === null || this.#over) {
+      this.#release(ticket);
+      return;
+    }
+    this.#writing.add(ticket);
+    this.#call.write(reply, () => {
+      if (this.#writing.delete(ticket)) this.#release(ticket);
+    });
+  }
+
+  #take(ticket: Ticket): void {
+    this.#requests += 1;
+    this.#bytes += ticket.bytes;
+    this.#desk.takeBytes(ticket.bytes);
+    if (this.#mayRead()) return;
+    this.#call.pause();
+    if (this.#desk.full) this.#desk.whenNotFull(this.#resume);
+  }
+
+  #release(ticket: Ticket): void {
+    this.#requests -= 1;
+    this.#bytes -= ticket.bytes;
+    this.#desk.giveBytes(ticket.bytes);
+    this.#readOn();
+    if (this.#requests === 0 && this.#ending !== null) this.#end(this.#ending);
+  }
+
+  #mayRead(): boolean {
+    const { produceStreamRequestsMax, produceStreamBytesMax } = this.#desk.limits;
+    return this.#requests < produceStreamRequestsMax && this.#bytes < produceStreamBytesMax && !this.#desk.full;
+  }
+
+  #readOn(): void {
+    if (this.#over || this.#ending !== null || !this.#call.isPaused()) return;
+    if (this.#mayRead()) this.#call.resume();
+    else if (this.#desk.full) this.#desk.whenNotFull(this.#resume);
+  }
+
+  #endAfterReplies(ending: 'ok' | StatusObject): void {
+    this.#ending ??= ending;
+    if (this.#ending !== 'ok') this.#call.pause();
+    if (this.#requests === 0) this.#end(this.#ending);
+  }
+
+  #end(ending: 'ok' | StatusObject): void {
+    if (this.#over) return;
+    this.#leave();
+    if (ending === 'ok') this.#call.end();
+    else this.#call.emit('error', ending);
+  }
+
+  /** Nothing can be written any more; what the broker still holds is released when it answers. */
+  #leave(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#gone.abort();
+    this.#desk.forget(this.#resume);
+    this.#desk.leave(this);
+    for (const ticket of [...this.#writing]) if (this.#writing.delete(ticket)) this.#release(ticket);
+  }
+}
+
+function laneOf(topic: string, partition: number): string;
+function laneOf(topic: string, partition: number | undefined): string | null;
+function laneOf(topic: string, partition: number | undefined): string | null {
+  return partition === undefined ? null : `${topic}/${partition}`;
+}
+
+const errorReply = (correlationId: bigint, error: BrokerError): ProduceStreamResponse => ({
+  correlationId,
+  result: { $case: 'error', value: errorDetail(error) },
+});
+
+/** Null: with ACKS_NONE success is silent. */
+function replyTo(correlationId: bigint, acks: AckLevel, answer: Result<AppendReceipt>): ProduceStreamResponse | null {
+  if (answer.kind === 'refused') return errorReply(correlationId, answer.error);
+  if (acks === 'none') return null;
+  return { correlationId, result: { $case: 'produced', value: toProduceResponse(answer.value) } };
+}
+
+/** The handler of ProduceStream. */
+export function produceStream(
+  desk: CallDesk,
+  door: ProduceDoor,
+): handleBidiStreamingCall<Incoming<StreamedProduce>, ProduceStreamResponse> {
+  return (call) => new ProduceStream(desk, door, call).open();
+}

@@ -1,0 +1,306 @@
+/**
+ * The settings of one broker: defaults < YAML file < environment < --set, into one readonly value in which every setting
+ * knows where it came from. An unknown key, a value out of range or a unit that does not exist is an error that says
+ * what was meant: a broker never starts on settings that it half understood.
+ *
+ * Environment: `SLUICE_` and the path with `__` between levels and words in capitals with `_`, for example
+ * `SLUICE_STORAGE__DATA_DIR` for `storage.dataDir`. The file's path is `--config` or `SLUICE_CONFIG`.
+ * Sizes take B, kB, MB, GB, TB, KiB, MiB, GiB, TiB; spans take ms, s, m, h, d; bare numbers are bytes or milliseconds.
+ */
+import { readFileSync } from 'node:fs';
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+import { closestName } from './runtime/closest-name.ts';
+import { byteUnitNames, parseBytes, parseSpanMs, spanUnitNames } from './runtime/quantity.ts';
+
+function integer(from: number, through: number, initial: number, what: string): z.ZodType<number> {
+  const rule = `must be a whole number from ${from} to ${through}`;
+  return z
+    .union([z.number(), z.string()])
+    .default(initial)
+    .transform((value) => (typeof value === 'number' ? value : /^\d+$/.test(value) ? Number(value) : NaN))
+    .refine((value) => Number.isInteger(value) && value >= from && value <= through, rule)
+    .describe(`${what} Range ${from} to ${through}, default ${initial}.`);
+}
+
+interface Unit {
+  readonly read: (text: string) => number | null;
+  readonly names: readonly string[];
+}
+
+const sizes: Unit = { read: parseBytes, names: byteUnitNames };
+const spans: Unit = { read: parseSpanMs, names: spanUnitNames };
+
+function quantity({ read, names }: Unit, from: string, through: string): z.ZodType<number> {
+  const [low, high] = [read(from) ?? 0, read(through) ?? 0];
+  return z
+    .union([z.number(), z.string()])
+    .transform((value) => read(String(value)) ?? NaN)
+    .refine(
+      (value) => value >= low && value <= high,
+      `must be from ${from} to ${through} (units: ${names.join(', ')})`,
+    );
+}
+
+const bytes = (from: string, through: string, initial: string, what: string): z.ZodType<number> =>
+  quantity(sizes, from, through).prefault(initial).describe(`${what} Range ${from} to ${through}, default ${initial}.`);
+const span = (from: string, through: string, initial: string, what: string): z.ZodType<number> =>
+  quantity(spans, from, through).prefault(initial).describe(`${what} Range ${from} to ${through}, default ${initial}.`);
+/** For sizes that depend on the disk; null: as it is good for this one. */
+const bytesOfDisk = (from: string, through: string, what: string): z.ZodType<number | null> =>
+  quantity(sizes, from, through)
+    .nullable()
+    .default(null)
+    .describe(`${what} less on disks under 4 GiB. Range ${from} to ${through}.`);
+
+const schema = z.strictObject({
+  broker: z.strictObject({
+    id: integer(0, 2 ** 31 - 1, 0, 'Number of this broker in its cluster; the data directory is bound to it.'),
+    advertisedAddress: z
+      .string()
+      .regex(/^\S+:\d+$/, 'must be "host:port"')
+      .nullable()
+      .default(null)
+      .describe('Where clients reach this broker, "host:port". Default: where it listens.'),
+  }),
+  cluster: z.strictObject({
+    id: z
+      .uuid('must be a UUID')
+      .nullable()
+      .default(null)
+      .describe('UUID of the cluster. Default: the one in the data directory, or a new one for an empty directory.'),
+    size: integer(1, 1, 1, 'Brokers that found the cluster. This version founds clusters of one.'),
+  }),
+  listen: z.strictObject({
+    client: z.strictObject({
+      host: z.string().min(1).default('127.0.0.1').describe('Address to listen on for clients. Default 127.0.0.1.'),
+      port: integer(0, 65_535, 9400, 'Port to listen on for clients; 0 takes a free one.'),
+    }),
+  }),
+  storage: z.strictObject({
+    dataDir: z.string().min(1).default('./data').describe('Where everything is kept. Default ./data.'),
+    softReserveBytes: bytesOfDisk('0B', '1TiB', 'Free disk space below which produce is refused. Default 512 MiB,'),
+    hardReserveBytes: bytesOfDisk('0B', '1TiB', 'Free disk space that only what is admitted may use. Default 256 MiB,'),
+    ballastBytes: bytesOfDisk(
+      '0B',
+      '16GiB',
+      'Size of a file that is freed when a full disk must recover. Default 256 MiB,',
+    ),
+  }),
+  limits: z.strictObject({
+    connectionsMax: integer(1, 100_000, 2_000, 'Client connections; more are closed at once.'),
+    connectionsPerAddressMax: integer(1, 100_000, 1_000, 'Client connections from one IP address.'),
+    receiveWindowBytesMax: bytes('1MiB', '16GiB', '256MiB', 'HTTP/2 receive windows of all connections together.'),
+    requestBytesInFlightMax: bytes('8MiB', '64GiB', '256MiB', 'Bytes of requests that are being worked on.'),
+    tailCacheBytesMax: bytes('0B', '64GiB', '256MiB', 'Newest entries of all partitions that are kept in memory.'),
+  }),
+  groups: z.strictObject({
+    sessionTimeoutMs: span('1s', '1h', '45s', 'Without a heartbeat for this long a member is out.'),
+    heartbeatIntervalMs: span('100ms', '10m', '5s', 'How often members send a heartbeat.'),
+  }),
+  log: z.strictObject({
+    level: z
+      .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])
+      .default('info')
+      .describe('Least severe level that is written. Default info.'),
+  }),
+});
+
+type DeepReadonly<T> = T extends object ? { readonly [Key in keyof T]: DeepReadonly<T[Key]> } : T;
+export type Config = DeepReadonly<z.output<typeof schema>>;
+
+/** One setting in force and where it came from: `default`, `file <path>`, `environment <NAME>` or `--set`. */
+export interface Setting {
+  readonly path: string;
+  readonly value: unknown;
+  readonly source: string;
+}
+
+export type LoadedConfig =
+  | { readonly kind: 'ok'; readonly config: Config; readonly settings: readonly Setting[] }
+  /** Each problem is one sentence that names the setting, its source and what it must be. */
+  | { readonly kind: 'invalid'; readonly problems: readonly string[] };
+
+export interface ConfigSources {
+  /** Arguments after the script's name. */
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+interface Given {
+  readonly path: string;
+  readonly value: unknown;
+  readonly source: string;
+}
+
+/** What the sources say, before it is understood. */
+interface Gathered {
+  readonly given: Given[];
+  readonly problems: string[];
+}
+
+type Shape = Readonly<Record<string, unknown>>;
+
+function leafPaths(shape: Shape, prefix = ''): string[] {
+  return Object.entries(shape).flatMap(([name, type]) =>
+    type instanceof z.ZodObject ? leafPaths(type.shape as Shape, `${prefix}${name}.`) : [`${prefix}${name}`],
+  );
+}
+
+/** Every setting there is, as dotted paths. */
+export const settingPaths: readonly string[] = leafPaths(schema.shape);
+
+const isTree = (value: unknown): value is Shape => typeof value === 'object' && value !== null && !Array.isArray(value);
+
+function flatten(tree: Shape, source: string, prefix = ''): Given[] {
+  return Object.entries(tree).flatMap(([name, value]) => {
+    const path = `${prefix}${name}`;
+    const isSection = settingPaths.some((known) => known.startsWith(`${path}.`));
+    if (isTree(value) && isSection) return flatten(value, source, `${path}.`);
+    // a section without content ("storage:") is as good as absent
+    return value === null && isSection ? [] : [{ path, value, source }];
+  });
+}
+
+const camel = (word: string): string =>
+  word.toLowerCase().replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+
+/**
+ * Names with `__` only: Kubernetes puts SLUICE_PORT, SLUICE_SERVICE_HOST and the like into every container beside a
+ * Service that is called sluice, and those are no settings of ours.
+ */
+function fromEnvironment(env: ConfigSources['env']): Given[] {
+  return Object.entries(env)
+    .filter(([name, value]) => name.startsWith('SLUICE_') && name.includes('__') && value !== undefined)
+    .map(([name, value]) => ({
+      path: name.slice('SLUICE_'.length).split('__').map(camel).join('.'),
+      value,
+      source: `environment ${name}`,
+    }));
+}
+
+function fromFile(path: string, gathered: Gathered): void {
+  let tree: unknown;
+  try {
+    tree = parseYaml(readFileSync(path, 'utf8'), { prettyErrors: true });
+  } catch (error) {
+    const why = error instanceof Error ? error.message.split('\n', 1)[0] : String(error);
+    gathered.problems.push(`the configuration file ${path} can not be read: ${why ?? ''}`);
+    return;
+  }
+  if (tree === null || tree === undefined) return;
+  if (isTree(tree)) gathered.given.push(...flatten(tree, `file ${path}`));
+  else gathered.problems.push(`the configuration file ${path} must hold sections with settings, like "listen:"`);
+}
+
+interface Arguments {
+  readonly file: string | null;
+  readonly sets: readonly Given[];
+}
+
+function readArguments(argv: readonly string[], problems: string[]): Arguments {
+  let file: string | null = null;
+  const sets: Given[] = [];
+  for (let i = 0; i < argv.length; i++) {
+    const [flag, inline] = splitOnce(argv[i] ?? '', '=');
+    if (flag !== '--config' && flag !== '--set') {
+      problems.push(`unknown argument ${argv[i] ?? ''}; there are --config <file> and --set <path>=<value>`);
+      continue;
+    }
+    const value = inline ?? argv[++i];
+    const [path, setting] = splitOnce(value ?? '', '=');
+    if (value === undefined) problems.push(`${flag} needs a value`);
+    else if (flag === '--config') file = value;
+    else if (setting === undefined) problems.push(`--set ${value} must be <path>=<value>, like log.level=debug`);
+    else sets.push({ path, value: setting, source: '--set' });
+  }
+  return { file, sets };
+}
+
+function splitOnce(text: string, at: string): [string, string | undefined] {
+  const index = text.indexOf(at);
+  return index < 0 ? [text, undefined] : [text.slice(0, index), text.slice(index + at.length)];
+}
+
+function gather({ argv, env }: ConfigSources): Gathered {
+  const gathered: Gathered = { given: [], problems: [] };
+  const { file, sets } = readArguments(argv, gathered.problems);
+  const path = file ?? env['SLUICE_CONFIG'];
+  if (path !== undefined) fromFile(path, gathered);
+  gathered.given.push(...fromEnvironment(env), ...sets);
+  return gathered;
+}
+
+function unknownSetting({ path, source }: Given): string {
+  const meant = closestName(path, settingPaths);
+  const hint = meant === null ? `the settings are ${settingPaths.join(', ')}` : `did you mean ${meant}?`;
+  return `unknown setting ${path} (${source}); ${hint}`;
+}
+
+/** Puts flat settings into sections. */
+function assemble(given: ReadonlyMap<string, Given>): Shape {
+  const tree: Record<string, unknown> = {};
+  for (const path of settingPaths) {
+    const names = path.split('.');
+    const leaf = names.pop() ?? '';
+    let section = tree;
+    for (const name of names) section = (section[name] ??= {}) as Record<string, unknown>;
+    const entry = given.get(path);
+    if (entry !== undefined) section[leaf] = entry.value;
+  }
+  return tree;
+}
+
+function valueAt(config: Config, path: string): unknown {
+  return path.split('.').reduce<unknown>((at, name) => (isTree(at) ? at[name] : undefined), config);
+}
+
+function freeze<T>(value: T): T {
+  if (isTree(value)) Object.values(value).forEach((part) => freeze(part));
+  return Object.freeze(value);
+}
+
+/** Rules between settings. */
+function contradictions(config: Config): string[] {
+  const problems: string[] = [];
+  const { softReserveBytes, hardReserveBytes } = config.storage;
+  if (softReserveBytes !== null && hardReserveBytes !== null && hardReserveBytes > softReserveBytes)
+    problems.push('storage.hardReserveBytes must not be above storage.softReserveBytes');
+  if (config.groups.heartbeatIntervalMs * 3 > config.groups.sessionTimeoutMs)
+    problems.push('groups.heartbeatIntervalMs must be at most a third of groups.sessionTimeoutMs');
+  if (config.limits.connectionsPerAddressMax > config.limits.connectionsMax)
+    problems.push('limits.connectionsPerAddressMax must not be above limits.connectionsMax');
+  return problems;
+}
+
+/** Reads all sources and answers with settings in force, or with every problem there is. */
+export function loadConfig(sources: ConfigSources): LoadedConfig {
+  const { given, problems } = gather(sources);
+  const known = given.filter(({ path }) => settingPaths.includes(path));
+  problems.push(...given.filter(({ path }) => !settingPaths.includes(path)).map(unknownSetting));
+  const inForce = new Map(known.map((entry) => [entry.path, entry]));
+
+  const parsed = schema.safeParse(assemble(inForce));
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) {
+      const path = issue.path.join('.');
+      const entry = inForce.get(path);
+      problems.push(`${path} ${issue.message}; it is ${JSON.stringify(entry?.value)} (${entry?.source ?? 'default'})`);
+    }
+    return { kind: 'invalid', problems };
+  }
+  const config: Config = freeze(parsed.data);
+  problems.push(...contradictions(config));
+  if (problems.length > 0) return { kind: 'invalid', problems };
+  const settings = settingPaths.map((path) => ({
+    path,
+    value: valueAt(config, path),
+    source: inForce.get(path)?.source ?? 'default',
+  }));
+  return { kind: 'ok', config, settings };
+}
+
+/** The JSON Schema of the file, for editors and checks. */
+export function configJsonSchema(): object {
+  return z.toJSONSchema(schema, { io: 'input' });
+}

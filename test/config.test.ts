@@ -1,0 +1,133 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import type { Config, ConfigSources } from '../src/config.ts';
+import { configJsonSchema, loadConfig, settingPaths } from '../src/config.ts';
+
+const folder = mkdtempSync(path.join(os.tmpdir(), 'sluice-config-'));
+after(() => rmSync(folder, { recursive: true }));
+
+let files = 0;
+function fileWith(text: string): string {
+  const file = path.join(folder, `${files++}.yaml`);
+  writeFileSync(file, text);
+  return file;
+}
+
+function load(sources: Partial<ConfigSources>): Config {
+  const loaded = loadConfig({ argv: [], env: {}, ...sources });
+  assert.ok(loaded.kind === 'ok', JSON.stringify(loaded));
+  return loaded.config;
+}
+
+function problems(sources: Partial<ConfigSources>): readonly string[] {
+  const loaded = loadConfig({ argv: [], env: {}, ...sources });
+  assert.ok(loaded.kind === 'invalid');
+  return loaded.problems;
+}
+
+test('without any source a broker listens on 127.0.0.1:9400 and keeps its data in ./data', () => {
+  const config = load({});
+  assert.deepEqual(config.listen.client, { host: '127.0.0.1', port: 9400 });
+  assert.equal(config.storage.dataDir, './data');
+});
+
+test('defaults < file < environment < --set', () => {
+  const file = fileWith('listen: { client: { port: 1 } }\nlog: { level: error }\nstorage: { dataDir: /file }\n');
+  const loaded = loadConfig({
+    argv: ['--config', file, '--set', 'listen.client.port=3'],
+    env: { SLUICE_LISTEN__CLIENT__PORT: '2', SLUICE_STORAGE__DATA_DIR: '/env' },
+  });
+  assert.ok(loaded.kind === 'ok');
+  const shown = new Map(loaded.settings.map((setting) => [setting.path, [setting.value, setting.source]]));
+  assert.deepEqual(shown.get('listen.client.port'), [3, '--set']);
+  assert.deepEqual(shown.get('storage.dataDir'), ['/env', 'environment SLUICE_STORAGE__DATA_DIR']);
+  assert.deepEqual(shown.get('log.level'), ['error', `file ${file}`]);
+  assert.deepEqual(shown.get('listen.client.host'), ['127.0.0.1', 'default']);
+  assert.deepEqual([...shown.keys()], settingPaths);
+});
+
+test('SLUICE_CONFIG names the file, --config wins over it', () => {
+  const [one, two] = [fileWith('broker: { id: 1 }'), fileWith('broker: { id: 2 }')];
+  assert.equal(load({ env: { SLUICE_CONFIG: one } }).broker.id, 1);
+  assert.equal(load({ env: { SLUICE_CONFIG: one }, argv: [`--config=${two}`] }).broker.id, 2);
+});
+
+test('sizes and spans are read with their units', () => {
+  const config = load({
+    argv: ['--set', 'storage.softReserveBytes=1.5GiB', '--set', 'groups.sessionTimeoutMs=60s'],
+    env: { SLUICE_STORAGE__BALLAST_BYTES: '1000' },
+  });
+  assert.equal(config.storage.softReserveBytes, 1.5 * 2 ** 30);
+  assert.equal(config.groups.sessionTimeoutMs, 60_000);
+  assert.equal(config.storage.ballastBytes, 1000);
+});
+
+test('an empty file, and a section without content, are as good as none', () => {
+  assert.deepEqual(load({ argv: ['--config', fileWith('')] }), load({}));
+  assert.deepEqual(load({ argv: ['--config', fileWith('storage:\n')] }), load({}));
+});
+
+test('an unknown key is an error that says what was meant, wherever it stands', () => {
+  const file = fileWith('storage: { datadir: x }\n');
+  assert.deepEqual(problems({ argv: ['--config', file] }), [
+    `unknown setting storage.datadir (file ${file}); did you mean storage.dataDir?`,
+  ]);
+  assert.deepEqual(problems({ env: { SLUICE_LISTEN__CLIENT__PROT: '1' } }), [
+    'unknown setting listen.client.prot (environment SLUICE_LISTEN__CLIENT__PROT); did you mean listen.client.port?',
+  ]);
+  assert.match(
+    problems({ argv: ['--set', 'quite.other=1'] })[0]!,
+    /^unknown setting quite\.other \(--set\); the settings are /,
+  );
+});
+
+test('a value that does not fit is an error with its rule and its source; all are told at once', () => {
+  const found = problems({
+    argv: ['--set', 'listen.client.port=70000', '--set', 'log.level=loud', '--set', 'storage.ballastBytes=5 parsecs'],
+    env: { SLUICE_BROKER__ID: '-1', SLUICE_CLUSTER__ID: 'mine' },
+  });
+  assert.deepEqual(
+    found.map((problem) => problem.split(' ', 1)[0]),
+    ['broker.id', 'cluster.id', 'listen.client.port', 'storage.ballastBytes', 'log.level'],
+  );
+  assert.match(found[0]!, /must be a whole number from 0 to 2147483647; it is "-1" \(environment SLUICE_BROKER__ID\)$/);
+});
+
+test('settings that contradict each other are refused', () => {
+  assert.match(
+    problems({ argv: ['--set', 'storage.hardReserveBytes=2GiB', '--set', 'storage.softReserveBytes=1GiB'] })[0]!,
+    /must not be above storage\.softReserveBytes/,
+  );
+});
+
+test('unknown or unfinished arguments and unreadable files are one sentence each', () => {
+  assert.match(problems({ argv: ['--port', '1'] })[0]!, /^unknown argument --port/);
+  assert.match(problems({ argv: ['--set'] })[0]!, /^--set needs a value$/);
+  assert.match(problems({ argv: ['--set', 'log.level'] })[0]!, /must be <path>=<value>/);
+  assert.match(problems({ argv: ['--config', path.join(folder, 'absent.yaml')] })[0]!, /can not be read: ENOENT/);
+  assert.match(problems({ argv: ['--config', fileWith('a: [')] })[0]!, /can not be read: /);
+  assert.match(problems({ argv: ['--config', fileWith('- 1')] })[0]!, /must hold sections/);
+});
+
+test('variables that Kubernetes makes for a service called sluice are not taken for settings', () => {
+  const env = {
+    SLUICE_PORT: 'tcp://10.0.0.1:9400',
+    SLUICE_SERVICE_HOST: '10.0.0.1',
+    SLUICE_PORT_9400_TCP_PROTO: 'tcp',
+  };
+  assert.deepEqual(load({ env }), load({}));
+});
+
+test('the result can not be changed', () => {
+  const config = load({});
+  assert.throws(() => Object.assign(config.listen.client, { port: 1 }), TypeError);
+});
+
+test('the JSON Schema has every setting with its description', () => {
+  const text = JSON.stringify(configJsonSchema());
+  for (const setting of settingPaths) assert.ok(text.includes(`"${setting.split('.').at(-1)!}"`), setting);
+  assert.match(text, /Port to listen on for clients/);
+});
