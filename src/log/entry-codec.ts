@@ -1,7 +1,8 @@
 /**
- * The stored form of an entry's metadata, 72 bytes; the payload is a value of its own.
+ * The stored form of an entry: metadata, 72 bytes. A payload of up to inlinePayloadBytesMax follows in the same value, which
+ * saves a key when it is written and a look-up when it is read; a larger one is a value of its own.
  *
- *     at  0  format version   1  kind   2  flags: 1 own timestamp, 2 running maximum   3  zero
+ *     at  0  format version   1  kind   2  flags   3  zero      flags: 1 own timestamp, 2 running maximum, 4 payload follows
  *         4  count (4)                  8  term (8)                16  base offset (8)
  *        24  append time (8)           32  largest timestamp (8)   40  running maximum of timestamps (8)
  *        48  payload bytes so far (8)  56  payload length (4)      60  payload CRC (4)
@@ -20,23 +21,33 @@ import { indexOfKey, numberedKeyLength } from './keys.ts';
 import type { LogPosition } from './log-position.ts';
 import { LogCorruption } from './reader.ts';
 
-/** Bytes of one metadata record. */
+/** Bytes of the metadata. */
 export const metadataLength = 72;
+/** Payloads up to this size are stored behind the metadata. */
+export const inlinePayloadBytesMax = 1_024;
 const sealAt = 68;
 const ownTimestampFlag = 1;
 const runningMaximumFlag = 2;
+const inlineFlag = 4;
 
-/** An entry as its metadata tells it: everything but the payload. */
+/** An entry as its metadata tells it. */
 export interface StoredEntry extends Omit<Entry, 'payload'> {
   readonly payloadLength: number;
+  /** The payload, not checked yet, if it is stored behind the metadata; null: it has a key of its own. */
+  readonly inlinePayload: Uint8Array | null;
   /** Running maximum of the timestamps and payload bytes, this entry included (LogPosition). */
   readonly runningMaxTimestampMs: Millis | null;
   readonly payloadBytesThrough: number;
 }
 
+export const isInline = (entry: Entry): boolean => entry.payload.length <= inlinePayloadBytesMax;
+
+/** Bytes of the value that holds the metadata. */
+export const storedLength = (entry: Entry): number => metadataLength + (isInline(entry) ? entry.payload.length : 0);
+
 /**
- * Writes the record of an entry behind its key, and seals both.
- * @param target holds the key (numberedKeyLength bytes) at `at`; the record follows it
+ * Writes the value of an entry behind its key, and seals both.
+ * @param target holds the key (numberedKeyLength bytes) at `at`; the value (storedLength bytes) follows it
  * @param after the log's position after this entry
  */
 export function writeMetadata(target: Uint8Array, at: number, entry: Entry, after: LogPosition, crc32c: Crc32c): void {
@@ -44,7 +55,8 @@ export function writeMetadata(target: Uint8Array, at: number, entry: Entry, afte
   const own = entry.maxTimestampMs === null ? 0 : ownTimestampFlag;
   target[record] = entryFormatVersion;
   target[record + 1] = entryKindNumbers[entry.kind];
-  target[record + 2] = own | (after.maxTimestampMs === null ? 0 : runningMaximumFlag);
+  const running = after.maxTimestampMs === null ? 0 : runningMaximumFlag;
+  target[record + 2] = own | running | (isInline(entry) ? inlineFlag : 0);
   target[record + 3] = 0;
   putInt32(target, record + 4, entry.count);
   putInt64(target, record + 8, entry.term);
@@ -57,12 +69,13 @@ export function writeMetadata(target: Uint8Array, at: number, entry: Entry, afte
   putInt32(target, record + 60, entry.payloadCrc);
   putInt32(target, record + 64, entry.chain);
   putInt32(target, record + sealAt, crc32c(target.subarray(at, record + sealAt)));
+  if (isInline(entry)) target.set(entry.payload, record + metadataLength);
 }
 
 /** @throws LogCorruption: not what was written under this key, or of an unknown version or kind */
 export function readMetadata(key: Uint8Array, value: Uint8Array, crc32c: Crc32c): StoredEntry {
   const index = indexOfKey(key);
-  if (value.length !== metadataLength || crc32c(value.subarray(0, sealAt), crc32c(key)) !== uint32At(value, sealAt)) {
+  if (value.length < metadataLength || crc32c(value.subarray(0, sealAt), crc32c(key)) !== uint32At(value, sealAt)) {
     throw new LogCorruption(`the metadata of entry ${index} does not match its checksum`);
   }
   const flags = value[2] ?? 0;
@@ -77,6 +90,7 @@ export function readMetadata(key: Uint8Array, value: Uint8Array, crc32c: Crc32c)
     payloadCrc: uint32At(value, 60),
     chain: uint32At(value, 64),
     payloadLength: uint32At(value, 56),
+    inlinePayload: (flags & inlineFlag) === 0 ? null : value.subarray(metadataLength),
     runningMaxTimestampMs: (flags & runningMaximumFlag) === 0 ? null : toMillis(uint64At(value, 40)),
     payloadBytesThrough: uint64At(value, 48),
   };

@@ -22,6 +22,7 @@ import type { LogPosition } from './log-position.ts';
 import { recoverLog, type RecoveredLog } from './log-recovery.ts';
 import { LogShape, type ConfigurationEntry } from './log-shape.ts';
 import { readBelow } from './offset-read.ts';
+import { ReadEnds } from './read-ends.ts';
 import { LogCorruption } from './reader.ts';
 import { SparseIndex } from './sparse-index.ts';
 import type { Store } from './store.ts';
@@ -60,6 +61,7 @@ export class DurableGroupLog implements GroupLog {
   readonly #sparse: SparseIndex;
   readonly #cache: TailCache;
   readonly #pending: PendingAppend[] = [];
+  readonly #readEnds = new ReadEnds();
   /** Invariant: never falls, and lies at or below the end offset (log-4). */
   #logStart: Offset;
   #appliedIndex: LogIndex;
@@ -322,8 +324,17 @@ export class DurableGroupLog implements GroupLog {
       const cached = this.readFromCache(from, below, bytesMax);
       if (cached !== null) return cached;
       const visibleFrom = toOffset(Math.max(from, this.#logStart));
-      const range = { first: this.firstIndex, through: this.#storedThrough, from: visibleFrom, below, bytesMax };
-      const stored = await readBelow(this.#entries, range);
+      const stored = await readBelow(this.#entries, {
+        first: this.firstIndex,
+        through: this.#storedThrough,
+        from: visibleFrom,
+        below,
+        bytesMax,
+        entriesExpected: this.#entriesIn(bytesMax),
+        hint: this.#readEnds.at(visibleFrom),
+      });
+      const last = stored.at(-1);
+      if (last !== undefined) this.#readEnds.remember(entryEndOffset(last), nextIndex(last.index));
       return this.#continued(stored, bytesMax, (last, left) => this.readFromCache(entryEndOffset(last), below, left));
     });
   }
@@ -355,6 +366,12 @@ export class DurableGroupLog implements GroupLog {
     });
   }
 
+  /** Entries that fill `bytes`, if they are like the average of this log. */
+  #entriesIn(bytes: number): number {
+    const { payloadBytes, index } = this.#shape.tail;
+    return Math.ceil((bytes * index) / Math.max(1, payloadBytes)) + 1;
+  }
+
   /** Newest entry that has to be read from the store: durable, and not in the cache. */
   get #storedThrough(): LogIndex {
     return toLogIndex(Math.min(this.#cache.durableThrough, previousIndex(this.#cache.firstIndex)));
@@ -363,7 +380,7 @@ export class DurableGroupLog implements GroupLog {
   async #readIndexes(from: LogIndex, through: LogIndex, bytesMax: number): Promise<readonly Entry[]> {
     const chosen = [];
     let bytes = 0;
-    pages: for await (const page of this.#entries.pages(from, through)) {
+    pages: for await (const page of this.#entries.pages(from, through, this.#entriesIn(bytesMax))) {
       for (const entry of page) {
         bytes += entry.payloadLength;
         if (chosen.length > 0 && (bytes > bytesMax || chosen.length === entriesPerReadMax)) break pages;

@@ -11,8 +11,8 @@
  *                                   10   index (8)                 checkpoint: the state as of the index
  *                                   11   start index (8)           a term and where it starts
  *                                   12   index (8)                 payload of a configuration entry
- *                                   20   index (8)                 metadata of an entry (entry-codec.ts)
- *                                   21   index (8)                 payload of an entry; absent if empty
+ *                                   20   index (8)                 an entry: metadata, small payload (entry-codec.ts)
+ *                                   21   index (8)                 payload of an entry, if it is not small
  *                                   30   base offset (8)           sparse: index of the batch that starts there
  *                                   31   timestamp (8) index (8)   sparse: running maximum of the timestamps
  *                                   40   any bytes                 state keys (commands groups)

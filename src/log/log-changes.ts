@@ -4,7 +4,7 @@ import type { Entry } from '../model/entry.ts';
 import type { LogIndex } from '../model/ids.ts';
 import { indexZero, nextIndex, offsetPlus, toMillis } from '../model/ids.ts';
 import type { TermStart } from '../model/raft-state.ts';
-import { metadataLength, writeMetadata } from './entry-codec.ts';
+import { isInline, storedLength, writeMetadata } from './entry-codec.ts';
 import type { RecordCodec } from './group-records.ts';
 import { offsetPointCodec, opaqueCodec, termStartCodec } from './group-records.ts';
 import type { GroupKeys, KeyRange } from './keys.ts';
@@ -12,10 +12,6 @@ import { keyTags, numberedKeyLength } from './keys.ts';
 import type { LogPosition } from './log-position.ts';
 import type { SparseIndex } from './sparse-index.ts';
 import type { StoreChange } from './store.ts';
-
-const recordLength = numberedKeyLength + metadataLength;
-/** Key and record of the metadata, key of the payload. */
-const entryBytesLength = recordLength + numberedKeyLength;
 
 /** Everything that one write changes, in order. */
 export class LogChanges {
@@ -97,16 +93,17 @@ export class LogChanges {
     this.list.push({ kind: 'delete-range', ...range });
   }
 
-  /** Both keys and the record lie in one allocation: this runs for every entry. */
+  /** Keys and metadata lie in one allocation: this runs for every entry. */
   #putEntry(entry: Entry, after: LogPosition): void {
-    const bytes = Buffer.allocUnsafe(entryBytesLength);
+    const end = numberedKeyLength + storedLength(entry);
+    const bytes = Buffer.allocUnsafe(end + (isInline(entry) ? 0 : numberedKeyLength));
     this.#keys.writeNumbered(bytes, 0, keyTags.metadata, entry.index);
     writeMetadata(bytes, 0, entry, after, this.#crc32c);
     const key = bytes.subarray(0, numberedKeyLength);
-    this.list.push({ kind: 'put', key, value: bytes.subarray(numberedKeyLength, recordLength) });
-    if (entry.payload.length === 0) return;
-    this.#keys.writeNumbered(bytes, recordLength, keyTags.payload, entry.index);
-    this.list.push({ kind: 'put', key: bytes.subarray(recordLength), value: entry.payload });
+    this.list.push({ kind: 'put', key, value: bytes.subarray(numberedKeyLength, end) });
+    if (isInline(entry)) return;
+    this.#keys.writeNumbered(bytes, end, keyTags.payload, entry.index);
+    this.list.push({ kind: 'put', key: bytes.subarray(end), value: entry.payload });
   }
 
   /** Where the time points of later entries begin: both parts of these keys rise from entry to entry. */

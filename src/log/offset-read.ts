@@ -7,6 +7,7 @@ import { storedEndOffset } from './entry-codec.ts';
 import { LogCorruption } from './reader.ts';
 import type { StoredEntries } from './stored-entries.ts';
 import { entriesPerReadMax } from './stored-entries.ts';
+import { indexIntervalEntries } from './sparse-index.ts';
 
 export interface OffsetRead {
   /** Entries that are stored: from `first` through `through`. */
@@ -16,20 +17,30 @@ export interface OffsetRead {
   readonly from: Offset;
   readonly below: Offset;
   readonly bytesMax: number;
+  /** How many entries fill `bytesMax`, more or less. */
+  readonly entriesExpected: number;
+  /** Index at which a batch probably starts at `from`: where an earlier read ended. Null: look it up. */
+  readonly hint: LogIndex | null;
 }
 
 /** Batches that overlap the offsets wanted, at least one if there is any. Rejects with LogCorruption. */
 export async function readBelow(entries: StoredEntries, read: OffsetRead): Promise<readonly Entry[]> {
-  const point = (await entries.pointAtOrBefore(read.from)) ?? read.first;
+  const chosen = await select(entries, read);
+  const first = chosen[0];
+  if (first === undefined || first.baseOffset <= read.from) return entries.withPayloads(chosen);
+  if (read.hint !== null) return readBelow(entries, { ...read, hint: null });
+  throw new LogCorruption(`offset ${read.from} is missing: the first batch found starts at ${first.baseOffset}`);
+}
+
+async function select(entries: StoredEntries, read: OffsetRead): Promise<readonly StoredEntry[]> {
+  const point = read.hint ?? (await entries.pointAtOrBefore(read.from)) ?? read.first;
+  const pageLength = read.entriesExpected + (read.hint === null ? indexIntervalEntries : 0);
   const selection = new Selection(read);
-  for await (const page of entries.pages(toLogIndex(Math.max(point, read.first)), read.through)) {
+  const start = toLogIndex(Math.max(point, read.first));
+  for await (const page of entries.pages(start, read.through, pageLength)) {
     if (!selection.add(page)) break;
   }
-  const first = selection.chosen[0];
-  if (first !== undefined && first.baseOffset > read.from) {
-    throw new LogCorruption(`offset ${read.from} is missing: the first batch found starts at ${first.baseOffset}`);
-  }
-  return entries.withPayloads(selection.chosen);
+  return selection.chosen;
 }
 
 class Selection {

@@ -9,20 +9,26 @@ import { LogCorruption } from './reader.ts';
 /** Bytes of the seal. */
 export const sealLength = 4;
 
+/** Most records are smaller; a larger one makes the writer grow. */
+const usualLength = 128;
+
 /** Collects fields; `seal` ends it. */
 export class RecordWriter {
-  readonly #parts: Uint8Array[] = [];
+  #bytes = Buffer.allocUnsafe(usualLength);
+  #length = 0;
 
   uint8(value: number): this {
-    this.#parts.push(Uint8Array.of(value));
+    this.#reserve(1);
+    this.#bytes[this.#length++] = value;
     return this;
   }
 
   /** A safe integer from 0 on. */
   uint64(value: number): this {
-    const bytes = new Uint8Array(8);
-    putInt64(bytes, 0, value);
-    return this.bytes(bytes);
+    this.#reserve(8);
+    putInt64(this.#bytes, this.#length, value);
+    this.#length += 8;
+    return this;
   }
 
   optionalUint64(value: number | null): this {
@@ -31,7 +37,9 @@ export class RecordWriter {
 
   /** Bytes whose length the reader knows, or that end the record. */
   bytes(value: Uint8Array): this {
-    this.#parts.push(value);
+    this.#reserve(value.length);
+    this.#bytes.set(value, this.#length);
+    this.#length += value.length;
     return this;
   }
 
@@ -39,13 +47,19 @@ export class RecordWriter {
     return this.uint64(value.length).bytes(value);
   }
 
-  /** The value to store under `key`. */
+  /** The value to store under `key`. Ends the writer: it gives its bytes away. */
   seal(key: Uint8Array, crc32c: Crc32c): Uint8Array {
-    const fields = Buffer.concat(this.#parts);
-    const value = new Uint8Array(fields.length + sealLength);
-    value.set(fields);
-    putInt32(value, fields.length, crc32c(fields, crc32c(key)));
-    return value;
+    this.#reserve(sealLength);
+    const fields = this.#bytes.subarray(0, this.#length);
+    putInt32(this.#bytes, this.#length, crc32c(fields, crc32c(key)));
+    return this.#bytes.subarray(0, this.#length + sealLength);
+  }
+
+  #reserve(more: number): void {
+    if (this.#length + more <= this.#bytes.length) return;
+    const larger = Buffer.allocUnsafe(2 * (this.#length + more));
+    larger.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = larger;
   }
 }
 

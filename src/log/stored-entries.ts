@@ -16,8 +16,10 @@ import { indexOfKey, keyTags } from './keys.ts';
 import { LogCorruption } from './reader.ts';
 import type { Store } from './store.ts';
 
-/** Metadata records fetched at a time. */
-export const metadataPageMax = 64;
+/** Metadata records fetched at a time, unless the caller knows better. */
+const metadataPageUsual = 64;
+/** The same at most; small payloads come with them. */
+export const metadataPageMax = 512;
 /** Entries that one read from disk returns at most. */
 export const entriesPerReadMax = 4_096;
 
@@ -25,8 +27,6 @@ export const entriesPerReadMax = 4_096;
 export interface LocatedPoint extends OffsetPoint {
   readonly offset: Offset;
 }
-
-const noPayload = new Uint8Array(0);
 
 export class StoredEntries {
   readonly #store: Store;
@@ -46,7 +46,7 @@ export class StoredEntries {
   }
 
   /** Metadata of [from, through], at most `limit`. Rejects with LogCorruption if any of it is missing or altered. */
-  async metadata(from: LogIndex, through: LogIndex, limit = metadataPageMax): Promise<readonly StoredEntry[]> {
+  async metadata(from: LogIndex, through: LogIndex, limit = metadataPageUsual): Promise<readonly StoredEntry[]> {
     const expected = Math.min(limit, through - from + 1);
     if (expected <= 0) return [];
     const range = this.#keys.numberedRange(keyTags.metadata, from, nextIndex(through));
@@ -56,10 +56,10 @@ export class StoredEntries {
     return entries;
   }
 
-  /** Metadata from `from` on in pages; ends after `through`. */
-  async *pages(from: LogIndex, through: LogIndex): AsyncGenerator<readonly StoredEntry[]> {
+  /** Metadata from `from` on in pages of `limit`; ends after `through`. */
+  async *pages(from: LogIndex, through: LogIndex, limit = metadataPageUsual): AsyncGenerator<readonly StoredEntry[]> {
     for (let index = from; index <= through;) {
-      const page = await this.metadata(index, through);
+      const page = await this.metadata(index, through, Math.min(limit, metadataPageMax));
       yield page;
       index = toLogIndex(index + page.length);
     }
@@ -67,14 +67,13 @@ export class StoredEntries {
 
   /** The entries with their payloads. Rejects with LogCorruption if one is missing or altered. */
   async withPayloads(stored: readonly StoredEntry[]): Promise<readonly Entry[]> {
-    const filled = stored.filter(({ payloadLength }) => payloadLength > 0);
-    const keys = filled.map(({ index }) => this.#keys.numbered(keyTags.payload, index));
+    const apart = stored.filter(({ inlinePayload }) => inlinePayload === null);
+    const keys = apart.map(({ index }) => this.#keys.numbered(keyTags.payload, index));
     const payloads = keys.length === 0 ? [] : await this.#store.getMany(keys);
     let next = 0;
-    return stored.map((entry) => {
-      const payload = entry.payloadLength === 0 ? noPayload : (payloads[next++] ?? null);
-      return entryFrom(entry, this.#checkedPayload(entry, payload));
-    });
+    return stored.map((entry) =>
+      entryFrom(entry, this.#checkedPayload(entry, entry.inlinePayload ?? payloads[next++] ?? null)),
+    );
   }
 
   /** Index of a batch at or shortly before the one that holds `offset`; null: no point that low. */

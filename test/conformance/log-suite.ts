@@ -331,7 +331,7 @@ export function logSuite(name: string, withStore: WithReopenableStore): void {
           { kind: 'configuration', payload: Uint8Array.of(1) },
           ...batches(50, { count: 2, maxTimestampMs: 1_000, term: 2 }),
           { kind: 'configuration', payload: Uint8Array.of(2), term: 3 },
-          ...batches(100, { count: 2, maxTimestampMs: 2_000, term: 4 }),
+          ...batches(100, { count: 2, maxTimestampMs: 2_000, term: 4, payload: Buffer.alloc(1_500) }),
         ]).done;
         await commit(log, 152);
         for (const at of [30, 60, 90]) await log.saveCheckpoint({ index: index(at), state: Buffer.from(`at ${at}`) });
@@ -498,7 +498,7 @@ export function logSuite(name: string, withStore: WithReopenableStore): void {
         const metadata = (at: number): Uint8Array => keys.numbered(keyTags.metadata, index(at));
         const payload = (at: number): Uint8Array => keys.numbered(keyTags.payload, index(at));
         const writer = await newLog(store, 'data', 0);
-        const { entries, done } = append(writer, batches(100, { count: 2, payload: Buffer.alloc(300, 1) }));
+        const { entries, done } = append(writer, batches(100, { count: 2, payload: Buffer.alloc(1_300, 1) }));
         await done;
         await commit(writer, 100);
         const stored = await store.getMany([metadata(50), payload(50), metadata(51), payload(51)]);
