@@ -77,7 +77,7 @@ export default tseslint.config(
     rules: { 'no-restricted-syntax': ['error', ...noDefaultsNoEnums, 'AwaitExpression', ':function[async=true]'] },
   },
   {
-    files: ['test/**', 'bench/**', 'scripts/**', 'examples/**'],
+    files: ['test/**', 'clients/typescript/test/**', 'bench/**', 'scripts/**', 'examples/**'],
     rules: {
       // node:test's functions return promises that the runner itself awaits
       '@typescript-eslint/no-floating-promises': [

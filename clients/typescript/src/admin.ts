@@ -1,0 +1,244 @@
+/** Topics, offsets and the cluster, one call each. */
+import type { Brokers, CallOptions } from './brokers.ts';
+import { fromDetail } from './decode-error.ts';
+import { BrokerError } from './errors.ts';
+import type { CommittedOffset as WireCommitted } from './gen/sluice/v1/group.ts';
+import type { FoundOffset as WireFound, OffsetQuery as WireQuery } from './gen/sluice/v1/log.ts';
+import type { TopicDescription as WireTopic } from './gen/sluice/v1/topic.ts';
+import { toInt64, toNumber, toNumberOrNull } from './int64.ts';
+import { methods } from './methods.ts';
+
+export interface NewTopic {
+  /** 1 to 249 characters of [A-Za-z0-9._-], not beginning with "__". */
+  readonly name: string;
+  /** Range 1 to 1,000. Default 1. */
+  readonly partitions?: number;
+  /** Range 1 to 7. Default: 3, or as many as there are brokers if there are fewer. */
+  readonly replicationFactor?: number;
+}
+
+export interface TopicSummary {
+  readonly name: string;
+  /** UUID; a topic that is created again gets another. */
+  readonly topicId: string;
+  readonly partitionCount: number;
+  readonly replicationFactor: number;
+  /** True for topics that Sluice keeps for itself. */
+  readonly internal: boolean;
+  /** Milliseconds since 1970. */
+  readonly createdAtMs: number;
+}
+
+export interface PartitionDescription {
+  readonly partition: number;
+  /** Broker id; null: no leader now. */
+  readonly leader: number | null;
+  readonly leaderEpoch: number | null;
+  /** Broker ids. */
+  readonly replicas: readonly number[];
+  /** First offset that can be read; null if the broker that answers does not have the partition. */
+  readonly logStartOffset: number | null;
+  /** End of what is committed; null as above. */
+  readonly highWatermark: number | null;
+}
+
+export interface TopicDescription extends TopicSummary {
+  readonly partitions: readonly PartitionDescription[];
+}
+
+export interface BrokerDescription {
+  readonly brokerId: number;
+  /** "host:port" for clients. */
+  readonly address: string;
+  /** UUID of its disk. */
+  readonly incarnation: string;
+  readonly version: string;
+  readonly healthy: boolean;
+  /** Empty if it is healthy. */
+  readonly unhealthyReason: string;
+}
+
+export interface ClusterDescription {
+  readonly clusterId: string;
+  readonly brokers: readonly BrokerDescription[];
+  /** Broker id; null: none now. */
+  readonly catalogLeader: number | null;
+  readonly catalogRevision: number;
+  readonly activeVersion: number;
+  readonly topicCount: number;
+  readonly partitionCount: number;
+}
+
+export interface TopicPartition {
+  readonly topic: string;
+  /** From 0. */
+  readonly partition: number;
+}
+
+export interface OffsetQuery extends TopicPartition {
+  /** The log start, the high watermark, or the first record at or after a time. */
+  readonly at: 'earliest' | 'latest' | { readonly timestampMs: number };
+}
+
+export interface FoundOffset extends TopicPartition {
+  readonly topicId: string;
+  /** Null: no record is as late as the time that was asked for. */
+  readonly offset: number | null;
+  /** Of the record there; for a query by time only, else null. */
+  readonly timestampMs: number | null;
+  readonly leaderEpoch: number | null;
+}
+
+export interface CommittedOffset extends TopicPartition {
+  readonly topicId: string;
+  /** Offset of the next record to read; null: none was committed. */
+  readonly offset: number | null;
+  readonly leaderEpoch: number | null;
+  readonly metadata: string;
+  /** Milliseconds since 1970; null: never. */
+  readonly commitTimeMs: number | null;
+}
+
+const pageSize = 1_000;
+/** Partitions in one ListOffsets. */
+const queriesMax = 1_000;
+
+/** Use `client.admin`. Every call rejects with a BrokerError. */
+export class Admin {
+  readonly #brokers: Brokers;
+
+  constructor(brokers: Brokers) {
+    this.#brokers = brokers;
+  }
+
+  /**
+   * Creates a topic; resolves when it can be used. Rejects with TOPIC_ALREADY_EXISTS, INVALID_TOPIC, INVALID_PARTITIONS,
+   * INVALID_REPLICATION_FACTOR; `indeterminate` if the connection was lost before the answer came.
+   */
+  async createTopic(topic: NewTopic, options: CallOptions = {}): Promise<TopicDescription> {
+    const { name, partitions, replicationFactor } = topic;
+    const answer = await this.#brokers.call(methods.createTopic, { name, partitions, replicationFactor }, options);
+    return described(answer.topic);
+  }
+
+  /** Deletes a topic and its records. With `topicId`: only if the name still belongs to it. */
+  async deleteTopic(name: string, options: CallOptions & { readonly topicId?: string } = {}): Promise<void> {
+    await this.#brokers.call(methods.deleteTopic, { name, topicId: options.topicId }, options);
+  }
+
+  /** Rejects with UNKNOWN_TOPIC_OR_PARTITION. */
+  async describeTopic(name: string, options: CallOptions = {}): Promise<TopicDescription> {
+    const answer = await this.#brokers.call(methods.describeTopic, { name }, options);
+    return described(answer.topic);
+  }
+
+  /** All topics by name, Sluice's own only with `includeInternal`. */
+  async listTopics(options: CallOptions & { readonly includeInternal?: boolean } = {}): Promise<TopicSummary[]> {
+    const topics: TopicSummary[] = [];
+    let pageToken = '';
+    do {
+      const request = { includeInternal: options.includeInternal ?? false, pageSize, pageToken };
+      const page = await this.#brokers.call(methods.listTopics, request, options);
+      topics.push(...page.topics.map(summary));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== '');
+    return topics;
+  }
+
+  async describeCluster(options: CallOptions = {}): Promise<ClusterDescription> {
+    const answer = await this.#brokers.call(methods.describeCluster, {}, options);
+    return {
+      clusterId: answer.clusterId,
+      brokers: answer.brokers.map((broker) => ({ ...broker })),
+      catalogLeader: answer.catalogLeader ?? null,
+      catalogRevision: toNumber(answer.catalogRevision),
+      activeVersion: answer.activeVersion,
+      topicCount: answer.topicCount,
+      partitionCount: answer.partitionCount,
+    };
+  }
+
+  /** In the order of the queries. Rejects with the first partition's error. */
+  async listOffsets(queries: readonly OffsetQuery[], options: CallOptions = {}): Promise<FoundOffset[]> {
+    const found: FoundOffset[] = [];
+    for (let from = 0; from < queries.length; from += queriesMax) {
+      const request = { queries: queries.slice(from, from + queriesMax).map(wireQuery) };
+      const answer = await this.#brokers.call(methods.listOffsets, request, options);
+      found.push(...answer.offsets.map(foundOffset));
+    }
+    return found;
+  }
+
+  /** Committed offsets of a group: of `partitions`, or of all that have one. Rejects with GROUP_ID_NOT_FOUND. */
+  async fetchCommitted(
+    group: string,
+    partitions: readonly TopicPartition[] = [],
+    options: CallOptions = {},
+  ): Promise<CommittedOffset[]> {
+    const byTopic = groupByTopic(partitions);
+    const request = { group, partitions: byTopic };
+    const answer = await this.#brokers.call(methods.fetchCommitted, request, options);
+    return answer.offsets.map(committed);
+  }
+}
+
+/** The wire's form of a list of partitions. */
+export function groupByTopic(
+  partitions: readonly TopicPartition[],
+): { topic: string; topicId: string; partitions: number[] }[] {
+  const topics = new Map<string, number[]>();
+  for (const { topic, partition } of partitions) {
+    const known = topics.get(topic);
+    if (known === undefined) topics.set(topic, [partition]);
+    else known.push(partition);
+  }
+  return [...topics].map(([topic, numbers]) => ({ topic, topicId: '', partitions: numbers.sort((a, b) => a - b) }));
+}
+
+function summary(topic: WireTopic): TopicSummary {
+  const { name, topicId, partitionCount, replicationFactor, internal } = topic;
+  return { name, topicId, partitionCount, replicationFactor, internal, createdAtMs: toNumber(topic.createdAtMs) };
+}
+
+function described(topic: WireTopic | undefined): TopicDescription {
+  if (topic === undefined) throw new BrokerError('INTERNAL', 'The broker answered without the topic.');
+  const partitions = topic.partitions.map((partition) => ({
+    partition: partition.partition,
+    leader: partition.leader ?? null,
+    leaderEpoch: partition.leaderEpoch ?? null,
+    replicas: partition.replicas,
+    logStartOffset: toNumberOrNull(partition.logStartOffset),
+    highWatermark: toNumberOrNull(partition.highWatermark),
+  }));
+  return { ...summary(topic), partitions };
+}
+
+function wireQuery({ topic, partition, at }: OffsetQuery): WireQuery {
+  if (at === 'earliest') return { topic, partition, at: { $case: 'earliest', value: {} } };
+  if (at === 'latest') return { topic, partition, at: { $case: 'latest', value: {} } };
+  return { topic, partition, at: { $case: 'timestampMs', value: toInt64(at.timestampMs, 'timestampMs') } };
+}
+
+function foundOffset(found: WireFound): FoundOffset {
+  const { topic, topicId, partition, error } = found;
+  if (error !== undefined) throw fromDetail(error, { topic, partition });
+  const timestampMs = toNumberOrNull(found.timestampMs);
+  return {
+    topic,
+    topicId,
+    partition,
+    offset: toNumberOrNull(found.offset),
+    timestampMs,
+    leaderEpoch: found.leaderEpoch ?? null,
+  };
+}
+
+const committed = (wire: WireCommitted): CommittedOffset => ({
+  topic: wire.topic,
+  topicId: wire.topicId,
+  partition: wire.partition,
+  offset: toNumberOrNull(wire.offset),
+  leaderEpoch: wire.leaderEpoch ?? null,
+  metadata: wire.metadata,
+  commitTimeMs: toNumberOrNull(wire.commitTimeMs),
+});

@@ -1,0 +1,112 @@
+/** The way in: one client per application, from which producers, consumers, readers and the admin calls come. */
+import type { BatchCodecs } from '../../../src/model/record-batch.ts';
+import { Admin } from './admin.ts';
+import { backoffDefaults } from './backoff.ts';
+import type { BackoffOptions } from './backoff.ts';
+import { Brokers, timeoutDefaults } from './brokers.ts';
+import type { Timeouts } from './brokers.ts';
+import { createCompression } from './compression.ts';
+import { crc32c } from './crc32c.ts';
+import { systemEnvironment } from './environment.ts';
+import type { Environment } from './environment.ts';
+import { closedError } from './errors.ts';
+import { Producer } from './producer.ts';
+import { inRange } from './producer-options.ts';
+import type { ProducerOptions } from './producer-options.ts';
+import type { Bytes } from './serde.ts';
+
+export interface ClientOptions {
+  /** Where to find the first broker, "host:port" or several; the port defaults to 9400. The others are learnt. */
+  readonly brokers: string | readonly string[];
+  /** A name for people, at most 249 characters; brokers show it with the members of groups. Default empty. */
+  readonly clientId?: string;
+  readonly timeouts?: Partial<Timeouts>;
+  /** Waits between attempts, with full jitter. */
+  readonly backoff?: BackoffOptions;
+  /** Time and chance; for tests. */
+  readonly environment?: Environment;
+}
+
+/** What ends with the client. */
+interface Part {
+  close(): Promise<void>;
+  /** Ends at once, without waiting for anything. */
+  abandon(): void;
+}
+
+/** Does no I/O until something is asked of it. */
+export class Client implements AsyncDisposable {
+  readonly admin: Admin;
+  /** As given. */
+  readonly clientId: string;
+  readonly #brokers: Brokers;
+  readonly #parts = new Set<Part>();
+  #codecs: Promise<BatchCodecs> | null = null;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: ClientOptions) {
+    const addresses = typeof options.brokers === 'string' ? options.brokers.split(',') : options.brokers;
+    const environment = options.environment ?? systemEnvironment;
+    this.#brokers = new Brokers(
+      addresses,
+      checkedTimeouts(options.timeouts),
+      checkedBackoff(options.backoff),
+      environment,
+    );
+    this.clientId = options.clientId ?? '';
+    this.admin = new Admin(this.#brokers);
+  }
+
+  /** A producer of its own identity. Close it, or the client. */
+  producer<K = Bytes, V = Bytes>(options: ProducerOptions<K, V> = {}): Producer<K, V> {
+    this.#checkOpen();
+    const producer: Producer<K, V> = new Producer(this.#brokers, options, this.#loadCodecs, () =>
+      this.#parts.delete(producer),
+    );
+    this.#parts.add(producer);
+    return producer;
+  }
+
+  /**
+   * Closes producers (everything queued is acknowledged first), consumers (they commit and leave) and the connections.
+   * Rejects with the first error of theirs, after everything is closed.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    const results = await Promise.allSettled([...this.#parts].map((part) => part.close()));
+    this.#brokers.close();
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed !== undefined) throw failed.reason;
+  }
+
+  #checkOpen(): void {
+    if (this.#closing !== null) throw closedError('client');
+  }
+
+  readonly #loadCodecs = (): Promise<BatchCodecs> => {
+    this.#codecs ??= createCompression().then((compression) => ({ compression, crc32c }));
+    return this.#codecs;
+  };
+}
+
+const millisMax = 2 ** 31 - 1;
+
+function checkedTimeouts(options: Partial<Timeouts> = {}): Timeouts {
+  const timeouts = { ...timeoutDefaults, ...options };
+  for (const [name, value] of Object.entries(timeouts)) inRange(`timeouts.${name}`, value, 1, millisMax);
+  return timeouts;
+}
+
+function checkedBackoff(options: BackoffOptions = {}): Required<BackoffOptions> {
+  const backoff = { ...backoffDefaults, ...options };
+  for (const [name, value] of Object.entries(backoff)) inRange(`backoff.${name}`, value, 1, 60_000);
+  return backoff;
+}

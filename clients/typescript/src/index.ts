@@ -1,0 +1,27 @@
+/** @sluice/client: the client of the Sluice broker. JavaScript and WASM only. */
+export { Client } from './client.ts';
+export type { ClientOptions } from './client.ts';
+export type { CallOptions, Timeouts } from './brokers.ts';
+export type { BackoffOptions } from './backoff.ts';
+export type { Environment } from './environment.ts';
+export { BrokerError } from './errors.ts';
+export type { BrokerErrorDetails, ClientErrorCode, ErrorCode, LeaderHint } from './errors.ts';
+export { Producer, PartialSendError } from './producer.ts';
+export type { OutRecord, SendOptions } from './producer.ts';
+export type { BatchOptions, Partitioner, ProducerOptions } from './producer-options.ts';
+export type { RecordMeta } from './produce-batch.ts';
+export { Admin } from './admin.ts';
+export type {
+  BrokerDescription,
+  ClusterDescription,
+  CommittedOffset,
+  FoundOffset,
+  NewTopic,
+  OffsetQuery,
+  PartitionDescription,
+  TopicDescription,
+  TopicPartition,
+  TopicSummary,
+} from './admin.ts';
+export { serdes, topic } from './serde.ts';
+export type { Bytes, Serde, SerdeContext, Topic } from './serde.ts';

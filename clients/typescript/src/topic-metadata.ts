@@ -1,0 +1,29 @@
+/** What the client must know of a topic before it can produce or read: its UUID and how many partitions it has. */
+import type { Brokers, CallOptions } from './brokers.ts';
+import { BrokerError } from './errors.ts';
+import { methods } from './methods.ts';
+
+export interface TopicMetadata {
+  readonly name: string;
+  readonly topicId: string;
+  /** At least 1. */
+  readonly partitionCount: number;
+  /** When it was learnt; monotonic milliseconds. */
+  readonly learntMs: number;
+}
+
+/** Codes that say that what was known of a topic is not true any more. */
+export const topicChanged: ReadonlySet<string> = new Set([
+  'UNKNOWN_TOPIC_OR_PARTITION',
+  'UNKNOWN_TOPIC_ID',
+  'INCONSISTENT_TOPIC_ID',
+]);
+
+export async function loadTopic(brokers: Brokers, name: string, options: CallOptions = {}): Promise<TopicMetadata> {
+  const answer = await brokers.call(methods.describeTopic, { name }, options);
+  const { topic } = answer;
+  if (topic === undefined || topic.partitionCount < 1)
+    throw new BrokerError('INTERNAL', `The broker described topic "${name}" without its partitions.`, { topic: name });
+  const learntMs = brokers.environment.clock.monotonicMs();
+  return { name, topicId: topic.topicId, partitionCount: topic.partitionCount, learntMs };
+}

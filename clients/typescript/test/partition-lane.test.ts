@@ -1,0 +1,535 @@
+/** The lane against a broker's real duplicate check over a network that loses, delays and repeats. */
+import assert from 'node:assert/strict';
+import { before, describe, it } from 'node:test';
+import fc from 'fast-check';
+import { ProducerTable } from '../../../src/broker/producer-table.ts';
+import { BatchBuilder } from '../../../src/model/batch-builder.ts';
+import { decodeBatch } from '../../../src/model/batch-decoder.ts';
+import { validateBatch } from '../../../src/model/batch-validation.ts';
+import { toMillis, toOffset, toProducerEpoch, toProducerId } from '../../../src/model/ids.ts';
+import type { BatchCodecs } from '../../../src/model/record-batch.ts';
+import { createCompression } from '../src/compression.ts';
+import { crc32c } from '../src/crc32c.ts';
+import { BrokerError } from '../src/errors.ts';
+import type { ErrorCode } from '../src/errors.ts';
+import { PartitionLane } from '../src/partition-lane.ts';
+import type { Outcome } from '../src/partition-lane.ts';
+import { ProduceBatch } from '../src/produce-batch.ts';
+import type { ProducerIdentity } from '../src/producer-identity.ts';
+
+let codecs: BatchCodecs;
+before(async () => {
+  codecs = { compression: await createCompression(), crc32c };
+});
+
+const bytesOf = (n: number): Uint8Array => Buffer.from(String(n));
+const numberOf = (bytes: Uint8Array): number => Number(Buffer.from(bytes).toString());
+
+/** What became of one record's promise. */
+type Fate =
+  | { kind: 'open' }
+  | { kind: 'resolved'; offset: number | null; duplicate: boolean }
+  | { kind: 'rejected'; error: BrokerError };
+
+/** A lane with a hand on everything around it. */
+class Bench {
+  readonly fates: Fate[] = [];
+  readonly errors: BrokerError[] = [];
+  readonly lane: PartitionLane;
+  identity: ProducerIdentity | null = null;
+  nowMs = 0;
+  settled = 0;
+
+  constructor(idempotent = true) {
+    this.lane = new PartitionLane('t', 'id', 0, {
+      idempotent,
+      inflightMax: idempotent ? 5 : 1,
+      compression: 'none',
+      codecs,
+      backoffMs: () => 10,
+      settled: () => (this.settled += 1),
+      failed: (error) => this.errors.push(error),
+    });
+    if (idempotent) this.raise();
+  }
+
+  raise(): void {
+    const generation = (this.identity?.generation ?? 0) + 1;
+    this.identity = {
+      id: toProducerId(7),
+      epoch: toProducerEpoch(generation - 1),
+      secret: new Uint8Array(16),
+      generation,
+    };
+  }
+
+  /** Adds records as one closed batch. */
+  add(count: number, deadlineMs = Infinity): void {
+    const batch = new ProduceBatch(new BatchBuilder(), this.nowMs, deadlineMs, this.fates.length);
+    for (let i = 0; i < count; i++) {
+      const n = this.fates.push({ kind: 'open' }) - 1;
+      assert.equal(batch.builder?.append({ key: null, value: bytesOf(n), headers: [], timestampMs: null }), null);
+      batch.deliveries.push(this.#delivery(n));
+    }
+    this.lane.begin(batch);
+    this.lane.close();
+  }
+
+  /** All that may be sent now. */
+  take(): ProduceBatch[] {
+    const taken: ProduceBatch[] = [];
+    for (;;) {
+      const batch = this.lane.next(this.nowMs, this.identity, true);
+      if (batch === null) return taken;
+      taken.push(batch);
+    }
+  }
+
+  answer(batch: ProduceBatch, baseOffset: number, duplicate = false): void {
+    this.lane.answered(batch, { kind: 'produced', receipt: { baseOffset, leaderEpoch: 1, duplicate } }, this.nowMs);
+  }
+
+  refuse(batch: ProduceBatch, code: ErrorCode, traits: { retriable?: boolean; indeterminate?: boolean } = {}): void {
+    this.lane.answered(batch, { kind: 'refused', error: new BrokerError(code, code, traits) }, this.nowMs);
+  }
+
+  lose(): void {
+    this.lane.lost(new BrokerError('UNAVAILABLE', 'gone', { retriable: true, indeterminate: true }), this.nowMs);
+  }
+
+  #delivery(n: number): ProduceBatch['deliveries'][number] {
+    const settle = (fate: Fate): void => {
+      if (this.fates[n]?.kind === 'open') this.fates[n] = fate;
+    };
+    return {
+      promise: new Promise(() => undefined),
+      resolve: (meta) => settle({ kind: 'resolved', offset: meta.offset, duplicate: meta.duplicate }),
+      reject: (error) => settle({ kind: 'rejected', error }),
+      timestampMs: 0,
+    };
+  }
+}
+
+const kinds = (bench: Bench): string[] =>
+  bench.fates.map((fate) => (fate.kind === 'rejected' ? fate.error.code : fate.kind));
+const copyOf = (batch: ProduceBatch): Uint8Array => Uint8Array.from(batch.bytes ?? []);
+const stampOf = (bytes: Uint8Array): { epoch: number; sequence: number } => {
+  const checked = validateBatch(bytes, { crc32c });
+  if (checked.kind === 'refused') assert.fail(checked.error.message);
+  const { producer } = checked.value;
+  return { epoch: producer?.epoch ?? -1, sequence: producer?.baseSequence ?? -1 };
+};
+
+describe('lane-1 and lane-2: order and limits', () => {
+  it('numbers batches without gaps and sends five at most', () => {
+    const bench = new Bench();
+    for (let i = 1; i <= 7; i++) bench.add(i);
+    const sent = bench.take();
+    assert.deepEqual(
+      sent.map((batch) => batch.baseSequence),
+      [0, 1, 3, 6, 10],
+    );
+    bench.answer(sent[0]!, 100);
+    assert.deepEqual(
+      bench.take().map((batch) => batch.baseSequence),
+      [15],
+    );
+    assert.deepEqual(bench.fates[0], { kind: 'resolved', offset: 100, duplicate: false });
+  });
+
+  it('counts what was answered behind an unresolved batch, which the broker must still remember', () => {
+    const bench = new Bench();
+    for (let i = 0; i < 7; i++) bench.add(1);
+    const [first, ...others] = bench.take();
+    bench.refuse(first!, 'REQUEST_TIMED_OUT', { retriable: true, indeterminate: true });
+    for (const [i, batch] of others.entries()) bench.answer(batch, 1 + i);
+    bench.nowMs += 10;
+    assert.deepEqual(bench.take(), [first]);
+    bench.answer(first!, 0, true);
+    assert.deepEqual(
+      bench.take().map((batch) => batch.baseSequence),
+      [5, 6],
+    );
+  });
+
+  it('sends one at a time without idempotence, and does not resend what may be in the log', () => {
+    const bench = new Bench(false);
+    bench.add(1);
+    bench.add(1);
+    const [first, ...more] = bench.take();
+    assert.equal(more.length, 0);
+    bench.refuse(first!, 'LIMIT_REACHED', { retriable: true });
+    bench.nowMs += 10;
+    assert.deepEqual(bench.take(), [first]);
+    bench.lose();
+    assert.equal(bench.fates[0]?.kind === 'rejected' && bench.fates[0].error.indeterminate, true);
+    bench.nowMs += 10;
+    assert.equal(bench.take().length, 1);
+  });
+});
+
+describe('lane-3: resending', () => {
+  it('resends the same bytes in order after a lost connection, and nothing new before', () => {
+    const bench = new Bench();
+    for (let i = 0; i < 3; i++) bench.add(2);
+    const sent = bench.take();
+    const bytes = sent.map(copyOf);
+    bench.lose();
+    bench.add(2);
+    assert.deepEqual(bench.take(), [], 'waits for its back-off');
+    bench.nowMs += 10;
+    const again = bench.take();
+    assert.deepEqual(again.slice(0, 3), sent);
+    assert.deepEqual(again.slice(0, 3).map(copyOf), bytes);
+    assert.equal(again[3]?.baseSequence, 6);
+  });
+
+  it('waits for every outstanding answer before it resends', () => {
+    const bench = new Bench();
+    for (let i = 0; i < 3; i++) bench.add(1);
+    const sent = bench.take();
+    bench.refuse(sent[0]!, 'NOT_LEADER_OR_FOLLOWER', { retriable: true });
+    bench.nowMs += 1000;
+    assert.deepEqual(bench.take(), []);
+    bench.refuse(sent[1]!, 'OUT_OF_ORDER_SEQUENCE_NUMBER');
+    assert.deepEqual(bench.take(), []);
+    bench.refuse(sent[2]!, 'OUT_OF_ORDER_SEQUENCE_NUMBER');
+    bench.nowMs += 10;
+    assert.deepEqual(bench.take(), sent);
+    assert.deepEqual(kinds(bench), ['open', 'open', 'open']);
+  });
+
+  it('takes a duplicate as success, with the original offset', () => {
+    const bench = new Bench();
+    bench.add(1);
+    const [batch] = bench.take();
+    bench.lose();
+    bench.nowMs += 10;
+    assert.deepEqual(bench.take(), [batch]);
+    bench.answer(batch!, 41, true);
+    assert.deepEqual(bench.fates[0], { kind: 'resolved', offset: 41, duplicate: true });
+  });
+
+  it('resolves a later batch while an earlier one is resent', () => {
+    const bench = new Bench();
+    bench.add(1);
+    bench.add(1);
+    const [first, second] = bench.take();
+    bench.refuse(first!, 'REQUEST_TIMED_OUT', { retriable: true, indeterminate: true });
+    bench.answer(second!, 1);
+    bench.nowMs += 10;
+    assert.deepEqual(bench.take(), [first]);
+    bench.answer(first!, 0, true);
+    assert.deepEqual(kinds(bench), ['resolved', 'resolved']);
+    assert.equal(bench.lane.isEmpty, true);
+  });
+});
+
+describe('lane-4: unknown outcomes', () => {
+  it('stay unknown although a later attempt is refused', () => {
+    const bench = new Bench();
+    bench.add(1, 100);
+    const [batch] = bench.take();
+    bench.lose();
+    bench.nowMs += 10;
+    bench.take();
+    bench.refuse(batch!, 'LIMIT_REACHED', { retriable: true });
+    bench.nowMs = 100;
+    bench.lane.expire(bench.nowMs);
+    const [fate] = bench.fates;
+    assert.equal(fate?.kind === 'rejected' && fate.error.code, 'DELIVERY_TIMEOUT');
+    assert.equal(fate?.kind === 'rejected' && fate.error.indeterminate, true);
+    assert.equal((fate?.kind === 'rejected' ? (fate.error.cause as BrokerError) : null)?.code, 'LIMIT_REACHED');
+  });
+
+  it('are failed determinately when every attempt was refused', () => {
+    const bench = new Bench();
+    bench.add(1, 100);
+    const [batch] = bench.take();
+    bench.refuse(batch!, 'DISK_RESERVE_REACHED', { retriable: true });
+    bench.nowMs = 100;
+    bench.lane.expire(bench.nowMs);
+    const [fate] = bench.fates;
+    assert.equal(fate?.kind === 'rejected' && fate.error.indeterminate, false);
+    bench.add(1);
+    assert.deepEqual(
+      bench.take().map((next) => [next.baseSequence, stampOf(copyOf(next)).epoch]),
+      [[0, 0]],
+    );
+  });
+
+  it('reject what was never sent as certainly not in the log', () => {
+    const bench = new Bench();
+    bench.identity = null;
+    bench.add(1, 100);
+    assert.deepEqual(bench.take(), []);
+    bench.nowMs = 100;
+    bench.lane.expire(bench.nowMs);
+    const [fate] = bench.fates;
+    assert.equal(fate?.kind === 'rejected' && fate.error.indeterminate, false);
+    assert.equal(bench.lane.isEmpty, true);
+  });
+
+  it('let the lane go on when the late answer closes the gap', () => {
+    const bench = new Bench();
+    bench.add(1, 100);
+    bench.add(1);
+    const [late, next] = bench.take();
+    bench.nowMs = 100;
+    bench.lane.expire(bench.nowMs);
+    assert.deepEqual(kinds(bench), ['DELIVERY_TIMEOUT', 'open']);
+    bench.answer(late!, 0);
+    bench.answer(next!, 1);
+    assert.deepEqual(kinds(bench), ['DELIVERY_TIMEOUT', 'resolved']);
+    bench.add(1);
+    assert.deepEqual(
+      bench.take().map((batch) => batch.baseSequence),
+      [2],
+    );
+    assert.equal(bench.lane.outlivedIdentity, null);
+  });
+});
+
+describe('lane-5: no gap', () => {
+  it('gives the sequences of a refused batch to those behind it', () => {
+    const bench = new Bench();
+    bench.add(3);
+    bench.add(2);
+    bench.add(1);
+    const [large, ...behind] = bench.take();
+    bench.refuse(large!, 'MESSAGE_TOO_LARGE');
+    for (const batch of behind) bench.refuse(batch, 'OUT_OF_ORDER_SEQUENCE_NUMBER');
+    bench.nowMs += 10;
+    assert.deepEqual(bench.take(), behind);
+    assert.deepEqual(
+      behind.map((batch) => stampOf(copyOf(batch))),
+      [
+        { epoch: 0, sequence: 0 },
+        { epoch: 0, sequence: 2 },
+      ],
+    );
+    assert.deepEqual(kinds(bench).slice(0, 4), [...Array.from({ length: 3 }, () => 'MESSAGE_TOO_LARGE'), 'open']);
+  });
+
+  it('waits for a higher epoch behind an unknown outcome, and never takes it with it', () => {
+    const bench = new Bench();
+    bench.add(1, 100);
+    bench.add(1, 500);
+    bench.take();
+    bench.add(1);
+    bench.nowMs = 100;
+    bench.lose();
+    bench.lane.expire(bench.nowMs);
+    assert.deepEqual(kinds(bench), ['DELIVERY_TIMEOUT', 'OUTCOME_UNKNOWN', 'open']);
+    bench.nowMs += 10;
+    assert.deepEqual(bench.take(), []);
+    assert.equal(bench.lane.outlivedIdentity?.epoch, 0);
+    bench.raise();
+    const [fresh] = bench.take();
+    assert.deepEqual(stampOf(copyOf(fresh!)), { epoch: 1, sequence: 0 });
+    assert.equal(bench.lane.outlivedIdentity, null);
+  });
+
+  it('takes a new epoch when the broker has forgotten the producer', () => {
+    const bench = new Bench();
+    bench.add(1);
+    bench.answer(bench.take()[0]!, 0);
+    bench.add(1);
+    bench.add(1);
+    const [first, second] = bench.take();
+    bench.refuse(first!, 'UNKNOWN_PRODUCER_ID');
+    bench.refuse(second!, 'UNKNOWN_PRODUCER_ID');
+    bench.nowMs += 10;
+    assert.deepEqual(bench.take(), []);
+    bench.raise();
+    assert.deepEqual(bench.take(), [first, second]);
+    assert.deepEqual(stampOf(copyOf(second!)), { epoch: 1, sequence: 1 });
+  });
+
+  it('fails a batch whose sequence is wrong although everything before it was acknowledged', () => {
+    const bench = new Bench();
+    bench.add(1);
+    bench.answer(bench.take()[0]!, 0);
+    bench.add(1);
+    bench.refuse(bench.take()[0]!, 'OUT_OF_ORDER_SEQUENCE_NUMBER');
+    assert.deepEqual(kinds(bench), ['resolved', 'OUT_OF_ORDER_SEQUENCE_NUMBER']);
+    assert.notEqual(bench.lane.outlivedIdentity, null);
+  });
+
+  it('lets batches before the gap resolve under the old identity first', () => {
+    const bench = new Bench();
+    for (let i = 0; i < 3; i++) bench.add(1);
+    const [before, large, behind] = bench.take();
+    bench.refuse(before!, 'REQUEST_TIMED_OUT', { retriable: true, indeterminate: true });
+    bench.refuse(large!, 'MESSAGE_TOO_LARGE');
+    bench.refuse(behind!, 'OUT_OF_ORDER_SEQUENCE_NUMBER');
+    bench.nowMs += 10;
+    assert.deepEqual(bench.take(), [before]);
+    bench.answer(before!, 0, true);
+    bench.nowMs += 10;
+    assert.deepEqual(bench.take(), [behind]);
+    assert.deepEqual(stampOf(copyOf(behind!)), { epoch: 0, sequence: 1 });
+  });
+});
+
+// ---- the whole, by chance ----
+
+/** A partition of a broker: its real duplicate check, a log, and refusals on demand. */
+class Broker {
+  readonly log: number[] = [];
+  readonly #table = new ProducerTable();
+
+  receive(bytes: Uint8Array, refusal: ErrorCode | null): Outcome {
+    if (refusal !== null && refusal !== 'REQUEST_TIMED_OUT') return refusedBy(refusal);
+    const decoded = decodeBatch(bytes, codecs);
+    if (decoded.kind === 'refused') assert.fail(decoded.error.message);
+    const { header, records } = decoded.value;
+    if (header.producer === null) assert.fail('an idempotent producer stamps every batch');
+    const verdict = this.#table.check(header.producer, header.count);
+    if (verdict.kind === 'out-of-order') return refusedBy('OUT_OF_ORDER_SEQUENCE_NUMBER');
+    if (verdict.kind === 'stale-epoch') return refusedBy('INVALID_PRODUCER_EPOCH');
+    if (verdict.kind === 'unknown-producer') return refusedBy('UNKNOWN_PRODUCER_ID');
+    const baseOffset = verdict.kind === 'duplicate' ? (verdict.original?.baseOffset ?? null) : this.log.length;
+    if (verdict.kind === 'next') {
+      this.#table.append(header.producer, header.count, toOffset(this.log.length), toMillis(0));
+      for (const record of records) this.log.push(numberOf(record.value ?? new Uint8Array()));
+    }
+    if (refusal === 'REQUEST_TIMED_OUT') return refusedBy(refusal);
+    return { kind: 'produced', receipt: { baseOffset, leaderEpoch: 1, duplicate: verdict.kind === 'duplicate' } };
+  }
+}
+
+const retriable: ReadonlySet<ErrorCode> = new Set(['LIMIT_REACHED', 'NOT_LEADER_OR_FOLLOWER', 'REQUEST_TIMED_OUT']);
+
+const refusedBy = (code: ErrorCode): Outcome => ({
+  kind: 'refused',
+  error: new BrokerError(code, code, { retriable: retriable.has(code), indeterminate: code === 'REQUEST_TIMED_OUT' }),
+});
+
+interface OnTheWire {
+  readonly batch: ProduceBatch;
+  readonly bytes: Uint8Array;
+}
+
+type Step =
+  | { readonly do: 'add'; readonly count: number }
+  | { readonly do: 'send' | 'reply' | 'lose' | 'raise' | 'straggler' | 'drop-straggler' }
+  | { readonly do: 'receive'; readonly refusal: ErrorCode | null }
+  | { readonly do: 'wait'; readonly ms: number };
+
+const anyStep: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('add' as const), count: fc.integer({ min: 1, max: 3 }) }) },
+  { weight: 6, arbitrary: fc.record({ do: fc.constantFrom('send' as const, 'reply' as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constantFrom('lose' as const, 'raise' as const, 'straggler' as const, 'drop-straggler' as const),
+    }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('receive' as const),
+      refusal: fc.oneof(
+        { weight: 6, arbitrary: fc.constant(null) },
+        {
+          weight: 1,
+          arbitrary: fc.constantFrom<ErrorCode>(
+            'LIMIT_REACHED',
+            'NOT_LEADER_OR_FOLLOWER',
+            'REQUEST_TIMED_OUT',
+            'MESSAGE_TOO_LARGE',
+          ),
+        },
+      ),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.constantFrom(5, 10, 40) }) },
+);
+
+function play(steps: readonly Step[]): { bench: Bench; broker: Broker } {
+  const bench = new Bench();
+  const broker = new Broker();
+  let wire: OnTheWire[] = [];
+  let replies: { readonly batch: ProduceBatch; readonly outcome: Outcome }[] = [];
+  const stragglers: OnTheWire[] = [];
+  const act = (step: Step): void => {
+    switch (step.do) {
+      case 'add':
+        bench.add(step.count, bench.nowMs + 60);
+        return;
+      case 'send':
+        for (const batch of bench.take()) wire.push({ batch, bytes: copyOf(batch) });
+        return;
+      case 'receive': {
+        const next = wire.shift();
+        if (next !== undefined) replies.push({ batch: next.batch, outcome: broker.receive(next.bytes, step.refusal) });
+        return;
+      }
+      case 'reply': {
+        const reply = replies.shift();
+        if (reply !== undefined) bench.lane.answered(reply.batch, reply.outcome, bench.nowMs);
+        return;
+      }
+      case 'lose':
+        // What was written may still arrive, much later, and more than once in all.
+        stragglers.push(...wire);
+        wire = [];
+        replies = [];
+        bench.lose();
+        return;
+      case 'straggler': {
+        const late = stragglers.shift();
+        if (late !== undefined) broker.receive(late.bytes, null);
+        return;
+      }
+      case 'drop-straggler':
+        stragglers.shift();
+        return;
+      case 'raise':
+        if (bench.lane.outlivedIdentity === bench.identity) bench.raise();
+        return;
+      case 'wait':
+        bench.nowMs += step.ms;
+        bench.lane.expire(bench.nowMs);
+        return;
+    }
+  };
+  for (const step of steps) act(step);
+  // Then everything heals, and the lane must come to an end.
+  for (let round = 0; !bench.lane.isEmpty && round < 200; round++) {
+    for (const what of ['raise', 'send'] as const) act({ do: what });
+    while (wire.length > 0) act({ do: 'receive', refusal: null });
+    while (replies.length > 0) act({ do: 'reply' });
+    act({ do: 'wait', ms: 1 });
+  }
+  return { bench, broker };
+}
+
+describe('promise-honest: whatever the network does', () => {
+  it('keeps order, appends nothing twice, and never reports a fate that is not so', () => {
+    let resolved = 0;
+    let unknown = 0;
+    fc.assert(
+      fc.property(fc.array(anyStep, { minLength: 20, maxLength: 200 }), (steps) => {
+        const { bench, broker } = play(steps);
+        assert.equal(bench.lane.isEmpty, true, 'healed, the lane comes to an end');
+        assert.deepEqual(
+          broker.log,
+          [...new Set(broker.log)].sort((a, b) => a - b),
+          'in order, none twice',
+        );
+        for (const [n, fate] of bench.fates.entries()) {
+          const at = broker.log.indexOf(n);
+          assert.notEqual(fate.kind, 'open');
+          if (fate.kind === 'resolved') assert.equal(fate.offset, at, 'resolved: it is there');
+          if (fate.kind === 'rejected' && !fate.error.indeterminate) assert.equal(at, -1, 'failed: it is not there');
+          if (fate.kind === 'resolved') resolved += 1;
+          if (fate.kind === 'rejected' && fate.error.indeterminate) unknown += 1;
+        }
+      }),
+      { numRuns: 1500, seed: 20251123 },
+    );
+    assert.ok(resolved > 10_000 && unknown > 500, `the runs were of use: ${resolved} resolved, ${unknown} unknown`);
+  });
+});

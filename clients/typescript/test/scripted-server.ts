@@ -1,0 +1,568 @@
+/**
+ * A broker in the test's own process, over real gRPC: logs in memory, the real duplicate check, and a script of faults.
+ * It knows one member a group. What it does not show (durability, elections) is tested against the real process.
+ */
+import { Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js';
+import type { sendUnaryData, ServerDuplexStream, ServerUnaryCall, StatusObject } from '@grpc/grpc-js';
+import { randomUUID } from 'node:crypto';
+import { ProducerTable } from '../../../src/broker/producer-table.ts';
+import { validateBatch } from '../../../src/model/batch-validation.ts';
+import { errorTraits } from '../../../src/model/errors.ts';
+import type { ErrorCode } from '../../../src/model/errors.ts';
+import { toMillis, toOffset, toTerm } from '../../../src/model/ids.ts';
+import { patchBatch } from '../../../src/model/record-batch.ts';
+import { crc32c } from '../src/crc32c.ts';
+import { Status } from '../src/gen/google/rpc/status.ts';
+import { ClusterServiceService } from '../src/gen/sluice/v1/cluster.ts';
+import { ErrorCode as WireCode, ErrorDetail } from '../src/gen/sluice/v1/error.ts';
+import * as group from '../src/gen/sluice/v1/group.ts';
+import * as log from '../src/gen/sluice/v1/log.ts';
+import * as topic from '../src/gen/sluice/v1/topic.ts';
+
+export interface StoredBatch {
+  readonly bytes: Uint8Array;
+  readonly baseOffset: number;
+  readonly count: number;
+}
+
+export class ScriptedPartition {
+  batches: StoredBatch[] = [];
+  endOffset = 0;
+  logStart = 0;
+  table = new ProducerTable();
+}
+
+interface ScriptedTopic {
+  readonly name: string;
+  readonly topicId: string;
+  readonly partitions: readonly ScriptedPartition[];
+}
+
+/** What a test may do to one append. `drop` kills all connections; with `before` nothing is appended. */
+export type AppendFault =
+  | { readonly kind: 'refuse'; readonly code: ErrorCode; readonly appended?: boolean; readonly retryAfterMs?: number }
+  | { readonly kind: 'drop'; readonly when: 'before' | 'after' }
+  | { readonly kind: 'silent' };
+
+interface Member {
+  id: string;
+  epoch: number;
+  token: string;
+  assignment: group.TopicPartitions[];
+  heartbeats: number;
+  commitSequence: number;
+  /** An assignment that the next heartbeat tells. */
+  pending: group.TopicPartitions[] | null;
+}
+
+interface ScriptedGroup {
+  member: Member | null;
+  readonly committed: Map<string, { readonly offset: bigint; readonly leaderEpoch: number | undefined }>;
+}
+
+export class ScriptedServer {
+  readonly topics = new Map<string, ScriptedTopic>();
+  readonly groups = new Map<string, ScriptedGroup>();
+  /** Asked before each append. */
+  appendFault: ((request: log.ProduceRequest, attempt: number) => AppendFault | null) | null = null;
+  /** Asked before each unary call, by method; what it gives is answered as the error. */
+  unaryFault: ((method: string, attempt: number) => ErrorCode | 'drop' | null) | null = null;
+  /** Asked for each fetched partition. */
+  fetchFault: ((topicName: string, partition: number) => ErrorCode | null) | null = null;
+  /** Unary calls and appends so far, by method. */
+  readonly calls = new Map<string, number>();
+  readonly producers: { id: bigint; epoch: number; secret: Uint8Array }[] = [];
+  heartbeatIntervalMs = 100;
+  sessionTimeoutMs = 45_000;
+  /** Largest credit that was ever left, and bytes sent beyond what was granted: must stay 0. */
+  overdrawn = 0;
+  #server: Server | null = null;
+  #port = 0;
+  #nextProducer = 1n;
+  readonly #fetchers = new Set<() => void>();
+
+  get address(): string {
+    return `127.0.0.1:${this.#port}`;
+  }
+
+  /** Starts, or starts again on the same port. */
+  async start(): Promise<void> {
+    // With channelz off grpc-js 1.14 keeps no list of sessions, and forceShutdown would leave them alive.
+    const server = new Server({ 'grpc.max_receive_message_length': 8 << 20 });
+    server.addService(log.LogServiceService, {
+      produce: this.#unary('produce', () => {
+        throw new Refusal('UNSUPPORTED_VERSION');
+      }),
+      produceStream: (call: ServerDuplexStream<log.ProduceStreamRequest, log.ProduceStreamResponse>) =>
+        this.#produceStream(call),
+      initProducer: this.#unary('initProducer', (request: log.InitProducerRequest) => this.#initProducer(request)),
+      fetch: this.#unary('fetch', () => {
+        throw new Refusal('UNSUPPORTED_VERSION');
+      }),
+      fetchStream: (call: ServerDuplexStream<log.FetchStreamRequest, log.FetchStreamResponse>) =>
+        this.#fetchStream(call),
+      listOffsets: this.#unary('listOffsets', (request: log.ListOffsetsRequest) => this.#listOffsets(request)),
+    });
+    server.addService(topic.TopicServiceService, {
+      createTopic: this.#unary('createTopic', (request: topic.CreateTopicRequest) => {
+        if (this.topics.has(request.name)) throw new Refusal('TOPIC_ALREADY_EXISTS');
+        this.createTopic(request.name, request.partitions ?? 1);
+        return { topic: this.#describe(request.name), catalogRevision: 1n };
+      }),
+      deleteTopic: this.#unary('deleteTopic', (request: topic.DeleteTopicRequest) => {
+        this.#find(request.name);
+        this.topics.delete(request.name);
+        return { catalogRevision: 2n };
+      }),
+      describeTopic: this.#unary('describeTopic', (request: topic.DescribeTopicRequest) => ({
+        topic: this.#describe(request.name),
+        catalogRevision: 1n,
+      })),
+      listTopics: this.#unary('listTopics', (request: topic.ListTopicsRequest) => {
+        const names = [...this.topics.keys()].sort().filter((name) => name > request.pageToken);
+        const page = names.slice(0, 2);
+        const nextPageToken = names.length > page.length ? (page.at(-1) ?? '') : '';
+        return { topics: page.map((name) => this.#describe(name)), nextPageToken, catalogRevision: 1n };
+      }),
+    });
+    server.addService(ClusterServiceService, {
+      describeCluster: this.#unary('describeCluster', () => ({
+        clusterId: 'cluster',
+        brokers: [
+          { brokerId: 1, address: this.address, incarnation: 'i', version: '0', healthy: true, unhealthyReason: '' },
+        ],
+        catalogLeader: 1,
+        catalogRevision: 1n,
+        activeVersion: 1,
+        topicCount: this.topics.size,
+        partitionCount: 1,
+      })),
+    });
+    server.addService(group.GroupServiceService, {
+      joinGroup: this.#unary('joinGroup', (request: group.JoinGroupRequest) => this.#join(request)),
+      heartbeat: this.#unary('heartbeat', (request: group.HeartbeatRequest) => this.#heartbeat(request)),
+      leaveGroup: this.#unary('leaveGroup', (request: group.LeaveGroupRequest) => {
+        this.#memberOf(request.group, request.memberId, request.memberEpoch);
+        this.group(request.group).member = null;
+        return {};
+      }),
+      commit: this.#unary('commit', (request: group.CommitRequest) => this.#commit(request)),
+      fetchCommitted: this.#unary('fetchCommitted', (request: group.FetchCommittedRequest) =>
+        this.#fetchCommitted(request),
+      ),
+    });
+    this.#port = await new Promise<number>((resolve, reject) => {
+      server.bindAsync(`127.0.0.1:${this.#port}`, ServerCredentials.createInsecure(), (error, port) => {
+        if (error === null) resolve(port);
+        else reject(error);
+      });
+    });
+    this.#server = server;
+  }
+
+  /** Kills every connection and stops listening. */
+  stop(): void {
+    this.#server?.forceShutdown();
+    this.#server = null;
+  }
+
+  /** Kills every connection; listens again at once. */
+  async dropConnections(): Promise<void> {
+    this.stop();
+    await this.start();
+  }
+
+  createTopic(name: string, partitions = 1): void {
+    const list = Array.from({ length: partitions }, () => new ScriptedPartition());
+    this.topics.set(name, { name, topicId: randomUUID(), partitions: list });
+  }
+
+  partition(name: string, partition = 0): ScriptedPartition {
+    const found = this.topics.get(name)?.partitions[partition];
+    if (found === undefined) throw new Error(`no ${name}/${partition}`);
+    return found;
+  }
+
+  group(name: string): ScriptedGroup {
+    let found = this.groups.get(name);
+    if (found === undefined) {
+      found = { member: null, committed: new Map() };
+      this.groups.set(name, found);
+    }
+    return found;
+  }
+
+  committed(groupName: string, topicName: string, partition = 0): number | null {
+    const found = this.group(groupName).committed.get(`${topicName}/${partition}`);
+    return found === undefined ? null : Number(found.offset);
+  }
+
+  /** Appends one encoded batch as if a producer had sent it. */
+  append(name: string, partition: number, bytes: Uint8Array): number {
+    const target = this.partition(name, partition);
+    const checked = validateBatch(bytes, { crc32c });
+    if (checked.kind === 'refused') throw new Refusal(checked.error.code);
+    const baseOffset = target.endOffset;
+    patchBatch(bytes, toOffset(baseOffset), toTerm(1));
+    target.batches.push({ bytes, baseOffset, count: checked.value.count });
+    target.endOffset += checked.value.count;
+    for (const wake of this.#fetchers) wake();
+    return baseOffset;
+  }
+
+  #count(method: string): number {
+    const attempt = this.calls.get(method) ?? 0;
+    this.calls.set(method, attempt + 1);
+    return attempt;
+  }
+
+  #find(name: string): ScriptedTopic {
+    const found = this.topics.get(name);
+    if (found === undefined) throw new Refusal('UNKNOWN_TOPIC_OR_PARTITION');
+    return found;
+  }
+
+  #describe(name: string): topic.TopicDescription {
+    const { topicId, partitions } = this.#find(name);
+    return {
+      name,
+      topicId,
+      partitions: partitions.map((partition, number) => ({
+        partition: number,
+        leader: 1,
+        leaderEpoch: 1,
+        replicas: [1],
+        logStartOffset: BigInt(partition.logStart),
+        highWatermark: BigInt(partition.endOffset),
+      })),
+      partitionCount: partitions.length,
+      replicationFactor: 1,
+      internal: false,
+      createdAtMs: 1_700_000_000_000n,
+    };
+  }
+
+  #unary<Request, Response>(method: string, handle: (request: Request) => Response) {
+    return (call: ServerUnaryCall<Request, Response>, answer: sendUnaryData<Response>): void => {
+      const attempt = this.#count(method);
+      const fault = this.unaryFault?.(method, attempt) ?? null;
+      if (fault === 'drop') {
+        handleQuietly(() => handle(call.request));
+        void this.dropConnections();
+        return;
+      }
+      try {
+        if (fault !== null) throw new Refusal(fault);
+        answer(null, handle(call.request));
+      } catch (error) {
+        answer(error instanceof Refusal ? error.asStatus() : { code: status.INTERNAL, details: String(error) });
+      }
+    };
+  }
+
+  #initProducer(request: log.InitProducerRequest): log.InitProducerResponse {
+    const { previous, secret } = request;
+    if (previous === undefined) {
+      const fresh = { id: this.#nextProducer++, epoch: 0, secret: Buffer.from(randomUUID().slice(0, 16)) };
+      this.producers.push(fresh);
+      return { producerId: fresh.id, producerEpoch: 0, secret: fresh.secret };
+    }
+    const known = this.producers.find((producer) => producer.id === previous.producerId);
+    if (known === undefined) throw new Refusal('UNKNOWN_PRODUCER_ID');
+    if (secret === undefined || !known.secret.every((byte, at) => secret[at] === byte))
+      throw new Refusal('INVALID_PRODUCER_SECRET');
+    if (previous.producerEpoch !== known.epoch && previous.producerEpoch !== known.epoch - 1)
+      throw new Refusal('INVALID_PRODUCER_EPOCH');
+    known.epoch += 1;
+    return { producerId: known.id, producerEpoch: known.epoch, secret: known.secret };
+  }
+
+  #produceStream(call: ServerDuplexStream<log.ProduceStreamRequest, log.ProduceStreamResponse>): void {
+    call.on('error', () => undefined);
+    call.on('end', () => call.end());
+    call.on('data', (message: log.ProduceStreamRequest) => {
+      const { correlationId, produce } = message;
+      if (produce === undefined) return;
+      const attempt = this.#count('append');
+      const fault = this.appendFault?.(produce, attempt) ?? null;
+      if (fault?.kind === 'silent') return;
+      if (fault?.kind === 'drop') {
+        if (fault.when === 'after') this.#produce(produce);
+        void this.dropConnections();
+        return;
+      }
+      if (fault?.kind === 'refuse') {
+        if (fault.appended === true) this.#produce(produce);
+        const error = {
+          ...detailOf(fault.code),
+          retryAfterMs: fault.retryAfterMs === undefined ? undefined : BigInt(fault.retryAfterMs),
+        };
+        call.write({ correlationId, result: { $case: 'error', value: error } });
+        return;
+      }
+      const result = this.#produce(produce);
+      if (result !== null) call.write({ correlationId, result });
+    });
+  }
+
+  #produce(request: log.ProduceRequest): log.ProduceStreamResponse['result'] | null {
+    const silent = request.acks === log.Acks.ACKS_NONE;
+    try {
+      const produced = this.#appendChecked(request);
+      return silent ? null : { $case: 'produced', value: produced };
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      return { $case: 'error', value: detailOf(error.code) };
+    }
+  }
+
+  #appendChecked(request: log.ProduceRequest): log.ProduceResponse {
+    const { topicId } = this.#find(request.topic);
+    if (request.topicId !== undefined && request.topicId !== topicId) throw new Refusal('INCONSISTENT_TOPIC_ID');
+    const target = this.#find(request.topic).partitions[request.partition ?? 0];
+    if (target === undefined) throw new Refusal('UNKNOWN_TOPIC_OR_PARTITION');
+    if (request.payload?.$case !== 'recordBatch') throw new Refusal('INVALID_REQUEST');
+    const bytes = Uint8Array.from(request.payload.value);
+    const checked = validateBatch(bytes, { crc32c });
+    if (checked.kind === 'refused') throw new Refusal(checked.error.code);
+    const { producer, count } = checked.value;
+    let baseOffset: bigint | undefined;
+    let duplicate = false;
+    if (producer !== null) {
+      const verdict = target.table.check(producer, count);
+      if (verdict.kind === 'out-of-order') throw new Refusal('OUT_OF_ORDER_SEQUENCE_NUMBER');
+      if (verdict.kind === 'stale-epoch') throw new Refusal('INVALID_PRODUCER_EPOCH');
+      if (verdict.kind === 'unknown-producer') throw new Refusal('UNKNOWN_PRODUCER_ID');
+      duplicate = verdict.kind === 'duplicate';
+      if (verdict.kind === 'duplicate')
+        baseOffset = verdict.original === null ? undefined : BigInt(verdict.original.baseOffset);
+      else target.table.append(producer, count, toOffset(target.endOffset), toMillis(0));
+    }
+    if (!duplicate) baseOffset = BigInt(this.append(request.topic, request.partition ?? 0, bytes));
+    return {
+      topicId,
+      partition: request.partition ?? 0,
+      baseOffset,
+      leaderEpoch: 1,
+      appendTimeMs: 0n,
+      committed: true,
+      duplicate,
+      logStartOffset: 0n,
+      catalogRevision: 1n,
+    };
+  }
+
+  #fetchStream(call: ServerDuplexStream<log.FetchStreamRequest, log.FetchStreamResponse>): void {
+    this.#count('fetchStream');
+    let credit = 0;
+    let positions: { topic: string; partition: number; offset: number; failed: boolean }[] = [];
+    let bytesMax = 1 << 20;
+    const pump = (): void => {
+      for (let progress = true; progress && credit > 0;) {
+        progress = false;
+        for (const position of positions) {
+          if (position.failed || credit <= 0) continue;
+          const part = this.#fetchPart(position, bytesMax);
+          if (part === null) continue;
+          progress = true;
+          if (part.error !== undefined) position.failed = true;
+          else position.offset = Number(part.nextOffset ?? 0n);
+          const usedBytes = part.payload?.$case === 'recordBatches' ? part.payload.value.length : 0;
+          credit -= usedBytes;
+          call.write({ partitions: [part], usedBytes, catalogRevision: 1n });
+        }
+      }
+    };
+    this.#fetchers.add(pump);
+    const end = (): void => void this.#fetchers.delete(pump);
+    call.on('error', end);
+    call.on('cancelled', end);
+    call.on('close', end);
+    call.on('end', () => {
+      end();
+      call.end();
+    });
+    call.on('data', ({ action }: log.FetchStreamRequest) => {
+      if (action?.$case === 'start') {
+        credit = action.value.grantBytes ?? 4 << 20;
+        bytesMax = action.value.maxBytes ?? 1 << 20;
+        positions = action.value.partitions.map((wanted) => ({
+          topic: wanted.topic,
+          partition: wanted.partition,
+          offset: Number(wanted.fetchOffset ?? 0n),
+          failed: false,
+        }));
+      } else if (action?.$case === 'grantBytes') {
+        credit += action.value;
+      }
+      pump();
+    });
+  }
+
+  #fetchPart(
+    position: { topic: string; partition: number; offset: number },
+    bytesMax: number,
+  ): log.FetchedPartition | null {
+    const { topic: name, partition, offset } = position;
+    const found = this.topics.get(name)?.partitions[partition];
+    const base = { topic: name, topicId: this.topics.get(name)?.topicId ?? '', partition, payload: undefined };
+    const fault = this.fetchFault?.(name, partition) ?? null;
+    if (fault !== null) return { ...base, error: detailOf(fault) };
+    if (found === undefined) return { ...base, error: detailOf('UNKNOWN_TOPIC_OR_PARTITION') };
+    if (offset < found.logStart || offset > found.endOffset) return { ...base, error: detailOf('OFFSET_OUT_OF_RANGE') };
+    const batches: StoredBatch[] = [];
+    let bytes = 0;
+    for (const batch of found.batches) {
+      if (batch.baseOffset + batch.count <= offset) continue;
+      if (batches.length > 0 && bytes + batch.bytes.length > bytesMax) break;
+      batches.push(batch);
+      bytes += batch.bytes.length;
+    }
+    const last = batches.at(-1);
+    if (last === undefined) return null;
+    return {
+      ...base,
+      highWatermark: BigInt(found.endOffset),
+      logStartOffset: BigInt(found.logStart),
+      leaderEpoch: 1,
+      payload: { $case: 'recordBatches', value: Buffer.concat(batches.map((batch) => batch.bytes)) },
+      nextOffset: BigInt(last.baseOffset + last.count),
+    };
+  }
+
+  #listOffsets(request: log.ListOffsetsRequest): log.ListOffsetsResponse {
+    const offsets = request.queries.map((query): log.FoundOffset => {
+      const { topic: name, partition } = query;
+      const found = this.topics.get(name)?.partitions[partition];
+      const base = { topic: name, topicId: this.topics.get(name)?.topicId ?? '', partition };
+      if (found === undefined) return { ...base, error: detailOf('UNKNOWN_TOPIC_OR_PARTITION') };
+      const offset = query.at?.$case === 'earliest' ? found.logStart : found.endOffset;
+      return { ...base, offset: BigInt(offset), leaderEpoch: 1 };
+    });
+    return { offsets };
+  }
+
+  #join(request: group.JoinGroupRequest): group.JoinGroupResponse {
+    const target = this.group(request.group);
+    const assignment = request.topics.map((name) => {
+      const { topicId, partitions } = this.#find(name);
+      return { topic: name, topicId, partitions: partitions.map((_, partition) => partition) };
+    });
+    const { resumeToken } = request;
+    if (resumeToken !== undefined) {
+      if (target.member?.token !== Buffer.from(resumeToken).toString()) throw new Refusal('INVALID_RESUME_TOKEN');
+      target.member.epoch += 1;
+      target.member.token = randomUUID();
+      target.member.assignment = assignment;
+    } else {
+      if (target.member !== null) throw new Refusal('GROUP_MAX_SIZE_REACHED');
+      target.member = {
+        id: randomUUID(),
+        epoch: 1,
+        token: randomUUID(),
+        assignment,
+        heartbeats: 0,
+        commitSequence: 0,
+        pending: null,
+      };
+    }
+    return {
+      memberId: target.member.id,
+      memberEpoch: target.member.epoch,
+      resumeToken: Buffer.from(target.member.token),
+      assignment,
+      sessionTimeoutMs: BigInt(this.sessionTimeoutMs),
+      heartbeatIntervalMs: BigInt(this.heartbeatIntervalMs),
+    };
+  }
+
+  #memberOf(groupName: string, memberId: string, epoch: number): Member {
+    const { member } = this.group(groupName);
+    if (member?.id !== memberId) throw new Refusal('UNKNOWN_MEMBER_ID');
+    if (member.epoch !== epoch) throw new Refusal('FENCED_MEMBER_EPOCH');
+    return member;
+  }
+
+  #heartbeat(request: group.HeartbeatRequest): group.HeartbeatResponse {
+    const member = this.#memberOf(request.group, request.memberId, request.memberEpoch);
+    member.heartbeats += 1;
+    const assignment = member.pending === null ? undefined : { partitions: member.pending };
+    if (member.pending !== null) {
+      member.assignment = member.pending;
+      member.pending = null;
+      member.epoch += 1;
+    }
+    return { memberEpoch: member.epoch, assignment, heartbeatIntervalMs: BigInt(this.heartbeatIntervalMs) };
+  }
+
+  #commit(request: group.CommitRequest): group.CommitResponse {
+    const target = this.group(request.group);
+    if (request.memberId !== undefined) {
+      const member = target.member;
+      if (member?.id !== request.memberId) throw new Refusal('UNKNOWN_MEMBER_ID');
+      if (member.epoch !== request.memberEpoch) throw new Refusal('STALE_MEMBER_EPOCH');
+      if (Number(request.sequence) < member.commitSequence) throw new Error('commit sequences rise');
+      member.commitSequence = Number(request.sequence);
+    }
+    for (const { topic: name, partition, offset, leaderEpoch } of request.offsets)
+      target.committed.set(`${name}/${partition}`, { offset: offset ?? 0n, leaderEpoch });
+    return { partitions: request.offsets.map(({ topic: name, partition }) => ({ topic: name, partition })) };
+  }
+
+  #fetchCommitted(request: group.FetchCommittedRequest): group.FetchCommittedResponse {
+    const { committed } = this.group(request.group);
+    const wanted = request.partitions.flatMap(({ topic: name, partitions }) =>
+      partitions.map((partition) => `${name}/${partition}`),
+    );
+    return {
+      offsets: (wanted.length > 0 ? wanted : [...committed.keys()]).map((key) => {
+        const at = key.lastIndexOf('/');
+        const found = committed.get(key);
+        return {
+          topic: key.slice(0, at),
+          topicId: '',
+          partition: Number(key.slice(at + 1)),
+          offset: found?.offset,
+          leaderEpoch: found?.leaderEpoch,
+          metadata: '',
+          commitTimeMs: undefined,
+        };
+      }),
+    };
+  }
+}
+
+class Refusal extends Error {
+  readonly code: ErrorCode;
+
+  constructor(code: ErrorCode) {
+    super(`scripted ${code}`);
+    this.code = code;
+  }
+
+  asStatus(): Partial<StatusObject> {
+    const detail = ErrorDetail.encode(detailOf(this.code)).finish();
+    const details = [{ typeUrl: 'type.googleapis.com/sluice.v1.ErrorDetail', value: detail }];
+    const metadata = new Metadata();
+    const code = errorTraits[this.code].retriable ? status.UNAVAILABLE : status.FAILED_PRECONDITION;
+    metadata.set(
+      'grpc-status-details-bin',
+      Buffer.from(Status.encode({ code, message: this.message, details }).finish()),
+    );
+    return { code, details: this.message, metadata };
+  }
+}
+
+function detailOf(code: ErrorCode): ErrorDetail {
+  const { retriable, indeterminate } = errorTraits[code];
+  const wire = Object.entries(WireCode).find(([name]) => name === `ERROR_CODE_${code}`)?.[1];
+  return { code: wire ?? 0, retriable, indeterminate, message: `scripted ${code}`, fields: { scripted: 'yes' } };
+}
+
+function handleQuietly(handle: () => unknown): void {
+  try {
+    handle();
+  } catch {
+    // the answer is lost anyway
+  }
+}
