@@ -17,7 +17,7 @@ test('the UTF-8 length of a text is that of its encoding, lone surrogates includ
       },
     ),
   );
-  for (const text of ['\ud800', '\udc00', '\udc00\ud800', 'a\ud800b', '\ud800\ud800\udc00', '😀']) {
+  for (const text of ['\ud800', '\udc00', '\udc00\ud800', 'a\ud800b', '\ud800é', '\ud800\ud800\udc00', '😀']) {
     assert.equal(utf8Length(text), encoder.encode(text).length);
   }
 });

@@ -24,7 +24,8 @@ const text = new TextEncoder().encode(
   Array.from({ length: 3_000 }, (_, i) => `{"id":${i},"origin":"SEA","delay":${(i * 7_919) % 400}}`).join('\n'),
 );
 const noise = Uint8Array.from({ length: 100_000 }, (_, at) => (Math.imul(at + 1, 2_654_435_761) >>> 13) & 0xff);
-const samples = [new Uint8Array(0), Uint8Array.of(7), text, noise, new Uint8Array(300_000)];
+const periodic = Uint8Array.from({ length: 10_000 }, (_, at) => (at % 7) * 11);
+const samples = [new Uint8Array(0), Uint8Array.of(7), text, noise, periodic, new Uint8Array(300_000)];
 
 const outcome = (answer: Decompressed): string => (answer.kind === 'ok' ? 'ok' : answer.why);
 const decompress = (type: CompressionType, bytes: Uint8Array, limit = bytesMax): string =>
@@ -111,8 +112,9 @@ test('snappy that lies is corrupt', () => {
     'longer than its elements': [4, 8, 1, 2, 3],
     'shorter than its elements': [2, 8, 1, 2, 3],
     'longer than any elements of that size': [0xff, 0xff, 0x3f, 0, 1],
-    'a copy from before the beginning': [6, 0, 9, 0x0d, 2],
-    'a copy from nowhere': [6, 0, 9, 0x0d, 0],
+    'a copy from before the beginning': [6, 0, 9, 0x05, 2],
+    'a copy from nowhere': [6, 0, 9, 0x05, 0],
+    'a copy past the end': [5, 0, 9, 0x05, 1],
     'a literal past the end': [9, 0x20, 1, 2, 3],
   };
   for (const [why, bytes] of Object.entries(lies)) {
@@ -165,6 +167,24 @@ test('lz4 blocks may refer to earlier ones only where the frame says so', () => 
   assert.equal(decompress('lz4', independent), 'corrupt');
 });
 
+test('lz4 blocks that lie are corrupt', () => {
+  const lies = {
+    'a match from nowhere': [0x10, 9, 0, 0, 0x10, 9],
+    'a match from before the beginning': [0x10, 9, 2, 0, 0x10, 9],
+    'literals past the end of the block': [0x50, 1, 2, 3],
+    'a length without end': [0xf0, 255, 255],
+    'a match length without end': [0x1f, 9, 1, 0, 255],
+    'a match without a distance': [0x10, 9, 1],
+    'no literals behind the last match': [0x10, 9, 1, 0],
+  };
+  for (const [why, block] of Object.entries(lies)) {
+    const frame = lz4Frame(0x60, [block.length, 0, 0, 0, ...block]);
+    assert.equal(decompress('lz4', frame), 'corrupt', why);
+    // Not "too large": what is corrupt says nothing about its size.
+    assert.equal(decompress('lz4', frame, 3), why.startsWith('no literals') ? 'too-large' : 'corrupt', why);
+  }
+});
+
 test('lz4 that declares its size is held to it; dictionaries and unknown versions are not supported', () => {
   const size = (count: number): number[] => [count, 0, 0, 0, 0, 0, 0, 0];
   const block = [3, 0, 0, 0x80, 1, 2, 3];
@@ -191,6 +211,16 @@ test('zstd of unknown size, in several frames, with skippable ones, is read with
     assert.equal(outcome(variant.decompress('zstd', all, 7)), 'ok', name);
     assert.equal(outcome(variant.decompress('zstd', all, 6)), 'too-large', name);
     assert.equal(outcome(variant.decompress('zstd', all, 4)), 'too-large', name);
+  }
+});
+
+test('zstd with a checksum is read, and one that is wrong is found', () => {
+  const frame = Buffer.from('28b52ffd2407390000636865636b6564143e3083', 'hex');
+  for (const [, variant] of variants) {
+    assertDecompresses('zstd', Buffer.concat([frame, frame]), Buffer.from('checkedchecked'), variant);
+    const wrong = Buffer.from(frame);
+    wrong[wrong.length - 1]! ^= 1;
+    assert.equal(outcome(variant.decompress('zstd', wrong, bytesMax)), 'corrupt');
   }
 });
 
