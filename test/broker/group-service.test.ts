@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { errorTraits } from '../../src/model/errors.ts';
-import { toMillis, toOffset } from '../../src/model/ids.ts';
+import { toMillis, toOffset, toTerm } from '../../src/model/ids.ts';
 import { epochOf, errorOf, nowOf, ServiceBench, settle, valueOf } from './group-bench.ts';
 
 test('a consumer joins, commits, is killed, brings its token and goes on where it stopped', async () => {
@@ -210,6 +210,20 @@ test('pit-P112: after a restart or failover of the coordinator nobody is expelle
   }
 });
 
+test('pit-P112: a coordinator that led, lost and won again without a pause between gives full sessions too', async () => {
+  const bench = ServiceBench.serving();
+  await bench.joined();
+  bench.clock.advance(44_000);
+  bench.machine.roleChanged({ ...bench.raft.role, term: toTerm(bench.raft.role.term + 2) });
+  bench.clock.advance(44_999);
+  await settle();
+  assert.equal(bench.machine.timers.size, 1);
+  bench.machine.roleChanged({ ...bench.raft.role, term: toTerm(bench.raft.role.term + 2) });
+  bench.clock.advance(1);
+  await settle();
+  assert.equal(bench.machine.timers.size, 0, 'being told the same again changes nothing');
+});
+
 test('a stall of the broker expels nobody: who was not read yet gets its turn', async () => {
   const bench = ServiceBench.serving();
   const member = await bench.joined();
@@ -255,14 +269,19 @@ test('an expiry that can not be replicated is tried again, and heartbeats that c
 });
 
 test('an expiry waits in the log only once, however long it takes', async () => {
-  const bench = ServiceBench.serving();
+  const bench = ServiceBench.serving({ waitingPerGroupMax: 2 });
   const member = await bench.joined();
   bench.raft.automatic = false;
   void bench.commit(member, 1, 1, 0, bench.context(1_000_000));
   bench.clock.advance(120_000);
+  const joining = bench.join(null);
+  assert.equal(await nowOf(joining), null, 'there is still room to wait');
   bench.raft.commit();
   assert.equal(bench.raft.pending, 1);
   bench.raft.commit();
+  assert.equal(bench.events.at(-1)?.kind, 'member-left');
+  bench.raft.commit();
+  assert.equal(valueOf(await joining).memberEpoch, 2);
   assert.equal(bench.raft.pending, 0);
 });
 
@@ -291,12 +310,28 @@ test('a revocation that is acknowledged in time ends its timer', async () => {
   const bench = ServiceBench.serving({ revocationTimeoutMs: 20_000 }, { membersMax: 2 });
   const first = await bench.joined();
   const second = await bench.joined();
+  const { timers } = bench.clock;
   const told = valueOf(await bench.heartbeat(first, first.assignment));
+  assert.equal(bench.clock.timers, timers + 1);
   const acknowledged = valueOf(await bench.heartbeat(first, told.assignment ?? []));
+  assert.equal(bench.clock.timers, timers);
   bench.clock.advance(44_000);
   await settle();
   valueOf(await bench.heartbeat({ ...first, memberEpoch: acknowledged.memberEpoch }, told.assignment ?? []));
   assert.equal(valueOf(await bench.heartbeat(second)).assignment?.[0]?.partitions.length, 1);
+});
+
+test('who is told to give up more while it owes gets no more time', async () => {
+  const bench = ServiceBench.serving({ revocationTimeoutMs: 20_000 }, { membersMax: 3 }, 6);
+  const first = await bench.joined();
+  await bench.joined();
+  valueOf(await bench.heartbeat(first, first.assignment));
+  bench.clock.advance(15_000);
+  await bench.joined();
+  assert.equal(valueOf(await bench.heartbeat(first, first.assignment)).assignment?.[0]?.partitions.length, 2);
+  bench.clock.advance(5_000);
+  await settle();
+  assert.equal(errorOf(await bench.heartbeat(first, first.assignment)).code, 'UNKNOWN_MEMBER_ID');
 });
 
 test('resume tokens: damaged, cut, of another group or another version', async () => {

@@ -26,7 +26,7 @@ export const groupRef = { tenant: 0, groupId: 'g' };
 
 export class Bench {
   readonly topics = new TableTopics();
-  readonly coordinator = new Coordinator();
+  coordinator = new Coordinator();
   readonly entries: { readonly payload: Uint8Array; readonly atMs: Millis }[] = [];
   readonly events: GroupEvent[] = [];
   readonly limits: GroupLimits;
@@ -147,6 +147,11 @@ export class Bench {
     const found = this.coordinator.fetchCommitted(request, this.context);
     if (found.kind === 'refused') throw new Error(found.error.code, { cause: found.error });
     return found.value[0]?.committed?.offset ?? null;
+  }
+
+  /** Goes on with a coordinator that was restarted. */
+  restart(from: 'fromState' | 'fromLog'): void {
+    this.coordinator = this.restarted()[from];
   }
 
   /** Coordinators that were restarted on what is stored: from the state keys, and from the first entry on. */
