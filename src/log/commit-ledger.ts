@@ -3,15 +3,17 @@
  * crash the marks must run without a gap. The engine itself does not notice a write-ahead file that is gone, or cut
  * exactly between two writes, when a later one survives (reliability P86).
  *
- * Marks are only needed for writes that some write-ahead file still holds; older ones are deleted in one range, together
- * with a new `lowest`. All keys begin with 0xff, which callers of the store may not use.
+ * Marks are only needed for writes that some write-ahead file still holds, and for the one before them, which proves
+ * that the engine still knows the tables it was flushed to; older ones are deleted in one range, together with a new
+ * `lowest`. All keys begin with 0xff, which callers of the store may not use.
  *
  *   ff 01              -> version:1 incarnation:16 lowest:8
  *   ff 02 commit:8     -> nothing
  *
  * Invariants:
  * - ledger-1: in every state the engine can recover without loss, the marks are exactly lowest, lowest + 1, ..., newest.
- * - ledger-2: `lowest` rises to a number only when all writes below it are in tables, which are synced.
+ * - ledger-2: `lowest` rises to a number only when that write and all before it are in tables, which are synced, and in no
+ *   write-ahead file.
  */
 import { assert } from '../model/assert.ts';
 import { int64At, putInt64 } from '../model/big-endian.ts';
@@ -133,8 +135,8 @@ export class CommitLedger {
     const oldest = Math.min(...numbers);
     while (this.#files[0] !== undefined && this.#files[0].number < oldest) this.#files.shift();
     const first = this.#files[0];
-    if (first === undefined || first.number !== oldest || first.firstCommit <= this.#lowest) return;
-    this.#nextLowest = first.firstCommit;
+    if (first === undefined || first.number !== oldest || first.firstCommit - 1 <= this.#lowest) return;
+    this.#nextLowest = first.firstCommit - 1;
   }
 
   #origin(lowest: number): StoreChange {

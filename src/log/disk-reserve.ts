@@ -98,6 +98,11 @@ export class DiskReserve {
     return Math.max(0, this.#polledFreeBytes - this.#admittedBytes - this.#admittedBeforeBytes);
   }
 
+  /** Whether the ballast has its full size. */
+  get isBallastWhole(): boolean {
+    return this.#ballastBytes >= this.#options.reserves.ballastBytes;
+  }
+
   /** Takes `bytes` of new records if they leave the soft reserve whole. */
   admit(bytes: number): boolean {
     return this.#take(bytes, this.#options.reserves.softBytes);

@@ -18,6 +18,7 @@ import { DataDirectory, type Identity } from './data-directory.ts';
 import { makeRoomToRecover } from './disk-reserve.ts';
 import { syncDirectory } from './durable-files.ts';
 import { DurableFloor, readFloor } from './durable-floor.ts';
+import { cutTornManifest } from './rocksdb-manifest.ts';
 import { LogCorruption } from './reader.ts';
 import { engineDefaults, RocksdbEngine, type EngineSettings } from './rocksdb-engine.ts';
 import { StoreFault, StoreOpenError, type Store, type StoreChange, type StoreEntry } from './store.ts';
@@ -35,7 +36,10 @@ export interface RocksdbStoreOptions {
   readonly newIncarnation: () => string;
   readonly crc32c: Crc32c;
   readonly clock: Clock;
-  /** Called once, when the disk failed: end the process, whatever else is going on. */
+  /**
+   * Called once, when the disk failed: end the process, whatever else is going on. Best by SIGKILL to itself, because
+   * process.exit runs the engine's shutdown, which waits a second or more for the disk that failed.
+   */
   readonly onFault: (fault: StoreFault) => void;
   readonly limits?: Partial<CommitQueueLimits>;
   readonly engine?: Partial<EngineSettings>;
@@ -109,7 +113,7 @@ export class RocksdbStore implements Store {
     const floor = await openFloor(directory, options.crc32c);
     let engine: RocksdbEngine | null = null;
     try {
-      const opened = (engine = await openEngine(directory, { ...engineDefaults, ...options.engine }));
+      const opened = (engine = await openEngine(directory, { ...engineDefaults, ...options.engine }, options.crc32c));
       const makeWalSync = options.openWalSync ?? ((path, currentWal) => new LiveWalSync(path, currentWal));
       const walSync = makeWalSync(directory.databasePath, () => opened.currentWal());
       const recovered = await recover(directory, engine, floor, walSync);
@@ -309,22 +313,40 @@ async function openFloor(directory: DataDirectory, crc32c: Crc32c): Promise<Dura
   }
 }
 
-async function openEngine(directory: DataDirectory, settings: EngineSettings): Promise<RocksdbEngine> {
+async function openEngine(directory: DataDirectory, settings: EngineSettings, crc32c: Crc32c): Promise<RocksdbEngine> {
+  const open = (): Promise<RocksdbEngine> => RocksdbEngine.open(directory.databasePath, directory.isFounding, settings);
   try {
-    return await RocksdbEngine.open(directory.databasePath, directory.isFounding, settings);
+    return await open();
   } catch (error) {
-    const detail = error instanceof Error ? describe(error) : String(error);
-    if (detail.includes('/LOCK: ')) {
-      throw new StoreOpenError(
-        `The data directory ${directory.path} is in use by another process: stop it, or give this broker its own path.`,
-        { cause: error },
-      );
-    }
-    throw new StoreOpenError(
-      `The store in ${directory.path} can not be opened (${detail}): keep the files and replace this broker through the catalog.`,
-      { cause: error },
+    if (isLocked(error)) throw engineError(directory, error);
+    if (!(await cutTornManifest(directory.databasePath, crc32c))) throw engineError(directory, error);
+  }
+  try {
+    return await open();
+  } catch (error) {
+    throw engineError(directory, error);
+  }
+}
+
+/** The engine names its LOCK file when another process holds it. */
+const isLocked = (error: unknown): boolean => error instanceof Error && error.message.includes('/LOCK: ');
+
+function engineError({ path }: DataDirectory, error: unknown): StoreOpenError {
+  const because = { cause: error };
+  const detail = error instanceof Error ? describe(error) : String(error);
+  if (isLocked(error)) {
+    return new StoreOpenError(
+      `The data directory ${path} is in use by another process: stop it, or give this broker its own path.`,
+      because,
     );
   }
+  if (detail.includes('No space left on device')) {
+    return new StoreOpenError(`The disk under ${path} is full: give it more space, then start again.`, because);
+  }
+  return new StoreOpenError(
+    `The store in ${path} can not be opened (${detail}): keep the files and replace this broker through the catalog.`,
+    because,
+  );
 }
 
 /** Finds out what survived, makes it durable, and raises the floor to it: nothing is sent or acknowledged before that. */
@@ -336,7 +358,9 @@ async function recover(
 ): Promise<Pick<Parts, 'ledger' | 'recovery'>> {
   const { incarnation } = directory.identity;
   if (directory.isFounding) await writeOrigin(directory, engine, walSync);
-  const { newest, lowest, complete } = await readMarks(engine, incarnation);
+  const { newest, lowest, complete } = await readMarks(engine, incarnation).catch((error: unknown) => {
+    throw engineError(directory, error);
+  });
   const floorCommit = floor.floor.commit;
   const healthy = complete && newest >= floorCommit && floor.floor.state === 'healthy';
   const ledger = new CommitLedger(incarnation, lowest);

@@ -18,7 +18,14 @@ export async function recordRun(directory: string, numbers: number): Promise<rea
   const path = join(directory, 'data');
   const output = join(directory, 'trace');
   const victim = new Victim(
-    { ...victimDefaults, path, writeBufferBytes: 256 << 10, inFlight: 12, stopAfter: numbers, keep: numbers / 6 },
+    {
+      ...victimDefaults,
+      path,
+      writeBufferBytes: 256 << 10,
+      inFlight: 12,
+      stopAfter: numbers,
+      keep: Math.floor(numbers / 6),
+    },
     nothingPromised(),
     traceCommand(output),
   );
@@ -28,7 +35,7 @@ export async function recordRun(directory: string, numbers: number): Promise<rea
 }
 
 /** What was promised by the time of an event. */
-function note(promised: Promised, text: string): void {
+export function note(promised: Promised, text: string): void {
   for (const line of text.split('\n')) {
     const says = decodeLine(line);
     if (says?.kind === 'acked') promised.acked = Math.max(promised.acked, says.number);

@@ -72,9 +72,10 @@ export class FileHistory {
     }
   }
 
-  /** Files that hold changes which are not durable. */
-  get dirtyFiles(): number {
-    return [...this.#current.values()].filter((file) => file !== 'directory' && file.pending.length > 0).length;
+  /** Number of files of such a name that are not empty. */
+  filesInUse(name: RegExp): number {
+    const matching = [...this.#current].filter(([path]) => name.test(path));
+    return matching.filter(([, file]) => file !== 'directory' && file.synced.length + file.pending.length > 0).length;
   }
 
   /** Writes one possible state into an empty directory. */

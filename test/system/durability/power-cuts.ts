@@ -14,11 +14,15 @@ import type { VictimOptions } from './victim-options.ts';
 
 const imageMegabytes = 512;
 const cutsPerImage = 10;
+/** A process whose disk is dead ends by itself; the promise is a second, and this is when it is helped. */
+const killAfterMs = 3_000;
 /** A cut on a switch waits no longer than this for one. */
 const switchWaitMs = 3_000;
 
 interface Cut {
   readonly promised: Promised;
+  /** From the cut to the end of the process; null if it had to be killed. */
+  readonly endedMs: number | null;
   readonly found: StoreFindings;
 }
 
@@ -37,24 +41,30 @@ async function cutOnce(
   const timer = setTimeout(() => cutter.cut(), cutOn === 'switch' ? switchWaitMs : 50 + chance.below(1_200));
   await cutter.done();
   clearTimeout(timer);
-  await victim.kill();
+  const cutAt = performance.now();
+  const killer = setTimeout(() => void victim.kill(), killAfterMs);
+  await victim.exited;
+  clearTimeout(killer);
+  const endedMs = victim.faults.length === 1 ? performance.now() - cutAt : null;
   image.unmount();
   image.mount();
-  return { promised, found: await checkStore(path, promised) };
+  return { promised, endedMs, found: await checkStore(path, promised) };
 }
 
 export async function runPowerCuts(cuts: number): Promise<CaseResult> {
   const seed = newSeed();
   const chance = new SeededChance(seed);
   const problems: string[] = [];
-  const figures = { cuts: 0, acked: 0, lost: 0, wrong: 0, misplaced: 0, beyondFloor: 0, seed };
+  const figures = { cuts: 0, acked: 0, lost: 0, wrong: 0, misplaced: 0, beyondFloor: 0, slowestEndMs: 0, seed };
   while (figures.cuts < cuts) {
     const image = Ext4Image.create(imageMegabytes);
     try {
       const promised = nothingPromised();
       for (let n = 0; n < cutsPerImage && figures.cuts < cuts; n++) {
-        const { found } = await cutOnce(image, chance, promised, { reclaim: chance.below(2) === 0 });
+        const { found, endedMs } = await cutOnce(image, chance, promised, { reclaim: chance.below(2) === 0 });
         figures.cuts++;
+        figures.slowestEndMs = Math.max(figures.slowestEndMs, Math.round(endedMs ?? killAfterMs));
+        if (endedMs === null || endedMs > 1_000) problems.push(`cut ${figures.cuts}: it ran on over the dead disk`);
         figures.lost += found.lost;
         figures.wrong += found.wrong;
         figures.misplaced += found.misplaced;

@@ -51,7 +51,7 @@ const store = await openStore(options.path, {
   openWalSync: watchedWalSync,
   onFault: (fault) => {
     say({ kind: 'fault', message: fault.message });
-    process.exit(1);
+    process.kill(process.pid, 'SIGKILL'); // process.exit would wait for the engine, which waits for the dead disk
   },
 });
 switched = false;
