@@ -7,11 +7,12 @@
  */
 import type { Compression } from '../model/compression.ts';
 import type { Clock } from '../model/clock.ts';
-import type { Refused, Result } from '../model/errors.ts';
+import type { LeaderHint, Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
 import { millisPlus } from '../model/ids.ts';
 import { partitionForKey } from '../model/partitioner.ts';
 import type { Random } from '../model/random.ts';
+import type { RoleState } from '../raft/core/ready.ts';
 import type { RaftHost } from '../raft/group.ts';
 import type { Access, Operation } from './access.ts';
 import { openAccess } from './access.ts';
@@ -133,10 +134,12 @@ export class Broker implements BrokerApi {
     const { directory } = this.#topics;
     const partitionCount = directory.find(onlyTenant, groupsTopic)?.partitionCount ?? this.#limits.groupsPartitions;
     const catalogRevision = (): number => this.#catalog.state.revision;
-    const group = { clock, random, topics: directory, catalogRevision, partitionCount };
+    const leaderHint = (partition: number, role: RoleState): LeaderHint | null =>
+      this.#topics.leaderHint(groupsTopic, partition, role);
+    const group = { clock, random, topics: directory, catalogRevision, partitionCount, leaderHint };
     this.#groups = new GroupService(settings === undefined ? group : { ...group, settings });
     await this.#topics.start(this.#groups);
-    this.#phase = 'running';
+    if (this.#phase === 'starting') this.#phase = 'running';
   }
 
   /** Every append in flight is answered on its own, at the latest when the groups stop. */

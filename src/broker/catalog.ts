@@ -12,6 +12,7 @@ import type { Millis } from '../model/ids.ts';
 import { catalogGroup, toReplicaId } from '../model/ids.ts';
 import type { RaftGroup, RaftHost } from '../raft/group.ts';
 import type { RoleState } from '../raft/core/ready.ts';
+import { BrokerStartError } from './broker-identity.ts';
 import type { CatalogCommand } from './catalog-commands.ts';
 import { encodeCommand } from './catalog-commands.ts';
 import { CatalogMachine } from './catalog-machine.ts';
@@ -40,8 +41,8 @@ export class Catalog {
   #group: RaftGroup | null = null;
   #role: RoleState | null = null;
   #quarantine: string | null = null;
-  /** Who waits for the first time that this broker serves the catalog. */
-  #servingWaiters: (() => void)[] = [];
+  /** Hears that this broker serves the catalog for the first time, or never will; null outside of the start. */
+  #starting: { readonly resolve: () => void; readonly reject: (why: Error) => void } | null = null;
   #closed = false;
   /** Settles when the last command that was queued has its outcome (catalog-8). */
   #lastTurn: Promise<unknown> = Promise.resolve();
@@ -57,8 +58,7 @@ export class Catalog {
         this.#changeRole(role);
       },
       quarantined: (reason) => {
-        this.#quarantine = reason;
-        deps.onFault(new Error(`the catalog is set apart: ${reason}`));
+        this.#setApart(reason);
       },
     });
   }
@@ -86,12 +86,21 @@ export class Catalog {
     this.#appliedListeners.add(listener);
   }
 
-  /** Starts group 0 and waits until it serves: from then on the state holds everything that was ever committed. */
+  /**
+   * Starts group 0 and waits until it serves: from then on the state holds everything that was ever committed. Rejects
+   * with BrokerStartError if the catalog can not be trusted.
+   */
   async start(): Promise<void> {
     const spec = { group: catalogGroup, replicaId: founderReplica, voters: [founderReplica] };
-    this.#group = await this.#deps.host.start(spec, this.#machine);
-    this.#changeRole(this.#group.role);
-    if (this.#role?.serving !== true) await new Promise<void>((resolve) => this.#servingWaiters.push(resolve));
+    const serving = new Promise<void>((resolve, reject) => {
+      this.#starting = { resolve, reject };
+    });
+    const started = this.#deps.host.start(spec, this.#machine).then((group) => {
+      this.#group = group;
+      this.#changeRole(group.role);
+    });
+    await Promise.all([started, serving]);
+    this.#starting = null;
   }
 
   /**
@@ -119,6 +128,7 @@ export class Catalog {
   /** Refuses commands from now on. The one in flight gets its outcome from the host. */
   close(): void {
     this.#closed = true;
+    this.#starting?.reject(new BrokerStartError('the broker was stopped while it was starting'));
   }
 
   async #takeTurn<Command extends CatalogCommand>(
@@ -145,10 +155,15 @@ export class Catalog {
 
   #changeRole(role: RoleState): void {
     this.#role = role;
-    if (!role.serving) return;
-    const waiters = this.#servingWaiters;
-    this.#servingWaiters = [];
-    for (const resolve of waiters) resolve();
+    if (role.serving) this.#starting?.resolve();
+  }
+
+  /** Ends the start, or the process that runs. */
+  #setApart(reason: string): void {
+    this.#quarantine = reason;
+    const why = `the catalog can not be trusted: ${reason}; restore the data directory from a copy`;
+    if (this.#starting === null) this.#deps.onFault(new Error(why));
+    else this.#starting.reject(new BrokerStartError(why));
   }
 }
 

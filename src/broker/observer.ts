@@ -1,4 +1,7 @@
-/** What the broker layer reports; metrics and logs implement it. Called synchronously: implementations must be quick. */
+/**
+ * What the broker layer reports; metrics and logs implement it. Called synchronously: implementations must be quick. Groups
+ * that are set apart are reported by raft/, which knows them all.
+ */
 import type { BrokerError } from '../model/errors.ts';
 import type { GroupNumber, ProducerId } from '../model/ids.ts';
 
@@ -21,8 +24,6 @@ export interface BrokerObserver {
   groupOrphaned(group: GroupNumber): void;
   /** A group that the catalog says was here is not on this disk: not created anew, since that would hide the loss. */
   groupMissing(group: GroupNumber): void;
-  /** A group is set apart: its state can not be trusted (design D7). */
-  groupQuarantined(group: GroupNumber, reason: string): void;
   /** The data of a deleted partition is gone. */
   groupRemoved(group: GroupNumber): void;
 }
@@ -41,6 +42,5 @@ export const silentBrokerObserver: BrokerObserver = {
   topicDeleted: nothing,
   groupOrphaned: nothing,
   groupMissing: nothing,
-  groupQuarantined: nothing,
   groupRemoved: nothing,
 };

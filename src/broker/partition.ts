@@ -178,12 +178,12 @@ export class Partition implements DataMachine {
   }
 
   committed(highWatermark: Offset): void {
+    const before = this.#highWatermark;
     this.#moveHighWatermark(highWatermark);
-    this.#wakeReaders();
+    if (highWatermark > before) this.#wakeReaders();
   }
 
   quarantined(reason: string): void {
-    this.#deps.observer.groupQuarantined(this.group, reason);
     this.end(refuse('QUARANTINED', `the partition is set apart on this broker: ${reason}`));
   }
 
@@ -280,12 +280,13 @@ export class Partition implements DataMachine {
     const raft = this.#raft;
     const next = raft?.nextAppend() ?? null;
     if (raft === null || next === null || next.term !== this.#appended?.term) return Promise.resolve(this.#notReady());
-    patchBatch(batch, next.baseOffset, next.term);
-    const append = this.#open(next.baseOffset, batch.length);
+    const payload = detached(batch);
+    patchBatch(payload, next.baseOffset, next.term);
+    const append = this.#open(next.baseOffset, payload.length);
     const draft = {
       kind: 'batch',
       count: header.count,
-      payload: batch,
+      payload,
       maxTimestampMs: header.maxTimestampMs,
     } as const;
     const proposed = raft.propose(draft, append);
@@ -379,6 +380,15 @@ export class Partition implements DataMachine {
     const hint = place === null ? {} : { leaderHint: { ...place, leaderEpoch: role.term } };
     return refuse('NOT_LEADER_OR_FOLLOWER', 'this broker does not lead the partition; ask its leader', hint);
   }
+}
+
+/** What may hang on to a kept batch: the rest of its message, at most as much again (pitfall P37). */
+const parentBytesMin = 4_096;
+
+/** The same bytes; copied if they are a small part of a buffer that they would keep alive. */
+function detached(batch: Uint8Array): Uint8Array {
+  const rest = batch.buffer.byteLength - batch.length;
+  return rest > Math.max(parentBytesMin, batch.length) ? batch.slice() : batch;
 }
 
 const anonymous = { kind: 'next', newProducer: false } as const;

@@ -4,7 +4,7 @@
  * with bugs.
  */
 import type { BrokerError, Result } from '../model/errors.ts';
-import type { BrokerId, MemberEpoch, Millis, Offset, ProducerEpoch, ProducerId, Sequence, Term } from '../model/ids.ts';
+import type { BrokerId, MemberEpoch, Millis, Offset, ProducerEpoch, ProducerId, Term } from '../model/ids.ts';
 
 /** Who asks (design D21): one on every path, so that tenants, ACLs and quotas find their place. */
 export interface RequestContext {
@@ -274,11 +274,4 @@ export interface BrokerApi {
     },
     context: RequestContext,
   ): Promise<Result<readonly CommittedOffset[]>>;
-}
-
-/** Sequence of the first record and who sent it, as a batch header carries it. */
-export interface ProducerStamp {
-  readonly producerId: ProducerId;
-  readonly producerEpoch: ProducerEpoch;
-  readonly baseSequence: Sequence;
 }

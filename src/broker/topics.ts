@@ -1,12 +1,13 @@
 /** Topics from wish to disk and back: creates and deletes them through the catalog, and runs what is placed here. */
 import { must } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
-import type { Result } from '../model/errors.ts';
+import type { LeaderHint, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
 import type { GroupNumber, Millis } from '../model/ids.ts';
 import { millisPlus } from '../model/ids.ts';
 import type { Random } from '../model/random.ts';
 import { randomUuid } from '../model/random.ts';
+import type { RoleState } from '../raft/core/ready.ts';
 import type { RaftGroup } from '../raft/group.ts';
 import type { BrokerIdentity } from './broker-identity.ts';
 import type { Catalog } from './catalog.ts';
@@ -125,6 +126,13 @@ export class Topics {
       .filter(({ entry }) => page.includeInternal || !entry.internal)
       .sort((a, b) => (a.entry.name < b.entry.name ? -1 : 1));
     return { topics: names.slice(0, page.limit).map(toInfo), more: names.length > page.limit };
+  }
+
+  /** Where the leader of a partition of an internal topic is; null: unknown. */
+  leaderHint(topic: string, partition: number, role: RoleState): LeaderHint | null {
+    const place = this.directory.named(0, topic)?.entry.partitions[partition];
+    const leader = place === undefined || role.leader === null ? null : this.#locate(place)(role.leader);
+    return leader === null ? null : { ...leader, leaderEpoch: role.term };
   }
 
   /** Resolves when nothing goes on behind the answers any more. */

@@ -116,7 +116,6 @@ export class BrokerFixture {
       refused: (error) => heard.push(`refused ${error.code}`),
       groupOrphaned: (group) => heard.push(`orphaned ${group}`),
       groupMissing: (group) => heard.push(`missing ${group}`),
-      groupQuarantined: (group, reason) => heard.push(`quarantined ${group}: ${reason}`),
       groupRemoved: (group) => heard.push(`removed ${group}`),
     };
   }

@@ -198,6 +198,27 @@ test('a catalog that is set apart ends the process', async () => {
   assert.equal(code(await fixture.broker.createTopic(wish('orders'), fixture.context())), 'QUARANTINED');
 });
 
+test('a catalog that can not be opened, or a stop meanwhile, ends the start', async () => {
+  const fixture = await BrokerFixture.started();
+  await fixture.host.close();
+  const stored = fixture.disk.groups.get(catalogGroup)!;
+  const entries = [...stored.entries];
+  stored.entries = entries.map((entry) => ({ ...entry, payload: Buffer.from([9]) }));
+  stored.stateApplied = indexZero;
+  stored.state.clear();
+  const damaged = new BrokerFixture({ disk: fixture.disk });
+  await assert.rejects(damaged.broker.start(), { name: 'BrokerStartError', message: /restore the data directory/ });
+  assert.deepEqual(damaged.faults, []);
+  stored.entries = entries;
+  const stopped = new BrokerFixture({ disk: fixture.disk });
+  stopped.host.electing = false;
+  const start = stopped.broker.start();
+  assert.equal(await isPending(start), true);
+  const ended = assert.rejects(start, { name: 'BrokerStartError', message: /stopped while it was starting/ });
+  await stopped.broker.close();
+  await ended;
+});
+
 test('who does not serve the catalog does not say that a topic does not exist', async () => {
   const fixture = await BrokerFixture.started();
   await fixture.topic('orders');
