@@ -17,7 +17,8 @@ export interface Logger {
 /** Writes synchronously: the last line before an exit is the one that matters most. */
 export function createLogger(level: Config['log']['level'], write?: (line: string) => void): Logger {
   const destination = write === undefined ? pino.destination({ dest: 1, sync: true }) : { write };
-  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, destination);
+  const formatters = { level: (label: string) => ({ level: label }) };
+  return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters }, destination);
 }
 
 /** One line with every setting that is not a default, and where it came from. */

@@ -9,6 +9,8 @@ import { spawn } from 'node:child_process';
 /** One write or sync in flight, and reads and file calls beside it (design D9). */
 export const poolThreadsMin = 8;
 const poolVariable = 'UV_THREADPOOL_SIZE';
+/** Tells a child that it stands in for its parent. */
+const standInVariable = 'SLUICE_STANDS_IN';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -36,7 +38,10 @@ export function restartWithLargePool(): void {
   if (execve !== undefined && process.platform !== 'win32')
     execve.call(process, process.execPath, [process.execPath, ...args], env);
 
-  const child = spawn(process.execPath, args, { env, stdio: ['inherit', 'inherit', 'inherit', 'ipc'] });
+  const child = spawn(process.execPath, args, {
+    env: { ...env, [standInVariable]: '1' },
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  });
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2'] as const)
     process.on(signal, () => child.kill(signal));
   child.on('exit', (code, signal) => {
@@ -50,7 +55,7 @@ export function restartWithLargePool(): void {
  * the answer, because the parent was given no time to say goodbye either.
  */
 export function dieWithParent(): void {
-  if (process.channel === undefined) return;
+  if (process.channel === undefined || process.env[standInVariable] === undefined) return;
   process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
   process.channel.unref();
 }

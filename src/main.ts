@@ -1,0 +1,207 @@
+/**
+ * One broker. Read from top to bottom this is the architecture: settings, the front door, the disk with its identity, the
+ * store, the logs on it, Raft over them, the broker on top, and the way down again in reverse.
+ *
+ * Exit codes: 0 after an orderly shutdown, 1 if it can not start or something broke, 2 for settings that make no sense.
+ */
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
+import { defaultApiLimits } from './api/limits.ts';
+import { lostBroker } from './api/refusing-broker.ts';
+import { ApiServer, BindError } from './api/server.ts';
+import { Broker } from './broker/broker.ts';
+import type { BrokerIdentity } from './broker/broker-identity.ts';
+import { BrokerStartError } from './broker/broker-identity.ts';
+import { defaultGroupSettings } from './broker/group-settings.ts';
+import type { Config } from './config.ts';
+import { loadConfig } from './config.ts';
+import { DiskReserve } from './log/disk-reserve.ts';
+import { GarbageMeter } from './log/garbage-meter.ts';
+import { DurableGroupLogs } from './log/group-logs.ts';
+import { RocksdbStore } from './log/rocksdb-store.ts';
+import { StoreOpenError } from './log/store.ts';
+import { Sweep, sweepLimitsDefault } from './log/sweep.ts';
+import { TailCacheBudget } from './log/tail-cache-budget.ts';
+import { toBrokerId } from './model/ids.ts';
+import type { BatchCodecs } from './model/record-batch.ts';
+import { randomUuid } from './model/random.ts';
+import { raftLimitsDefault } from './raft/core/limits.ts';
+import { driverLimitsDefault } from './raft/driver-limits.ts';
+import { MultiRaftHost } from './raft/host.ts';
+import { NoPeers } from './raft/transport.ts';
+import { endOfTurn } from './raft/turns.ts';
+import { createCompression } from './runtime/compression.ts';
+import { crc32c } from './runtime/crc32c.ts';
+import { diskSizes } from './runtime/disk-sizes.ts';
+import type { Logger } from './runtime/logger.ts';
+import { createLogger, logSettings } from './runtime/logger.ts';
+import { logBroker, logRaft } from './runtime/log-observers.ts';
+import { packageVersion, readDescriptors } from './runtime/package-root.ts';
+import { realClock as clock } from './runtime/real-clock.ts';
+import { Shutdown } from './runtime/shutdown.ts';
+import { systemRandom as random } from './runtime/system-random.ts';
+import { dieWithParent, poolIsLarge, restartWithLargePool } from './runtime/thread-pool.ts';
+
+/** How long connections may take to close once every call is answered, milliseconds. */
+const connectionsGraceMs = 5_000;
+
+async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<void> {
+  const version = packageVersion();
+  const codecs: BatchCodecs = { compression: await createCompression(), crc32c };
+  const fault = (cause: unknown): void => shutdown.fail(cause);
+
+  // The front door first: a port in use is known before the disk is touched, and probes see that recovery goes on.
+  const api = new ApiServer({
+    codecs,
+    clock,
+    limits: { ...defaultApiLimits, ...config.limits },
+    descriptors: readDescriptors(),
+    onDefect: fault,
+  });
+  const port = await api.listen(config.listen.client.host, config.listen.client.port);
+  shutdown.setSteps([{ name: 'close connections', run: () => api.close(0) }]);
+
+  const { reserves, writeBufferBytes } = await diskSizes(config.storage);
+  const store = await RocksdbStore.open({
+    path: config.storage.dataDir,
+    brokerId: toBrokerId(config.broker.id),
+    clusterId: config.cluster.id,
+    mayFound: true,
+    newIncarnation: () => randomUuid(random),
+    crc32c,
+    clock,
+    onFault: fault,
+    engine: { writeBufferBytes },
+  });
+  const identity: BrokerIdentity = {
+    clusterId: store.identity.clusterId ?? config.cluster.id ?? randomUuid(random),
+    brokerId: store.identity.brokerId,
+    incarnation: store.identity.incarnation,
+    address: config.broker.advertisedAddress ?? `${reachableHost(config.listen.client.host)}:${port}`,
+    version,
+  };
+  const { recovery } = store;
+  if (recovery.state === 'lost') {
+    const reason = `its disk lost acknowledged writes (${recovery.recoveredCommit} of ${recovery.floorCommit} are there); replace it.`;
+    api.serve(lostBroker(describeLost(identity, reason), reason), { ready: false });
+    logger.error({ ...identity, ...recovery }, 'set apart: the disk lost acknowledged writes');
+    shutdown.setSteps([
+      { name: 'refuse new calls', run: () => api.drain() },
+      { name: 'close connections', run: () => api.close(connectionsGraceMs) },
+      { name: 'close store', run: () => store.close() },
+    ]);
+    return;
+  }
+  await store.bindCluster(identity.clusterId);
+
+  const garbage = new GarbageMeter();
+  const cache = new TailCacheBudget(config.limits.tailCacheBytesMax);
+  const logs = new DurableGroupLogs({ store, crc32c, cache, garbage });
+  const sweep = new Sweep({
+    store,
+    logs,
+    garbage,
+    clock,
+    limits: sweepLimitsDefault,
+    failed: (error) => logger.warn({ err: error }, 'sweep failed'),
+  });
+  const disk = await DiskReserve.start({
+    path: config.storage.dataDir,
+    ballastPath: join(config.storage.dataDir, 'ballast'),
+    reserves,
+    clock,
+    onLevel: (level, freeBytes) => {
+      logger.warn({ level, freeBytes, ...reserves }, 'disk level changed');
+      if (level !== 'ample') sweep.urgently().catch(fault);
+    },
+    onFault: fault,
+  });
+
+  const host = new MultiRaftHost({
+    logs,
+    clusterId: identity.clusterId,
+    mayVote: true,
+    clock,
+    random,
+    crc32c,
+    raftLimits: raftLimitsDefault,
+    driverLimits: driverLimitsDefault,
+    transport: new NoPeers(),
+    schedule: endOfTurn,
+    observer: logRaft(logger),
+    fatal: fault,
+  });
+  const broker = new Broker({
+    identity,
+    host,
+    clock,
+    random,
+    compression: codecs.compression,
+    disk,
+    onFault: fault,
+    observer: logBroker(logger),
+    groupSettings: { ...defaultGroupSettings, ...config.groups },
+  });
+  await broker.start();
+  sweep.start();
+  api.serve(broker, { ready: true });
+  shutdown.setSteps([
+    { name: 'refuse new calls', run: () => api.drain() },
+    { name: 'answer appends in flight', run: () => broker.close() },
+    { name: 'close connections', run: () => api.close(connectionsGraceMs) },
+    { name: 'end disk upkeep', run: () => Promise.all([sweep.stop(), disk.close()]).then(() => undefined) },
+    { name: 'close store', run: () => store.close() },
+  ]);
+  logger.info({ ...identity, port, pid: process.pid, readyAfterMs: Math.round(process.uptime() * 1_000) }, 'ready');
+}
+
+/** Others can not reach "all addresses of this machine" by that name. */
+const reachableHost = (host: string): string => (host === '0.0.0.0' || host === '::' ? hostname() : host);
+
+function describeLost(identity: BrokerIdentity, reason: string): Parameters<typeof lostBroker>[0] {
+  return {
+    clusterId: identity.clusterId,
+    brokers: [{ ...identity, healthy: false, unhealthyReason: reason }],
+    catalogLeader: null,
+    catalogRevision: 0,
+    activeVersion: 0,
+    topicCount: 0,
+    partitionCount: 0,
+  };
+}
+
+/** What someone who starts a broker can do something about: told in one line, without a stack. */
+function isForOperators(error: unknown): error is Error {
+  return error instanceof StoreOpenError || error instanceof BindError || error instanceof BrokerStartError;
+}
+
+function say(line: string): void {
+  process.stderr.write(`sluice: ${line}\n`);
+}
+
+function main(): void {
+  const loaded = loadConfig({ argv: process.argv.slice(2), env: process.env });
+  if (loaded.kind === 'invalid') {
+    for (const problem of loaded.problems) say(problem);
+    process.exit(2);
+  }
+  // grpc-js writes to stderr on its own; what matters of it arrives as errors
+  setLogVerbosity(logVerbosity.NONE);
+  const logger = createLogger(loaded.config.log.level);
+  const shutdown = new Shutdown(process, logger);
+  shutdown.install();
+  logSettings(logger, loaded.settings);
+  run(loaded.config, logger, shutdown).catch((error: unknown) => {
+    if (!isForOperators(error)) {
+      shutdown.fail(error);
+      return;
+    }
+    say(error.message);
+    process.exit(1);
+  });
+}
+
+dieWithParent();
+if (poolIsLarge(process.env)) main();
+else restartWithLargePool();

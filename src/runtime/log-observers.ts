@@ -1,0 +1,27 @@
+/** What the layers report and an operator should read in the log: changes of state, never single records or requests. */
+import type { BrokerObserver } from '../broker/observer.ts';
+import { silentBrokerObserver } from '../broker/observer.ts';
+import type { RaftObserver } from '../raft/observer.ts';
+import type { Logger } from './logger.ts';
+
+export function logBroker(logger: Logger): BrokerObserver {
+  const log = logger.child({ component: 'broker' });
+  return {
+    ...silentBrokerObserver,
+    topicCreated: (topic, topicId, partitions) => log.info({ topic, topicId, partitions }, 'topic created'),
+    topicDeleted: (topic, topicId) => log.info({ topic, topicId }, 'topic deleted'),
+    groupOrphaned: (group) => log.error({ group }, 'data of an unknown group on this disk: left as it is'),
+    groupMissing: (group) => log.error({ group }, 'a group that should be on this disk is missing'),
+    groupQuarantined: (group, reason) => log.error({ group, reason }, 'group set apart'),
+    groupRemoved: (group) => log.info({ group }, 'data of a deleted partition removed'),
+  };
+}
+
+export function logRaft(logger: Logger): RaftObserver {
+  const log = logger.child({ component: 'raft' });
+  return {
+    roleChanged: (group, { role, term, serving }) => log.debug({ group, role, term, serving }, 'role changed'),
+    quarantined: (group, reason) => log.error({ group, reason }, 'group set apart'),
+    dropped: (group, why) => log.debug({ group, why }, 'message dropped'),
+  };
+}
