@@ -23,7 +23,10 @@ export type RaftEvent =
   /** Answered in Ready.readStates once leadership was confirmed after this event. */
   | { readonly kind: 'read-index'; readonly id: RequestId }
   | { readonly kind: 'transfer'; readonly to: ReplicaId }
-  /** A snapshot that Ready.snapshotsToSend asked for: one chunk of it. */
+  /**
+   * A snapshot that Ready.snapshotsToSend asked for: one chunk of it. If none was named, or the named one is not kept any
+   * more, the first chunk of the newest.
+   */
   | {
       readonly kind: 'snapshot-read';
       readonly to: ReplicaId;

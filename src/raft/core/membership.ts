@@ -41,6 +41,16 @@ export class Membership {
     return this.current.voters.includes(id) || this.current.outgoing.includes(id);
   }
 
+  /**
+   * True if `id` votes in the configuration in force or in one that it may still fall back to. A replica that an
+   * uncommitted configuration leaves out must go on campaigning: it may be the only one that can commit it (thesis 4.2.2).
+   */
+  mayCampaign(id: ReplicaId): boolean {
+    return this.#history.some(({ configuration }) => {
+      return configuration.voters.includes(id) || configuration.outgoing.includes(id);
+    });
+  }
+
   isMember(id: ReplicaId): boolean {
     return this.#everyone.includes(id);
   }

@@ -16,7 +16,7 @@
  */
 import { assert } from '../../model/assert.ts';
 import type { EntryDraft } from '../../model/entry.ts';
-import type { LogIndex, Millis, Offset, Term } from '../../model/ids.ts';
+import type { LogIndex, Millis, Offset, ReplicaId, Term } from '../../model/ids.ts';
 import { nextIndex, toLogIndex } from '../../model/ids.ts';
 import type { HardState } from '../../model/raft-state.ts';
 import { countOwnVote, electionTimeout } from './candidate.ts';
@@ -28,6 +28,7 @@ import type { RaftEvent } from './events.ts';
 import { leaderDeadline, leaderTick, onHeard, readIndex } from './heartbeats.ts';
 import { receive } from './inbox.ts';
 import { propose } from './leader.ts';
+import type { ProgressState } from './progress.ts';
 import type { ConfigurationAnswer, ProposalAnswer, Ready, RoleState } from './ready.ts';
 import type { DropReason, ReplicaOptions } from './replica.ts';
 import { Replica } from './replica.ts';
@@ -37,6 +38,29 @@ import { onSnapshotRead } from './snapshot-sending.ts';
 import { startTransfer } from './transfer.ts';
 
 export type RaftNodeOptions = ReplicaOptions;
+
+export interface FollowerStatus {
+  readonly id: ReplicaId;
+  readonly state: ProgressState['kind'];
+  readonly match: LogIndex;
+  readonly next: LogIndex;
+  readonly inFlightBytes: number;
+  /** Entries are being read from disk for it. */
+  readonly reading: boolean;
+}
+
+export interface NodeStatus {
+  readonly vote: ReplicaId | null;
+  readonly commit: LogIndex;
+  readonly applied: LogIndex;
+  readonly firstIndex: LogIndex;
+  readonly lastIndex: LogIndex;
+  readonly uncommittedBytes: number;
+  readonly memoryBytes: number;
+  readonly configuration: Configuration;
+  /** Empty unless this replica leads. */
+  readonly followers: readonly FollowerStatus[];
+}
 
 type PeerHeard = Extract<RaftEvent, { kind: 'peer-heard' }>;
 
@@ -74,6 +98,25 @@ export class RaftNode implements RaftCore {
   /** Messages that were dropped, by reason. */
   get dropped(): ReadonlyMap<DropReason, number> {
     return this.#replica.dropped;
+  }
+
+  /** What metrics, Explain and tests look at. */
+  get status(): NodeStatus {
+    const { role, commit, applied, vote, log, membership } = this.#replica;
+    const followers = role.kind === 'leader' ? [...role.lead.progress.values()] : [];
+    return {
+      vote,
+      commit,
+      applied,
+      firstIndex: log.firstIndex,
+      lastIndex: log.lastIndex,
+      uncommittedBytes: log.uncommittedBytes,
+      memoryBytes: log.memoryBytes,
+      configuration: membership.current,
+      followers: followers.map(({ id, state, match, next, inFlightBytes, reading }) => {
+        return { id, state: state.kind, match, next, inFlightBytes, reading: reading !== null };
+      }),
+    };
   }
 
   nextAppend(): { readonly term: Term; readonly baseOffset: Offset } | null {

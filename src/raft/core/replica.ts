@@ -104,6 +104,7 @@ export class Replica {
     this.verified = this.commit;
     this.log = new UnstableLog(recovered, this.commit, options.crc32c);
     this.membership = new Membership(recovered.configurations);
+    this.membership.committed(this.commit);
     this.ledger = new WriteLedger(recovered.lastIndex, this.term, this.vote);
     this.timer = new ElectionTimer(options.limits.electionTimeoutMs, options.random);
   }
@@ -119,7 +120,7 @@ export class Replica {
 
   /** True if this replica may stand for election. */
   get promotable(): boolean {
-    return this.membership.isVoter(this.id);
+    return this.membership.mayCampaign(this.id);
   }
 
   drop(reason: DropReason): void {
@@ -180,6 +181,7 @@ export class Replica {
     this.commit = index;
     this.log.committed(index);
     this.membership.committed(index);
+    this.followMembership();
   }
 
   #enterTerm(term: Term, leader: ReplicaId | null): void {

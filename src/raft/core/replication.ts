@@ -3,7 +3,7 @@ import { must } from '../../model/assert.ts';
 import type { Entry } from '../../model/entry.ts';
 import { entryEndOffset } from '../../model/entry.ts';
 import type { ReplicaId } from '../../model/ids.ts';
-import { toLogIndex } from '../../model/ids.ts';
+import { nextIndex, toLogIndex } from '../../model/ids.ts';
 import { advanceCommit } from './commit.ts';
 import type { Leadership } from './leadership.ts';
 import type { AppendReply } from './messages.ts';
@@ -71,6 +71,11 @@ function sendEntries(replica: Replica, progress: Progress, before: Position, ent
 
 /** Asks "do you have everything through `next - 1`?", and tells the commit index. */
 export function sendEmpty(replica: Replica, progress: Progress): void {
+  if (progress.next < replica.log.firstIndex) {
+    // the log was cut past it meanwhile: what it lacks is found out from the beginning
+    progress.becomeProbe(nextIndex(progress.match));
+    return;
+  }
   const before = positionBefore(replica, progress);
   if (before === null) return;
   sendAppend(replica, progress, before, []);
@@ -163,7 +168,7 @@ function onMatch(replica: Replica, progress: Progress): void {
 export function onUnreachable(replica: Replica, to: ReplicaId): void {
   if (replica.role.kind !== 'leader') return;
   const progress = replica.role.lead.progress.get(to);
-  if (progress?.state.kind === 'replicate') progress.becomeProbe(toLogIndex(progress.match + 1));
+  if (progress?.state.kind === 'replicate') progress.becomeProbe(nextIndex(progress.match));
 }
 
 /** A sign of life that says how far the replica's log is known to agree: what was lost on the way is sent again (P34). */
@@ -176,7 +181,7 @@ export function onAlive(replica: Replica, progress: Progress, verified: number):
       return;
     case 'replicate':
       if (!quiet) return;
-      if (verified < progress.previous) progress.becomeProbe(toLogIndex(progress.match + 1));
+      if (verified < progress.previous) progress.becomeProbe(nextIndex(progress.match));
       else if (progress.match < progress.previous || verified < replica.commit) sendEmpty(replica, progress);
       return;
     case 'snapshot':

@@ -18,14 +18,18 @@ export function askForSnapshot(replica: Replica, progress: Progress): void {
 
 type SnapshotRead = Extract<RaftEvent, { kind: 'snapshot-read' }>;
 
-/** Sends a chunk that was read, if it belongs to the snapshot that is being sent. */
+/**
+ * Sends a chunk that was read, if it is the next one of the snapshot that is being sent. A newer snapshot, from its
+ * beginning, takes the place of one that is not kept any more.
+ */
 export function onSnapshotRead(replica: Replica, { to, meta, position, bytes, last }: SnapshotRead): void {
   if (replica.role.kind !== 'leader') return;
   const progress = replica.role.lead.progress.get(to);
   if (progress?.state.kind !== 'snapshot') return;
   const { state } = progress;
-  if ((state.meta !== null && state.meta.id !== meta.id) || position !== state.acknowledged) return;
-  progress.state = { ...state, meta };
+  const same = state.meta?.id === meta.id;
+  if (position !== (same ? state.acknowledged : 0)) return;
+  progress.state = { ...state, meta, acknowledged: position };
   progress.bulkSentMs = replica.now;
   replica.send({ kind: 'snapshot-chunk', from: replica.id, to, term: replica.term, meta, position, bytes, last });
 }

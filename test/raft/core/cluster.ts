@@ -145,6 +145,12 @@ export class TestNode {
     return this.image.entries.filter((entry) => entry.kind === 'batch').map((entry) => textOf(entry));
   }
 
+  /** Everyone that the configuration in this log names. */
+  get members(): readonly number[] {
+    const { voters, outgoing, learners } = configurationAt(this.image, this.#cluster.genesis, lastOf(this.image));
+    return [...voters, ...outgoing, ...learners];
+  }
+
   get status(): string {
     return this.core.role.role;
   }
@@ -393,13 +399,14 @@ export class Cluster {
   /** Bytes of a chunk; small, so that a snapshot takes several. */
   chunkBytes = 4;
 
-  readSnapshot(node: TestNode, read: { readonly to: ReplicaId; readonly position: number }): void {
+  readSnapshot(node: TestNode, read: Ready['snapshotsToSend'][number]): void {
     const meta = node.image.snapshot;
     assert.ok(meta !== null, 'a leader that cut its log has a snapshot');
     const whole = Buffer.from(node.image.state.join(','));
-    const bytes = whole.subarray(read.position, read.position + this.chunkBytes);
-    const last = read.position + bytes.length >= whole.length;
-    node.step({ kind: 'snapshot-read', to: read.to, meta, position: read.position, bytes, last });
+    const position = read.snapshotId === meta.id ? read.position : 0;
+    const bytes = whole.subarray(position, position + this.chunkBytes);
+    const last = position + bytes.length >= whole.length;
+    node.step({ kind: 'snapshot-read', to: read.to, meta, position, bytes, last });
   }
 
   /** An entry was committed at a node: all nodes agree on it, and a quorum of the voters has it durably. */

@@ -175,6 +175,21 @@ test('pit-P58: two voters shrink to one, and the one goes on alone', () => {
   assert.equal(cluster.node(1).core.nextDeadline, Infinity);
 });
 
+test('pit-P58: a leader that removed itself, and told nobody yet, campaigns on: nobody else can finish it', () => {
+  const cluster = new Cluster({ voters: [1, 2] });
+  cluster.elect(1);
+  cluster.isolate(1);
+  assert.equal(cluster.configure(1, { revision: 1, voters: ids(2) }), 'accepted');
+  cluster.pass(5_000);
+  assert.notEqual(cluster.node(1).status, 'leader');
+  cluster.heal();
+  // 2 needs the vote of 1, whose log is longer; 1 votes no more in the configuration that only it has
+  cluster.pass(20_000);
+  assert.equal(cluster.leader.id, 2);
+  assert.deepEqual(history(cluster, 2), ['r1 voters 2']);
+  assert.equal(cluster.node(1).status, 'learner');
+});
+
 test('a group of one grows to three', () => {
   const cluster = new Cluster({ voters: [1] });
   cluster.pass(0);
