@@ -12,7 +12,6 @@ export function logBroker(logger: Logger): BrokerObserver {
     topicDeleted: (topic, topicId) => log.info({ topic, topicId }, 'topic deleted'),
     groupOrphaned: (group) => log.error({ group }, 'data of an unknown group on this disk: left as it is'),
     groupMissing: (group) => log.error({ group }, 'a group that should be on this disk is missing'),
-    groupQuarantined: (group, reason) => log.error({ group, reason }, 'group set apart'),
     groupRemoved: (group) => log.info({ group }, 'data of a deleted partition removed'),
   };
 }
