@@ -56,7 +56,8 @@ export class ByteReader {
   }
 }
 
-function decoded(bytes: Uint8Array): string {
+/** @throws InvariantViolation if it is not UTF-8 */
+export function decoded(bytes: Uint8Array): string {
   try {
     return decoder.decode(bytes);
   } catch {

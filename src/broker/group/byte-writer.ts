@@ -1,12 +1,21 @@
-import { putVarlong } from '../../model/varint.ts';
+import { putVarlong, varlongLength } from '../../model/varint.ts';
 
 const encoder = new TextEncoder();
 const varlongBytesMax = 10;
+const spareBytesMax = 64 * 1024;
+
+/** The buffer of the last writer that is done: nearly every entry and key fits into it. */
+let spare: Uint8Array | null = null;
 
 /** Writes the stored forms of this folder: varlongs, length-prefixed UTF-8, counted lists. Grows as needed. */
 export class ByteWriter {
-  private bytes = new Uint8Array(256);
+  private bytes: Uint8Array;
   private length = 0;
+
+  constructor() {
+    this.bytes = spare ?? new Uint8Array(1024);
+    spare = null;
+  }
 
   byte(value: number): this {
     this.reserve(1);
@@ -26,8 +35,24 @@ export class ByteWriter {
     return value === null ? this.byte(0) : this.byte(1).int(value);
   }
 
+  /** UTF-8 behind its length. */
   text(value: string): this {
-    return this.raw(encoder.encode(value), true);
+    this.reserve(varlongBytesMax + utf8BytesMax(value));
+    const guessed = varlongLength(value.length);
+    const start = this.length + guessed;
+    const { written } = encoder.encodeInto(value, this.bytes.subarray(start));
+    const needed = varlongLength(written);
+    if (needed !== guessed) this.bytes.copyWithin(this.length + needed, start, start + written);
+    this.int(written);
+    this.length += written;
+    return this;
+  }
+
+  /** UTF-8 as it is, for keys. */
+  bareText(value: string): this {
+    this.reserve(utf8BytesMax(value));
+    this.length += encoder.encodeInto(value, this.bytes.subarray(this.length)).written;
+    return this;
   }
 
   list<T>(items: readonly T[], write: (item: T) => void): this {
@@ -36,18 +61,20 @@ export class ByteWriter {
     return this;
   }
 
-  /** Bytes as they are, behind their length if `counted`. */
-  raw(bytes: Uint8Array, counted = false): this {
-    if (counted) this.int(bytes.length);
+  raw(bytes: Uint8Array): this {
     this.reserve(bytes.length);
     this.bytes.set(bytes, this.length);
     this.length += bytes.length;
     return this;
   }
 
-  /** What was written, in an array of its own. */
+  /** What was written, in an array of its own. The writer is done. */
   take(): Uint8Array {
-    return this.bytes.slice(0, this.length);
+    const taken = this.bytes.slice(0, this.length);
+    if (this.bytes.length <= spareBytesMax) spare = this.bytes;
+    this.bytes = new Uint8Array(0);
+    this.length = 0;
+    return taken;
   }
 
   private reserve(count: number): void {
@@ -57,3 +84,5 @@ export class ByteWriter {
     this.bytes = grown;
   }
 }
+
+const utf8BytesMax = (value: string): number => 3 * value.length;

@@ -306,16 +306,19 @@ function removalsOf(
   offsets: TopicOffsets,
   context: HandleContext,
 ): readonly Removal[] {
-  const all = [...offsets.partitions.keys()].sort((a, b) => a - b);
-  if (isDeleted(topicId, offsets, context)) return [{ reason: 'topic-deleted', partitions: all }];
+  if (isDeleted(topicId, offsets, context)) return [{ reason: 'topic-deleted', partitions: sortedPartitions(offsets) }];
   const subscribed = group.topics.get(offsets.topic)?.topicId === topicId;
   if (group.members.size > 0 && subscribed) return [];
-  const old = all.filter((partition) => {
+  if (group.emptySinceMs !== null && !isOver(group.emptySinceMs, context)) return [];
+  const old = sortedPartitions(offsets).filter((partition) => {
     const committed = offsets.partitions.get(partition);
     return committed !== undefined && isOver(lastUse(group, committed), context);
   });
   return old.length === 0 ? [] : [{ reason: 'expired', partitions: old }];
 }
+
+const sortedPartitions = (offsets: TopicOffsets): readonly number[] =>
+  [...offsets.partitions.keys()].sort((a, b) => a - b);
 
 /** Certain only if the catalog is at least as new as when the topic was last seen: a lagging one proves nothing. */
 function isDeleted(topicId: string, offsets: TopicOffsets, context: HandleContext): boolean {

@@ -14,7 +14,7 @@ import { assert, InvariantViolation } from '../../model/assert.ts';
 import { putInt32, uint32At } from '../../model/big-endian.ts';
 import { toMemberEpoch, toMillis, toOffset, toTerm } from '../../model/ids.ts';
 import type { StateChange, StatePair } from '../../model/raft-state.ts';
-import { ByteReader } from './byte-reader.ts';
+import { ByteReader, decoded } from './byte-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
 import type { CommittedOffset } from './committed-offsets.ts';
 import type { MemberState } from './group.ts';
@@ -35,7 +35,6 @@ import { assignorNames } from './records.ts';
 
 const valueVersion = 1;
 const keyKinds = { group: 1, member: 2, offset: 3 } as const;
-const decoder = new TextDecoder();
 
 /** The parts of one group that an entry touched; gives their new stored form. */
 export class TouchedKeys {
@@ -95,7 +94,7 @@ export function restore(groups: Groups, pair: StatePair): void {
   else {
     const known = groups.must(group);
     groups.update(known, () => {
-      if (kind === keyKinds.member) known.setMember(readMember(decoder.decode(rest), reader));
+      if (kind === keyKinds.member) known.setMember(readMember(decoded(rest), reader));
       else readOffset(known, rest, reader);
     });
   }
@@ -104,18 +103,19 @@ export function restore(groups: Groups, pair: StatePair): void {
 
 const groupKey = (group: GroupRef): Uint8Array => keyOf(keyKinds.group, group).take();
 const memberKey = (group: GroupRef, memberId: string): Uint8Array =>
-  keyOf(keyKinds.member, group).raw(new TextEncoder().encode(memberId)).take();
+  keyOf(keyKinds.member, group).bareText(memberId).take();
 const offsetKey = (group: GroupRef, topicId: string, partition: number): Uint8Array =>
-  keyOf(keyKinds.offset, group).raw(new TextEncoder().encode(topicId)).byte(0).raw(uint32(partition)).take();
+  keyOf(keyKinds.offset, group).bareText(topicId).byte(0).raw(uint32(partition)).take();
 
-function keyOf(kind: number, group: GroupRef): ByteWriter {
-  return new ByteWriter().byte(kind).raw(uint32(group.tenant)).raw(new TextEncoder().encode(group.groupId)).byte(0);
-}
+const keyOf = (kind: number, group: GroupRef): ByteWriter =>
+  new ByteWriter().byte(kind).raw(uint32(group.tenant)).bareText(group.groupId).byte(0);
 
+const scratch = new Uint8Array(4);
+
+/** Good until the next call. */
 function uint32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  putInt32(bytes, 0, value);
-  return bytes;
+  putInt32(scratch, 0, value);
+  return scratch;
 }
 
 function parseKey(key: Uint8Array): { kind: number; group: GroupRef; rest: Uint8Array } {
@@ -126,7 +126,7 @@ function parseKey(key: Uint8Array): { kind: number; group: GroupRef; rest: Uint8
     'group-6: stored forms decode completely',
     'key',
   );
-  const group = { tenant: uint32At(key, 1), groupId: decoder.decode(key.subarray(5, end)) };
+  const group = { tenant: uint32At(key, 1), groupId: decoded(key.subarray(5, end)) };
   return { kind, group, rest: key.subarray(end + 1) };
 }
 
@@ -191,7 +191,7 @@ function readOffset(group: Group, rest: Uint8Array, reader: ByteReader): void {
   const topic = reader.text();
   const offset = toOffset(reader.int());
   const leaderEpoch = reader.nullableInt();
-  group.offsets.put(topic, decoder.decode(rest.subarray(0, end)), uint32At(rest, end + 1), {
+  group.offsets.put(topic, decoded(rest.subarray(0, end)), uint32At(rest, end + 1), {
     offset,
     leaderEpoch: leaderEpoch === null ? null : toTerm(leaderEpoch),
     metadata: reader.text(),
