@@ -13,7 +13,7 @@
  */
 import { mkdir, readFile, readdir, rename, stat, access } from 'node:fs/promises';
 import { constants } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { assert } from '../model/assert.ts';
 import type { Crc32c } from '../model/crc32c.ts';
 import type { BrokerId } from '../model/ids.ts';
@@ -122,7 +122,7 @@ export class DataDirectory {
 
 async function listDirectory({ path, mayFound }: DataDirectoryOptions): Promise<readonly string[]> {
   try {
-    if (mayFound) await mkdir(path, { recursive: true, mode: 0o750 });
+    if (mayFound) await makeDirectory(path);
     const entry = await stat(path);
     if (!entry.isDirectory())
       throw new StoreOpenError(`The data directory ${path} is not a directory: set another path.`);
@@ -131,6 +131,18 @@ async function listDirectory({ path, mayFound }: DataDirectoryOptions): Promise<
     return names;
   } catch (error) {
     throw openError(path, error);
+  }
+}
+
+/** One level at a time: Node's own recursive form never returns where nothing can be made, as under /proc. */
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o750 });
+  } catch (error) {
+    if (hasCode(error, 'EEXIST')) return;
+    if (!hasCode(error, 'ENOENT') || dirname(path) === path) throw error;
+    await makeDirectory(dirname(path));
+    await mkdir(path, { mode: 0o750 });
   }
 }
 

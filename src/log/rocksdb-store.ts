@@ -41,22 +41,26 @@ export interface RocksdbStoreOptions {
    * process.exit runs the engine's shutdown, which waits a second or more for the disk that failed.
    */
   readonly onFault: (fault: StoreFault) => void;
-  readonly limits?: Partial<CommitQueueLimits>;
+  readonly limits?: Partial<StoreLimits>;
   readonly engine?: Partial<EngineSettings>;
   /** What syncs the write-ahead files; tests put something weaker here to see the loss. */
   readonly openWalSync?: (databasePath: string, currentWal: () => Promise<number>) => WalSync;
 }
 
-export const storeLimits: CommitQueueLimits = {
+export interface StoreLimits extends CommitQueueLimits {
+  /** Marks that may pile up before a flush makes room to delete them; bounds the time to open. */
+  readonly marksMax: number;
+}
+
+export const storeLimits: StoreLimits = {
   groupBytesMax: 8 << 20,
   groupChangesMax: 50_000,
   queuedBytesMax: 256 << 20,
+  marksMax: 65_536,
 };
 
 /** How often the engine is asked for errors of its background threads when nothing is written. */
 const healthCheckMs = 1_000;
-/** Marks that may pile up before a flush makes room to delete them; bounds the time to open. */
-const marksMax = 65_536;
 const recoveryPageMax = 10_000;
 
 interface Parts {
@@ -75,6 +79,7 @@ export class RocksdbStore implements Store {
   readonly #floor: DurableFloor;
   readonly #walSync: WalSync;
   readonly #ledger: CommitLedger;
+  readonly #limits: StoreLimits;
   readonly #queue: CommitQueue;
   readonly #clock: Clock;
   readonly #onFault: (fault: StoreFault) => void;
@@ -100,7 +105,8 @@ export class RocksdbStore implements Store {
     this.#clock = options.clock;
     this.#onFault = options.onFault;
     this.#durable = parts.recovery.recoveredCommit;
-    this.#queue = new CommitQueue({ ...storeLimits, ...options.limits }, this.#durable);
+    this.#limits = { ...storeLimits, ...options.limits };
+    this.#queue = new CommitQueue(this.#limits, this.#durable);
   }
 
   /**
@@ -225,7 +231,7 @@ export class RocksdbStore implements Store {
     const { created, live } = await this.#walSync.sync();
     for (const file of created) this.#ledger.sawFile(file, commit);
     if (live !== null) this.#ledger.liveFiles(live);
-    else if (commit - this.#ledger.lowest > marksMax) this.#flushForMarks();
+    else if (commit - this.#ledger.lowest > this.#limits.marksMax) this.#flushForMarks();
   }
 
   /** Small writes only: the write-ahead file would live on for hours, and the marks with it. */
