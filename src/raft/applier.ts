@@ -16,6 +16,8 @@ import type { StateMachine } from './group.ts';
 export interface ApplierHooks {
   /** A page was applied; `storing` settles when its changes of state keys are durable. */
   applied(entries: readonly Entry[], storing: Promise<void> | null): void;
+  /** The log start moved durably; the log's first index may have followed. */
+  logStartMoved(): void;
   /** Something of the log's background work, or a read, failed. */
   failed(error: unknown): void;
 }
@@ -141,9 +143,14 @@ export class Applier {
     const logStart = decodeLogStart(entry.payload);
     assert(logStart <= entry.baseOffset, 'apply-3: the log start moves over what is in the log', `${logStart}`);
     if (logStart <= this.#log.logStart) return;
-    this.#log.moveLogStart(logStart).catch((error: unknown) => {
-      this.#hooks.failed(error);
-    });
+    this.#log.moveLogStart(logStart).then(
+      () => {
+        this.#hooks.logStartMoved();
+      },
+      (error: unknown) => {
+        this.#hooks.failed(error);
+      },
+    );
   }
 
   #tellRoles(): void {

@@ -9,6 +9,7 @@ export class Checkpoints {
   readonly #log: GroupLog;
   readonly #machine: DataMachine;
   readonly #limits: DriverLimits;
+  readonly #saved: () => void;
   readonly #failed: (error: unknown) => void;
   #index: LogIndex;
   #entries = 0;
@@ -21,12 +22,14 @@ export class Checkpoints {
     machine: DataMachine,
     index: LogIndex,
     limits: DriverLimits,
+    saved: () => void,
     failed: (error: unknown) => void,
   ) {
     this.#log = log;
     this.#machine = machine;
     this.#index = index;
     this.#limits = limits;
+    this.#saved = saved;
     this.#failed = failed;
   }
 
@@ -36,6 +39,7 @@ export class Checkpoints {
     const due = this.#entries >= this.#limits.checkpointEntriesMax || this.#bytes >= this.#limits.checkpointBytesMax;
     if (!due || this.#saving !== null) return;
     this.#saving = this.#save(index)
+      .then(this.#saved)
       .catch(this.#failed)
       .finally(() => {
         this.#saving = null;

@@ -71,6 +71,11 @@ export class GroupDriver implements RaftGroup, TurnTaker {
   /** Settles when the newest write is over. */
   #lastWrite: Promise<void> = Promise.resolve();
   #commitIndex: LogIndex;
+  /** The log's first index as the core knows it. */
+  #firstIndex: LogIndex;
+  /** Linearizable reads that wait for the core's answer, by request id. At most the core's readsMax. */
+  readonly #reads = new Map<number, (index: LogIndex | null) => void>();
+  #readId = 0;
   #state: 'running' | 'stopped' | 'quarantined' = 'running';
   #quarantine: string | null = null;
   #inTurn = false;
@@ -82,20 +87,23 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     this.#core = parts.core;
     this.#port = port;
     this.#commitIndex = applied;
+    this.#firstIndex = log.firstIndex;
     const fail = (error: unknown): void => {
       this.#fail(error);
+    };
+    const shortened = (): void => {
+      this.#followFirstIndex();
     };
     this.#applier = new Applier(log, machine, applied, parts.appliedOffset, port.limits.applyBytesMax, {
       applied: (page, storing) => {
         this.#onApplied(page, storing);
       },
+      logStartMoved: shortened,
       failed: fail,
     });
-    this.#checkpoints = machine.kind === 'data' ? new Checkpoints(log, machine, applied, port.limits, fail) : null;
-    const trimmed = (firstIndex: LogIndex): void => {
-      this.feed({ kind: 'compacted', firstIndex });
-    };
-    this.#trimmer = machine.kind === 'commands' ? new LogTrimmer(log, port.limits, trimmed, fail) : null;
+    this.#checkpoints =
+      machine.kind === 'data' ? new Checkpoints(log, machine, applied, port.limits, shortened, fail) : null;
+    this.#trimmer = machine.kind === 'commands' ? new LogTrimmer(log, port.limits, shortened, fail) : null;
   }
 
   get group(): GroupNumber {
@@ -139,6 +147,20 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     return { kind: 'accepted', term, index, baseOffset, appendTimeMs };
   }
 
+  /**
+   * A linearizable read: `done` hears the index that must be applied before it is served, once leadership was confirmed
+   * by peers that were asked after this call; null: this replica can not tell, ask the leader.
+   */
+  readIndex(done: (index: LogIndex | null) => void): void {
+    if (this.#state !== 'running') {
+      done(null);
+      return;
+    }
+    const id = ++this.#readId;
+    this.#reads.set(id, done);
+    this.feed({ kind: 'read-index', id });
+  }
+
   /** A peer's message, or a tick. */
   feed(event: RaftEvent): void {
     if (this.#state !== 'running') return;
@@ -170,6 +192,7 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     this.#quarantine = reason;
     this.#applier.stop();
     this.#pending.unknownAbove(toLogIndex(0), 'quarantined');
+    this.#refuseReads();
     this.#machine.quarantined(reason);
     this.#port.observer.quarantined?.(this.group, reason);
     this.#port.rearm(this);
@@ -181,6 +204,7 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     if (healthy) this.#state = 'stopped';
     this.#applier.stop();
     this.#pending.unknownAbove(toLogIndex(0), 'stopped');
+    this.#refuseReads();
     this.#port.rearm(this);
     await this.#lastWrite;
     if (healthy && keep) await this.#checkpoints?.final(this.appliedIndex);
@@ -201,7 +225,45 @@ export class GroupDriver implements RaftGroup, TurnTaker {
       this.#applier.roleChanged(ready.role);
       this.#port.observer.roleChanged?.(this.group, ready.role);
     }
+    for (const read of ready.reads) this.#readLog(read);
+    for (const { id, index } of ready.readStates) this.#answerRead(id, index);
+    for (const alarm of ready.alarms) this.#port.observer.alarm?.(this.group, alarm);
     this.#applier.run();
+  }
+
+  /** Entries for a follower that is behind: from the cache if they are there. */
+  #readLog({ token, from, through, bytesMax }: Ready['reads'][number]): void {
+    const cached = this.#log.readEntriesFromCache(from, through, bytesMax);
+    if (cached !== null) {
+      this.#core.step({ kind: 'entries-read', token, entries: cached }, this.#port.clock.monotonicMs());
+      return;
+    }
+    this.#log.readEntries(from, through, bytesMax).then(
+      (entries) => {
+        this.feed({ kind: 'entries-read', token, entries });
+      },
+      (error: unknown) => {
+        this.#fail(error);
+      },
+    );
+  }
+
+  #answerRead(id: number, index: LogIndex | null): void {
+    const done = this.#reads.get(id);
+    this.#reads.delete(id);
+    done?.(index);
+  }
+
+  #refuseReads(): void {
+    for (const id of [...this.#reads.keys()]) this.#answerRead(id, null);
+  }
+
+  /** The log dropped entries that its state stands for; the core must not offer them to followers. */
+  #followFirstIndex(): void {
+    const { firstIndex } = this.#log;
+    if (firstIndex === this.#firstIndex) return;
+    this.#firstIndex = firstIndex;
+    this.feed({ kind: 'compacted', firstIndex });
   }
 
   #append(number: number, persist: NonNullable<Ready['persist']>, messages: readonly Message[]): void {

@@ -7,16 +7,11 @@ import type { DriverLimits } from './driver-limits.ts';
 export class LogTrimmer {
   readonly #log: GroupLog;
   readonly #limits: DriverLimits;
-  readonly #trimmed: (firstIndex: LogIndex) => void;
+  readonly #trimmed: () => void;
   readonly #failed: (error: unknown) => void;
   #busy = false;
 
-  constructor(
-    log: GroupLog,
-    limits: DriverLimits,
-    trimmed: (firstIndex: LogIndex) => void,
-    failed: (error: unknown) => void,
-  ) {
+  constructor(log: GroupLog, limits: DriverLimits, trimmed: () => void, failed: (error: unknown) => void) {
     this.#log = log;
     this.#limits = limits;
     this.#trimmed = trimmed;
@@ -41,6 +36,6 @@ export class LogTrimmer {
     const through = stored - this.#limits.commandEntriesKept;
     if (through < this.#log.firstIndex) return;
     await this.#log.compactThrough(toLogIndex(through));
-    this.#trimmed(this.#log.firstIndex);
+    this.#trimmed();
   }
 }

@@ -17,6 +17,7 @@ import type {
 } from '../../src/raft/group.ts';
 import { MultiRaftHost } from '../../src/raft/host.ts';
 import { NoPeers } from '../../src/raft/transport.ts';
+import type { PeerTransport } from '../../src/raft/transport.ts';
 import { crc32c } from '../../src/runtime/crc32c.ts';
 import { ManualClock } from '../fakes/manual-clock.ts';
 import { MemoryLogs } from '../fakes/memory-log.ts';
@@ -112,29 +113,33 @@ export interface RigOptions {
   readonly raft?: Partial<RaftLimits>;
   readonly driver?: Partial<DriverLimits>;
   readonly mayVote?: boolean;
+  readonly transport?: PeerTransport;
+  readonly clock?: ManualClock;
+  readonly seed?: number;
 }
 
 export class Rig {
-  readonly clock = new ManualClock();
+  readonly clock: ManualClock;
   readonly logs: MemoryLogs;
   readonly fatal: unknown[] = [];
+  readonly dropped: string[] = [];
   readonly host: MultiRaftHost;
-  readonly transport = new NoPeers();
 
   constructor(options: RigOptions = {}) {
     this.logs = options.logs ?? new MemoryLogs();
+    this.clock = options.clock ?? new ManualClock();
     this.host = new MultiRaftHost({
       logs: this.logs,
       clusterId: 'f0000000-0000-4000-8000-00000000000f',
       mayVote: options.mayVote ?? true,
       clock: this.clock,
-      random: new SeededRandom(1),
+      random: new SeededRandom(options.seed ?? 1),
       crc32c,
       raftLimits: { ...raftLimitsDefault, ...options.raft },
       driverLimits: { ...driverLimitsDefault, ...options.driver },
-      transport: this.transport,
+      transport: options.transport ?? new NoPeers(),
       schedule: (run) => setImmediate(run),
-      observer: {},
+      observer: { dropped: (group, why) => this.dropped.push(`${group} ${why}`) },
       fatal: (error) => this.fatal.push(error),
     });
   }

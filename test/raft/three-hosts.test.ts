@@ -1,0 +1,153 @@
+/** The driver and the host with peers: three hosts in one process. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { InvariantViolation } from '../../src/model/assert.ts';
+import { toGroupNumber, toReplicaId } from '../../src/model/ids.ts';
+import type { RaftGroup } from '../../src/raft/group.ts';
+import { ManualClock } from '../fakes/manual-clock.ts';
+import type { MemoryLogs } from '../fakes/memory-log.ts';
+import { MemoryNetwork } from '../fakes/memory-network.ts';
+import { Listening, RecordingData, Rig, batch, groupSeven, settle } from './rig.ts';
+
+interface Member {
+  readonly rig: Rig;
+  readonly machine: RecordingData;
+  readonly group: RaftGroup;
+}
+
+const voters = [1, 2, 3].map(toReplicaId);
+
+class Three {
+  readonly clock = new ManualClock();
+  readonly network = new MemoryNetwork();
+  readonly members = new Map<number, Member>();
+
+  async start(id: number, logs?: MemoryLogs): Promise<Member> {
+    const transport = this.network.transportOf(id);
+    const rig = new Rig({ clock: this.clock, transport, seed: id, ...(logs === undefined ? {} : { logs }) });
+    const machine = new RecordingData();
+    const group = await rig.host.start({ group: groupSeven, replicaId: toReplicaId(id), voters }, machine);
+    const member = { rig, machine, group };
+    this.members.set(id, member);
+    return member;
+  }
+
+  static async started(): Promise<Three> {
+    const three = new Three();
+    for (const id of voters) await three.start(id);
+    await three.pass(3_000);
+    return three;
+  }
+
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 50) {
+      this.clock.advance(50);
+      await settle();
+    }
+  }
+
+  get leader(): Member {
+    const leader = [...this.members.values()].find((member) => member.group.role.serving);
+    assert.ok(leader !== undefined, 'somebody serves');
+    return leader;
+  }
+
+  get followers(): Member[] {
+    return [...this.members.values()].filter((member) => member !== this.leader);
+  }
+}
+
+test('three hosts elect a leader; what it commits is applied by all, and its outcome told once', async () => {
+  const three = await Three.started();
+  const listening = [new Listening(), new Listening()];
+  for (const [i, one] of listening.entries()) three.leader.group.propose(batch(`record ${i} `), one);
+  await three.pass(300);
+  for (const { machine, group } of three.members.values()) {
+    assert.equal(machine.state, 'record 0 record 1 ');
+    assert.equal(group.highWatermark, 2);
+  }
+  for (const one of listening) assert.deepEqual(one.heard, ['durable', 'committed']);
+});
+
+test("an entry is committed by the two others while the leader's own disk waits; `durable` is then left out", async () => {
+  const three = await Three.started();
+  const { rig, group } = three.leader;
+  rig.log().hold();
+  const listening = new Listening();
+  group.propose(batch('a'), listening);
+  await three.pass(300);
+  assert.deepEqual(listening.heard, ['committed']);
+  rig.log().release();
+  await three.pass(100);
+  assert.deepEqual(listening.heard, ['committed']);
+});
+
+test('pit-P30: proposals of a leader that is cut off become unknown, and the others go on', async () => {
+  const three = await Three.started();
+  const old = three.leader;
+  three.network.cutOff.add(old.group.role.leader!);
+  const listening = new Listening();
+  old.group.propose(batch('lost'), listening);
+  await three.pass(6_000);
+  assert.deepEqual(listening.heard, ['durable', 'unknown leadership-lost']);
+  const next = three.leader;
+  assert.notEqual(next, old);
+  next.group.propose(batch('kept'), new Listening());
+  three.network.cutOff.clear();
+  await three.pass(3_000);
+  for (const { machine } of three.members.values()) assert.equal(machine.state, 'kept');
+});
+
+test('a host that crashed comes back with what was durable and catches up', async () => {
+  const three = await Three.started();
+  const [follower] = three.followers;
+  const id = [...three.members].find(([, member]) => member === follower)![0];
+  three.leader.group.propose(batch('a'), new Listening());
+  await three.pass(200);
+  three.network.cutOff.add(id);
+  await follower!.rig.host.close();
+  three.leader.group.propose(batch('b'), new Listening());
+  await three.pass(200);
+  three.network.cutOff.clear();
+  const again = await three.start(id, follower!.rig.logs.crash());
+  await three.pass(1_000);
+  assert.equal(again.machine.state, 'ab');
+});
+
+test('a follower whose log diverges is set apart, and the group goes on without it (D7)', async () => {
+  const three = await Three.started();
+  const [broken, healthy] = three.followers;
+  broken!.machine.beforeApply = () => {
+    throw new InvariantViolation('partition-1: example', 'here');
+  };
+  const listening = new Listening();
+  three.leader.group.propose(batch('a'), listening);
+  await three.pass(3_000);
+  assert.equal(broken!.group.quarantine, 'partition-1: example (here)');
+  assert.deepEqual(listening.heard, ['durable', 'committed']);
+  assert.equal(healthy!.machine.state, 'a');
+});
+
+test('pit-P79: a message for a group that is not here is dropped and creates nothing', async () => {
+  const three = await Three.started();
+  const [follower] = three.followers;
+  await follower!.rig.host.remove(groupSeven);
+  await three.pass(500);
+  assert.ok(follower!.rig.dropped.length > 0);
+  assert.ok(follower!.rig.dropped.every((line) => line === '7 unknown-group'));
+  assert.deepEqual([...follower!.rig.logs.logs.keys()], []);
+});
+
+test('the deadlines of many groups share one timer a host', async () => {
+  const three = new Three();
+  for (const id of voters) await three.start(id);
+  for (let group = 100; group < 130; group++) {
+    for (const { rig } of three.members.values()) {
+      const [id] = [...three.members].find(([, member]) => member.rig === rig)!;
+      const spec = { group: toGroupNumber(group), replicaId: toReplicaId(id), voters };
+      await rig.host.start(spec, new RecordingData());
+    }
+  }
+  await three.pass(3_000);
+  assert.ok(three.clock.timers <= 3, String(three.clock.timers));
+});
