@@ -155,9 +155,13 @@ export class DiskReserve {
     const { ballastPath, reserves } = this.#options;
     const missingBytes = reserves.ballastBytes - this.#ballastBytes;
     if (missingBytes <= 0 || this.freeBytes < reserves.softBytes + missingBytes) return;
-    const step = Math.min(missingBytes, ballastStepBytes);
-    await appendIncompressible(ballastPath, step);
-    this.#ballastBytes += step;
+    try {
+      await appendIncompressible(ballastPath, Math.min(missingBytes, ballastStepBytes));
+    } catch (error) {
+      // somebody else was faster, or a quota says less than the file system; the next poll decides anew
+      if (!hasCode(error, 'ENOSPC', 'EDQUOT')) throw error;
+    }
+    this.#ballastBytes = await fileBytes(ballastPath);
   }
 }
 

@@ -21,6 +21,8 @@ export interface EngineSettings {
   readonly blobBytesMin: number;
   /** A blob file is closed at this size. */
   readonly blobFileBytes: number;
+  /** Tables and blob files that are held open; the process needs a limit of open files well above it. */
+  readonly openFilesMax: number;
   /** Threads for flushes and compactions. */
   readonly backgroundJobsMax: number;
 }
@@ -30,6 +32,7 @@ export const engineDefaults: EngineSettings = {
   writeBuffersMax: 3,
   blobBytesMin: 4 << 10,
   blobFileBytes: 256 << 20,
+  openFilesMax: 2_048,
   backgroundJobsMax: 4,
 };
 
@@ -77,6 +80,7 @@ export class RocksdbEngine {
       enableBlobGarbageCollection: false,
       writeBufferSize: settings.writeBufferBytes,
       maxWriteBufferNumber: settings.writeBuffersMax,
+      maxOpenFiles: settings.openFilesMax,
       maxBackgroundJobs: settings.backgroundJobsMax,
       walRecoveryMode: walRecoveryMode.POINT_IN_TIME,
     });

@@ -87,6 +87,7 @@ describe('the RocksDB store', () => {
         blob_file_size: String(256 << 20),
         enable_blob_garbage_collection: 'false',
         write_buffer_size: String(64 << 20),
+        max_open_files: '2048',
         compression: 'kNoCompression',
         blob_compression_type: 'kNoCompression',
         checksum: 'kXXH3',

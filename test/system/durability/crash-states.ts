@@ -10,28 +10,34 @@ import { checkStore } from './check-store.ts';
 import { crashStyles, FileHistory } from './file-history.ts';
 import { newSeed, SeededChance } from './random.ts';
 import { readTrace, traceCommand, type TraceEvent } from './trace.ts';
-import { decodeLine } from './victim-options.ts';
+import { decodeLine, type VictimOptions } from './victim-options.ts';
 import { nothingPromised, Victim, victimDefaults, type Promised } from './victim-process.ts';
 
-/** Records a run that founds a store, writes, trims, flushes, compacts and closes. */
-export async function recordRun(directory: string, numbers: number): Promise<readonly TraceEvent[]> {
+/**
+ * Records some lives of one directory: each founds or recovers the store, writes, trims, flushes, compacts, and is killed;
+ * the last one closes. So crashes during a recovery are among the states, too.
+ */
+export async function recordRun(directory: string, numbers: number, lives = 1): Promise<readonly TraceEvent[]> {
   const path = join(directory, 'data');
-  const output = join(directory, 'trace');
-  const victim = new Victim(
-    {
-      ...victimDefaults,
-      path,
-      writeBufferBytes: 256 << 10,
-      inFlight: 12,
-      stopAfter: numbers,
-      keep: Math.floor(numbers / 6),
-    },
-    nothingPromised(),
-    traceCommand(output),
-  );
-  const { code } = await victim.exited;
-  if (code !== 0) throw new Error(`the recorded run ended with ${code ?? 'a signal'}`);
-  return readTrace(output, path);
+  const events: TraceEvent[] = [];
+  for (let life = 1; life <= lives; life++) {
+    const output = join(directory, `trace-${life}`);
+    const options: VictimOptions = {
+      ...{ ...victimDefaults, path, writeBufferBytes: 256 << 10, inFlight: 12, keep: Math.floor(numbers / 6) },
+      stopAfter: Math.floor((numbers * life) / lives),
+      end: life === lives ? 'close' : 'kill',
+    };
+    const victim = new Victim(options, nothingPromised(), traceCommand(output));
+    const { code, signal } = await victim.exited;
+    if (life === lives ? code !== 0 : signal !== 'SIGKILL') {
+      throw new Error(`life ${life} of the recorded run ended with ${code ?? signal ?? '?'}`);
+    }
+    const { returned: before = 0 } = events.at(-1) ?? {};
+    for (const event of await readTrace(output, path)) {
+      events.push({ ...event, entered: event.entered + before, returned: event.returned + before });
+    }
+  }
+  return events;
 }
 
 /** What was promised by the time of an event. */
@@ -43,6 +49,8 @@ export function note(promised: Promised, text: string): void {
   }
 }
 
+const livesRecorded = 3;
+
 export async function runCrashStates(states: number, numbers: number): Promise<CaseResult> {
   const seed = newSeed();
   const chance = new SeededChance(seed);
@@ -50,7 +58,7 @@ export async function runCrashStates(states: number, numbers: number): Promise<C
   const problems: string[] = [];
   const figures = { states: 0, events: 0, acked: 0, beyondFloor: 0, lost: 0, wrong: 0, misplaced: 0, refused: 0, seed };
   try {
-    const events = await recordRun(directory, numbers);
+    const events = await recordRun(directory, numbers, livesRecorded);
     figures.events = events.length;
     const moments = Array.from({ length: states }, () => chance.below(events.length)).sort((a, b) => a - b);
     const history = new FileHistory();

@@ -10,6 +10,8 @@ export interface VictimOptions {
   readonly inFlight: number;
   /** Stops after this number; null: never. */
   readonly stopAfter: number | null;
+  /** How it stops: orderly, or by kill -9 with calls in flight. */
+  readonly end: 'close' | 'kill';
   /** Numbers that are kept before older ones are trimmed away. */
   readonly keep: number;
   /** Asks the disk reserve before each write; null: does not. */

@@ -23,6 +23,7 @@ export const victimDefaults: Omit<VictimOptions, 'path'> = {
   reclaim: true,
   inFlight: 24,
   stopAfter: null,
+  end: 'close',
   keep: 3_000,
   reserve: null,
   cutOn: 'nothing',

@@ -90,6 +90,7 @@ async function writeForever(): Promise<void> {
     if (next - lowest > 2 * options.keep) await trim();
     await writeSome();
   }
+  if (options.end === 'kill') process.kill(process.pid, 'SIGKILL');
 }
 
 async function writeSome(): Promise<void> {
