@@ -64,9 +64,10 @@ test('every file of src/ and of the client is imported by something, or starts s
       imported.add(path.join(path.dirname(file), target));
     }
   }
-  const orphans = sources.filter(
-    (file) => /^(src|clients\/typescript\/src)\//.test(file) && !imported.has(file) && !entryPoints.includes(file),
-  );
+  // declarations of a package without types are found by the compiler alone
+  const orphans = sources
+    .filter((file) => /^(src|clients\/typescript\/src)\//.test(file) && !file.endsWith('.d.ts'))
+    .filter((file) => !imported.has(file) && !entryPoints.includes(file));
   assert.deepEqual(orphans, []);
 });
 
