@@ -21,12 +21,19 @@ export class GroupCall<T> implements LaneCall {
   settled = false;
   private readonly decision: (context: HandleContext) => Decision<T>;
   private readonly answer: (result: Result<T>) => void;
+  private readonly unheard: (response: T) => void;
   private response: { readonly value: T } | null = null;
   private endWaiting: () => void = () => undefined;
 
-  constructor(decision: (context: HandleContext) => Decision<T>, answer: (result: Result<T>) => void) {
+  /** `unheard` is told what took effect after the caller had given up. */
+  constructor(
+    decision: (context: HandleContext) => Decision<T>,
+    answer: (result: Result<T>) => void,
+    unheard: (response: T) => void = () => undefined,
+  ) {
     this.decision = decision;
     this.answer = answer;
+    this.unheard = unheard;
   }
 
   decide(context: HandleContext): Decision<T> {
@@ -36,7 +43,9 @@ export class GroupCall<T> implements LaneCall {
   }
 
   succeed(): void {
-    if (this.response !== null) this.settle(ok(this.response.value));
+    if (this.response === null) return;
+    if (this.settled) this.unheard(this.response.value);
+    else this.settle(ok(this.response.value));
   }
 
   refuse(refused: Refused): void {

@@ -8,6 +8,7 @@ import type { Clock, Timer } from '../model/clock.ts';
 import type { Entry } from '../model/entry.ts';
 import type { LeaderHint, Refused } from '../model/errors.ts';
 import { refuse } from '../model/errors.ts';
+import type { MemberEpoch } from '../model/ids.ts';
 import type { StateChange, StatePair } from '../model/raft-state.ts';
 import type { RoleState } from '../raft/core/ready.ts';
 import type { CommandMachine, ProposalOutcome, RaftGroup } from '../raft/group.ts';
@@ -142,6 +143,13 @@ export class GroupPartition implements CommandMachine, LanePort {
     else call.refuse(refused);
   }
 
+  /** Lets a member go whose caller was gone before it was one: nobody has its token, and it would keep others out. */
+  releaseUnheard(group: GroupRef, joined: { readonly memberId: string; readonly memberEpoch: MemberEpoch }): void {
+    const { memberId, memberEpoch } = joined;
+    const leaving = { ...group, memberId, memberEpoch };
+    this.chore(`join of ${memberId}`, group, (context) => this.coordinator.leave(leaving, context));
+  }
+
   /** Looks soon for offsets of topics that are gone. */
   sweepSoon(): void {
     if (this.sweepTimer === null || this.toSweep.length > 0) return;
@@ -244,7 +252,7 @@ export class GroupPartition implements CommandMachine, LanePort {
   }
 
   /** The partition's own work: outside of the queues' limits, one of each name at a time; a timer asks again if it fails. */
-  private chore(name: string, group: GroupRef, decision: (context: HandleContext) => Decision<boolean>): void {
+  private chore(name: string, group: GroupRef, decision: (context: HandleContext) => Decision<unknown>): void {
     const key = `${groupKeyOf(group)} ${name}`;
     if (this.chores.has(key)) return;
     this.chores.add(key);

@@ -108,7 +108,12 @@ export class GroupService implements GroupPartitions, GroupApi {
     const issued = issueToken(group, this.options.random);
     const { topics, clientId } = request;
     const join = { ...group, topics, clientId, resume, fresh: issued.credentials };
-    const joined = await this.call(group, context, (coordinator, handle) => coordinator.join(join, handle));
+    const joined = await this.call(group, context, (coordinator, handle) => coordinator.join(join, handle), {
+      unheard: (partition, answer) => {
+        // Who resumed has its token; a new member's went nowhere.
+        if (!answer.resumed) partition.releaseUnheard(group, answer);
+      },
+    });
     if (joined.kind === 'refused') return joined;
     const token = joined.value.resumed && resumeToken !== null ? resumeToken : issued.token;
     return ok(this.membership(joined.value, token));
@@ -121,7 +126,7 @@ export class GroupService implements GroupPartitions, GroupApi {
       group,
       context,
       (coordinator, handle) => coordinator.heartbeat({ ...group, memberId, memberEpoch, owned }, handle),
-      memberId,
+      { heardOf: memberId },
     );
     if (answer.kind === 'refused') return answer;
     const { settled, assignment } = answer.value;
@@ -146,7 +151,7 @@ export class GroupService implements GroupPartitions, GroupApi {
       group,
       context,
       (coordinator, handle) => coordinator.commit({ ...group, member, offsets }, handle),
-      member?.memberId,
+      { heardOf: member?.memberId },
     );
   }
 
@@ -164,22 +169,22 @@ export class GroupService implements GroupPartitions, GroupApi {
     return Promise.resolve(found.kind === 'refused' ? found : ok(found.value.map(committedOffset)));
   }
 
-  /** `heardOf`: the member that the call proves alive, if it is not refused. */
   private call<T>(
     group: GroupRef,
     context: RequestContext,
     decide: (coordinator: Coordinator, handle: HandleContext) => Decision<T>,
-    heardOf?: string,
+    { heardOf, unheard }: CallHooks<T> = {},
   ): Promise<Result<T>> {
     const found = this.coordinatorOf(group);
     if (found.kind === 'refused') return Promise.resolve(found);
     const partition = found.value;
+    const decideHere = (handle: HandleContext): Decision<T> => {
+      const decision = decide(partition.coordinator, handle);
+      if (decision.kind === 'decided' && heardOf !== undefined) partition.timers.heard(group, heardOf);
+      return decision;
+    };
     return new Promise((resolve) => {
-      const call = new GroupCall<T>((handle) => {
-        const decision = decide(partition.coordinator, handle);
-        if (decision.kind === 'decided' && heardOf !== undefined) partition.timers.heard(group, heardOf);
-        return decision;
-      }, resolve);
+      const call = new GroupCall<T>(decideHere, resolve, (response) => unheard?.(partition, response));
       if (!call.isLate(this.options.clock, context)) partition.submit(group, call);
       call.limit(this.options.clock, context);
     });
@@ -200,6 +205,13 @@ export class GroupService implements GroupPartitions, GroupApi {
     const { sessionTimeoutMs, heartbeatIntervalMs } = this.settings;
     return { memberId, memberEpoch, resumeToken, assignment, sessionTimeoutMs, heartbeatIntervalMs };
   }
+}
+
+interface CallHooks<T> {
+  /** The member that the call proves alive, if it is not refused. */
+  readonly heardOf?: string | undefined;
+  /** Told what took effect after the caller had given up. */
+  readonly unheard?: (partition: GroupPartition, response: T) => void;
 }
 
 class TopicsOfView implements GroupTopics {

@@ -395,6 +395,30 @@ test('a call whose time is over before its turn, or whose caller is gone, has no
   assert.equal(bench.raft.pending + bench.raft.committed.length, before);
 });
 
+test('a member whose caller had gone before it was one keeps nobody out', async () => {
+  const bench = ServiceBench.serving();
+  bench.raft.automatic = false;
+  const request = { group: 'g', topics: ['t'], resumeToken: null, clientId: '' };
+  const late = bench.service.joinGroup(request, bench.context(1_000));
+  bench.clock.advance(1_000);
+  assert.equal(errorOf(await late).code, 'REQUEST_TIMED_OUT');
+  bench.raft.automatic = true;
+  bench.raft.commit();
+  const next = await bench.joined();
+  assert.deepEqual(
+    bench.events.filter(({ kind }) => kind !== 'member-assigned').map(({ kind }) => kind),
+    ['member-joined', 'member-left', 'member-joined'],
+  );
+
+  bench.raft.automatic = false;
+  const resuming = bench.service.joinGroup({ ...request, resumeToken: next.resumeToken }, bench.context(1_000));
+  bench.clock.advance(1_000);
+  assert.equal(errorOf(await resuming).code, 'REQUEST_TIMED_OUT');
+  bench.raft.automatic = true;
+  bench.raft.commit();
+  assert.equal((await bench.joined(next.resumeToken)).memberId, next.memberId, 'who has the token has the place');
+});
+
 test('calls leave no timers behind', async () => {
   const bench = ServiceBench.serving();
   const member = await bench.joined();
