@@ -56,15 +56,15 @@ export function describeRole({ role, term, leader, serving }: RoleState): string
   return `${role} t${term}${whom}${flag(serving, 'serving')}`;
 }
 
-/** Every effect of a Ready, one line each, in the order in which a driver acts on them. */
+/** Every effect of a Ready, one line each, what is written first. */
 export function describeReady(ready: Ready): string[] {
   const lines: string[] = [];
-  if (ready.role !== null) lines.push(`role ${describeRole(ready.role)}`);
   if (ready.persist !== null) lines.push(`persist${describePersist(ready.persist)}`);
   for (const message of ready.messages) lines.push(`send ${describeMessage(message)}`);
   for (const message of ready.messagesAfterPersist) lines.push(`then ${describeMessage(message)}`);
-  if (ready.committed !== null) lines.push(`commit ${ready.committed.from} to ${ready.committed.through}`);
   if (ready.lostLeadership !== null) lines.push(`lost leadership of t${ready.lostLeadership.term}`);
+  if (ready.committed !== null) lines.push(`commit ${ready.committed.from} to ${ready.committed.through}`);
+  if (ready.role !== null) lines.push(`role ${describeRole(ready.role)}`);
   for (const { id, index } of ready.readStates) lines.push(`read ${id} ${index === null ? 'refused' : `at ${index}`}`);
   for (const { from, through } of ready.reads) lines.push(`read log ${from} to ${through}`);
   for (const { to, position } of ready.snapshotsToSend) lines.push(`read snapshot for ${to} at ${position}`);
