@@ -399,7 +399,7 @@ export class DurableGroupLog implements GroupLog {
     const last = stored.at(-1);
     if (last === undefined) return stored;
     const left = stored.reduce((bytes, entry) => bytes - entry.payload.length, bytesMax);
-    const more = left <= 0 ? [] : (follow(last, left) ?? []);
+    const more = left < 0 ? [] : (follow(last, left) ?? []);
     return (more[0]?.payload.length ?? 0) > left ? stored : [...stored, ...more];
   }
 

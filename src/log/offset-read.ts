@@ -23,13 +23,13 @@ export interface OffsetRead {
   readonly hint: LogIndex | null;
 }
 
-/** Batches that overlap the offsets wanted, at least one if there is any. Rejects with LogCorruption. */
+/** Batches that overlap the offsets wanted, the one that holds `from` first. Rejects with LogCorruption. */
 export async function readBelow(entries: StoredEntries, read: OffsetRead): Promise<readonly Entry[]> {
   const chosen = await select(entries, read);
   const first = chosen[0];
-  if (first === undefined || first.baseOffset <= read.from) return entries.withPayloads(chosen);
+  if (first !== undefined && first.baseOffset <= read.from) return entries.withPayloads(chosen);
   if (read.hint !== null) return readBelow(entries, { ...read, hint: null });
-  throw new LogCorruption(`offset ${read.from} is missing: the first batch found starts at ${first.baseOffset}`);
+  throw new LogCorruption(`no batch holds offset ${read.from}, which lies in the log`);
 }
 
 async function select(entries: StoredEntries, read: OffsetRead): Promise<readonly StoredEntry[]> {

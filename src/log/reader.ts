@@ -18,7 +18,7 @@ export interface LogReader {
   /**
    * Batch entries whose records overlap [from, below), in order: as many as fit into `bytesMax` (payload bytes), at least
    * one if there is any. Reads from the tail cache where it can. Every payload is checked against its CRC when it comes
-   * from disk, which yields at most 4,096 entries at a time. Offsets below the log start are passed over. Rejects with
+   * from disk, and then there may be fewer, 4,096 at most. Offsets below the log start are passed over. Rejects with
    * LogCorruption.
    */
   readFrom(from: Offset, below: Offset, bytesMax: number): Promise<readonly Entry[]>;

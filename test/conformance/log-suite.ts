@@ -254,6 +254,48 @@ export function logSuite(name: string, withStore: WithReopenableStore): void {
         });
       }));
 
+    it('inv-log-2 a read that is under way when the tail is truncated does not return it', () =>
+      withStore(async ({ store }) => {
+        for (const begin of ['offset', 'index'] as const) {
+          await logsOn(store).remove(toGroupNumber(7));
+          const log = await newLog(store, 'data', 0);
+          const { entries, done } = append(log, batches(60, { payload: Buffer.alloc(1_200, 1) }));
+          await done;
+          const reading =
+            begin === 'offset'
+              ? log.readFrom(offset(10), offset(60), 1 << 20)
+              : log.readEntries(index(11), index(60), 1 << 20);
+          const replaced = replaceAfter(log, tailAfter(entries[29]!), batches(3, { count: 9 }));
+          const expected = [...entries.slice(0, 30), ...replaced.entries].map(({ chain }) => chain);
+          const read = (await reading).map(({ chain }) => chain);
+          assert.deepEqual(read, expected.slice(10, 10 + read.length));
+          assert.ok(read.length > 0);
+          await replaced.done;
+        }
+      }));
+
+    it('inv-log-2 finds an offset where an earlier read ended, although the tail was replaced since', () =>
+      withStore(async ({ store }) => {
+        const log = await newLog(store, 'data', 0);
+        const { entries, done } = append(log, batches(40));
+        await done;
+        assert.deepEqual(indexesOf(await log.readFrom(offset(0), offset(20), 1 << 20))?.at(-1), 20);
+        const { done: replaced } = replaceAfter(log, tailAfter(entries[9]!), batches(20, { count: 4 }));
+        await replaced;
+        assert.deepEqual(indexesOf(await log.readFrom(offset(20), offset(30), 1 << 20)), [13, 14, 15]);
+      }));
+
+    it('finds a timestamp in an append that is still in flight, not in one that was truncated', () =>
+      withStore(async ({ store }) => {
+        const log = await newLog(store, 'data', 0);
+        const { entries, done } = append(log, batches(40, { maxTimestampMs: 10 }));
+        await done;
+        append(log, batches(40, { maxTimestampMs: 20 }));
+        assert.equal((await log.findByTimestamp(toMillis(15), log.endOffset))?.index, 41);
+        replaceAfter(log, tailAfter(entries[19]!), batches(40, { maxTimestampMs: 30 }));
+        assert.equal((await log.findByTimestamp(toMillis(15), log.endOffset))?.index, 21);
+      }));
+
     it('pit-P21 refuses to truncate what is committed', () =>
       withStore(async ({ store, reopen }) => {
         const log = await newLog(store);
