@@ -140,7 +140,7 @@ describe('friendly records', () => {
     assert.ok(decoded.kind === 'ok');
     assert.equal(decoded.value.header.compression, 'gzip');
     const [stored] = decoded.value.records;
-    assert.deepEqual([decoder.decode(stored!.key!), stored!.value, stored!.timestampMs], ['k', null, 5]);
+    assert.deepEqual([decoder.decode(stored!.key), stored!.value, stored!.timestampMs], ['k', null, 5]);
     assert.deepEqual(
       stored!.headers.map(({ name, value }) => [name, value === null ? null : decoder.decode(value)]),
       [

@@ -1,0 +1,282 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { TestContext } from 'node:test';
+import type { ClientDuplexStream } from '@grpc/grpc-js';
+import { Client, credentials, status as Status } from '@grpc/grpc-js';
+import type { FetchAnswer, FetchCursor } from '../../src/broker/requests.ts';
+import type { FetchStreamRequest, FetchStreamResponse, FetchStreamStart } from '../../src/gen/sluice/v1/log.ts';
+import { FetchFormat, LogServiceService } from '../../src/gen/sluice/v1/log.ts';
+import { ok, refuse } from '../../src/model/errors.ts';
+import { toOffset, toTerm } from '../../src/model/ids.ts';
+import { patchBatch } from '../../src/model/record-batch.ts';
+import { fakeBroker, fetchedFrom } from '../fakes/fake-broker.ts';
+import type { FakeBroker } from '../fakes/fake-broker.ts';
+import type { Rig } from './rig.ts';
+import { Replies, batchOf, codeName, detailOf, record, startRig, until } from './rig.ts';
+
+const decoder = new TextDecoder();
+
+/** A cursor that is fed by the test; it remembers the limits it was asked with. */
+class FedCursor implements FetchCursor {
+  readonly asked: number[] = [];
+  readonly #answers: FetchAnswer[] = [];
+  #wake: (() => void) | null = null;
+  #ended = false;
+  closed = false;
+
+  feed(...answers: FetchAnswer[]): void {
+    this.#answers.push(...answers);
+    this.#wake?.();
+  }
+
+  end(): void {
+    this.#ended = true;
+    this.#wake?.();
+  }
+
+  async next(bytesMax: number): Promise<FetchAnswer | null> {
+    this.asked.push(bytesMax);
+    while (this.#answers.length === 0 && !this.#ended && !this.closed)
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    return this.#answers.shift() ?? null;
+  }
+
+  close(): void {
+    this.closed = true;
+    this.#wake?.();
+  }
+}
+
+interface Setup {
+  readonly rig: Rig;
+  readonly cursor: FedCursor;
+  readonly broker: FakeBroker;
+  readonly stream: ClientDuplexStream<FetchStreamRequest, FetchStreamResponse>;
+  readonly replies: Replies<FetchStreamResponse>;
+}
+
+async function setUp(t: TestContext, limits: Parameters<typeof startRig>[2] = {}): Promise<Setup> {
+  const cursor = new FedCursor();
+  const broker = fakeBroker({
+    openCursor: (_partitions, { signal }) => {
+      signal.addEventListener('abort', () => cursor.close());
+      return ok(cursor);
+    },
+  });
+  const rig = await startRig(t, broker, limits);
+  const stream = rig.log.fetchStream();
+  return { rig, cursor, broker, stream, replies: new Replies(stream) };
+}
+
+const start = (more: Partial<FetchStreamStart> = {}): FetchStreamRequest => ({
+  action: {
+    $case: 'start',
+    value: {
+      partitions: [
+        {
+          topic: 'orders',
+          topicId: undefined,
+          partition: 0,
+          fetchOffset: 0n,
+          leaderEpoch: undefined,
+          maxBytes: undefined,
+        },
+      ],
+      format: FetchFormat.FETCH_FORMAT_RECORD_BATCHES,
+      grantBytes: undefined,
+      maxBytes: undefined,
+      ...more,
+    },
+  },
+});
+
+const grant = (bytes: number): FetchStreamRequest => ({ action: { $case: 'grantBytes', value: bytes } });
+
+/** An answer with one batch of about `bytes`. */
+const answerOf = (bytes: number, offset = 0): FetchAnswer => ({
+  partitions: [fetchedFrom(0, [new Uint8Array(bytes).fill(offset)], offset + 1)],
+  catalogRevision: 7,
+});
+
+function stored(baseOffset: number, values: readonly string[]): Uint8Array {
+  const batch = Uint8Array.from(
+    batchOf(
+      values.map((value) => record(value)),
+      { compression: 'gzip' },
+    ),
+  );
+  patchBatch(batch, toOffset(baseOffset), toTerm(3));
+  return batch;
+}
+
+const settle = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 30));
+
+test('batches arrive as they were stored, with the credit they used', async (t) => {
+  const { stream, cursor, replies } = await setUp(t);
+  stream.write(start());
+  cursor.feed(answerOf(70_000, 5));
+  const reply = await replies.next();
+  const [partition] = reply.partitions;
+  assert.ok(partition!.payload?.$case === 'recordBatches');
+  assert.deepEqual(Buffer.from(partition!.payload.value), Buffer.alloc(70_000, 5));
+  assert.deepEqual([reply.usedBytes, reply.catalogRevision, partition!.nextOffset], [70_000, 7n, 6n]);
+  assert.equal(cursor.asked[0], 1024 * 1024);
+});
+
+test('no more bytes are sent than were granted', async (t) => {
+  const { stream, cursor, replies } = await setUp(t);
+  stream.write(start({ grantBytes: 100_000 }));
+  cursor.feed(...Array.from({ length: 10 }, (_, i) => answerOf(60_000, i)));
+  await replies.next();
+  await settle();
+  assert.equal(replies.count, 0);
+  assert.deepEqual(cursor.asked, [100_000, 40_000]);
+  stream.write(grant(20_000));
+  assert.equal((await replies.next()).usedBytes, 60_000);
+  await settle();
+  assert.equal(replies.count, 0);
+});
+
+test('little credit is no dead end: with all of it back, the next batch comes and takes it below zero', async (t) => {
+  const { stream, cursor, replies } = await setUp(t);
+  stream.write(start({ grantBytes: 100 }));
+  cursor.feed(answerOf(5_000), answerOf(5_000));
+  assert.equal((await replies.next()).usedBytes, 5_000);
+  stream.write(grant(4_999));
+  await settle();
+  assert.equal(replies.count, 0);
+  stream.write(grant(1));
+  assert.equal((await replies.next()).usedBytes, 5_000);
+});
+
+test('a client that does not read holds the stream back, not the memory of the broker', async (t) => {
+  const { stream, cursor } = await setUp(t, { fetchStreamUnsentBytesMax: 512 * 1024 });
+  stream.pause();
+  stream.removeAllListeners('data');
+  stream.pause();
+  stream.write(start({ grantBytes: 64 * 1024 * 1024 }));
+  cursor.feed(...Array.from({ length: 200 }, () => answerOf(256 * 1024)));
+  await until(() => cursor.asked.length > 1);
+  let asked = 0;
+  while (asked !== cursor.asked.length) {
+    asked = cursor.asked.length;
+    await settle();
+  }
+  // 50 MiB are there and granted; what was taken fits into the client's window and our limit
+  assert.ok(asked < 60, `${asked} of 200 were read`);
+  stream.cancel();
+});
+
+test('records are decoded, cut to the size of a message, and continue where they were cut', async (t) => {
+  const { stream, cursor, replies } = await setUp(t);
+  stream.write(start({ format: FetchFormat.FETCH_FORMAT_RECORDS, maxBytes: 2_100 }));
+  const values = Array.from({ length: 5 }, (_, i) => `${i}`.padEnd(1_000, '.'));
+  const partitions = [fetchedFrom(0, [stored(0, values), stored(5, ['last'])], 6)];
+  cursor.feed({ partitions, catalogRevision: 7 });
+  const got = await replies.take(3);
+  const read = got.map(({ partitions: [part] }) => {
+    assert.ok(part!.payload?.$case === 'records');
+    return [part!.payload.value.records.map(({ value }) => decoder.decode(value).slice(0, 4)), part!.nextOffset];
+  });
+  assert.deepEqual(read, [
+    [['0...', '1...'], 2n],
+    [['2...', '3...'], 4n],
+    [['4...', 'last'], 6n],
+  ]);
+});
+
+test('a partition whose records can not be decoded is answered once with its error and not read on', async (t) => {
+  const { stream, cursor, replies } = await setUp(t);
+  stream.write(start({ format: FetchFormat.FETCH_FORMAT_RECORDS }));
+  const broken = stored(0, ['abc']);
+  broken[broken.length - 1]! ^= 1;
+  cursor.feed({ partitions: [fetchedFrom(0, [broken], 1)], catalogRevision: 7 });
+  cursor.feed({ partitions: [fetchedFrom(0, [stored(1, ['later'])], 2)], catalogRevision: 7 });
+  cursor.end();
+  assert.equal(codeName((await replies.next()).partitions[0]!.error!), 'STORAGE_CORRUPTION');
+  assert.equal(await replies.ended(), null);
+  assert.equal(replies.count, 0);
+});
+
+test('a client that goes away closes the cursor, and nothing is left (pit-P122)', async (t) => {
+  const { rig, stream, cursor, replies } = await setUp(t);
+  stream.write(start());
+  cursor.feed(answerOf(10));
+  await replies.next();
+  assert.equal(rig.server.load.calls, 1);
+  stream.cancel();
+  await until(() => cursor.closed);
+  assert.equal(rig.server.load.calls, 0);
+});
+
+test('a client that only says where to start gets what its credit pays for, then the end', async (t) => {
+  const { stream, cursor, replies } = await setUp(t);
+  stream.write(start({ grantBytes: 1_000 }));
+  stream.end();
+  cursor.feed(answerOf(600), answerOf(400), answerOf(400));
+  assert.deepEqual(
+    (await replies.take(2)).map(({ usedBytes }) => usedBytes),
+    [600, 400],
+  );
+  assert.equal(await replies.ended(), null);
+  assert.ok(cursor.closed);
+});
+
+test('draining ends the stream, so that the client goes elsewhere', async (t) => {
+  const { rig, stream, cursor, replies } = await setUp(t);
+  stream.write(start());
+  await until(() => cursor.asked.length === 1);
+  rig.server.drain();
+  const error = await replies.ended();
+  assert.equal(error?.code, Status.UNAVAILABLE);
+  assert.equal(codeName(detailOf(error)!), 'BROKER_SHUTTING_DOWN');
+  assert.ok(cursor.closed);
+});
+
+test('a refusal to open ends the stream with it', async (t) => {
+  const rig = await startRig(t, fakeBroker({ openCursor: () => refuse('LIMIT_REACHED', 'Too many.') }));
+  const stream = rig.log.fetchStream();
+  const replies = new Replies(stream);
+  stream.write(start());
+  assert.equal(codeName(detailOf((await replies.ended())!)!), 'LIMIT_REACHED');
+});
+
+test('what does not follow the protocol ends the stream with INVALID_REQUEST', async (t) => {
+  const wrong: readonly (readonly [string, readonly FetchStreamRequest[]])[] = [
+    ['a grant before the start', [grant(5)]],
+    ['two starts', [start(), start()]],
+    ['no action', [{ action: undefined }]],
+    ['a grant of 0', [start(), grant(0)]],
+    ['a grant above 64 MiB', [start(), grant(64 * 1024 * 1024 + 1)]],
+    ['credit above 64 MiB', [start(), grant(64 * 1024 * 1024)]],
+    ['a start without partitions', [start({ partitions: [] })]],
+    ['an unknown format', [start({ format: 9 as FetchFormat })]],
+    ['a message limit of 0', [start({ maxBytes: 0 })]],
+  ];
+  for (const [what, messages] of wrong) {
+    const { stream, replies, rig } = await setUp(t);
+    for (const message of messages) stream.write(message);
+    const error = await replies.ended();
+    assert.equal(error?.code, Status.INVALID_ARGUMENT, what);
+    assert.equal(codeName(detailOf(error)!), 'INVALID_REQUEST', what);
+    assert.equal(rig.server.load.calls, 0);
+  }
+});
+
+test('half-closing without a start, and bytes that are no message, end it too', async (t) => {
+  const { stream, replies, rig } = await setUp(t);
+  stream.end();
+  assert.equal((await replies.ended())?.code, Status.INVALID_ARGUMENT);
+  const client = new Client(rig.address, credentials.createInsecure());
+  t.after(() => client.close());
+  const raw = client.makeBidiStreamRequest(
+    LogServiceService.fetchStream.path,
+    (bytes: Uint8Array) => Buffer.from(bytes),
+    LogServiceService.fetchStream.responseDeserialize,
+  );
+  const rawReplies = new Replies(raw);
+  raw.write(Uint8Array.of(0xff, 0xff));
+  assert.equal(codeName(detailOf((await rawReplies.ended())!)!), 'INVALID_REQUEST');
+});

@@ -1,0 +1,188 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { DescribeClusterResponse } from '../../src/gen/sluice/v1/cluster.ts';
+import type { ListOffsetsResponse, OffsetQuery } from '../../src/gen/sluice/v1/log.ts';
+import type { CreateTopicResponse, ListTopicsResponse } from '../../src/gen/sluice/v1/topic.ts';
+import { lostBroker, startingBroker } from '../../src/api/refusing-broker.ts';
+import { ok, refuse } from '../../src/model/errors.ts';
+import { toBrokerId, toMillis, toOffset, toTerm } from '../../src/model/ids.ts';
+import { fakeBroker, topicUuid } from '../fakes/fake-broker.ts';
+import { call, codeName, codeOf, startRig } from './rig.ts';
+
+const topic = {
+  name: 'orders',
+  topicId: topicUuid,
+  partitionCount: 2,
+  replicationFactor: 1,
+  internal: false,
+  createdAtMs: toMillis(1_700_000_000_000),
+};
+
+const partitions = [
+  {
+    partition: 0,
+    leader: toBrokerId(0),
+    leaderEpoch: toTerm(2),
+    replicas: [toBrokerId(0)],
+    logStart: toOffset(0),
+    highWatermark: toOffset(9),
+  },
+  { partition: 1, leader: null, leaderEpoch: null, replicas: [toBrokerId(0)], logStart: null, highWatermark: null },
+];
+
+test('a created topic is described whole; what is not known is absent', async (t) => {
+  const broker = fakeBroker({ createTopic: () => Promise.resolve(ok({ topic, partitions, catalogRevision: 12 })) });
+  const { topics } = await startRig(t, broker);
+  const request = { name: 'orders', partitions: undefined, replicationFactor: undefined };
+  const created = await call<CreateTopicResponse>((reply) => topics.createTopic(request, reply));
+  assert.ok(created.kind === 'ok');
+  assert.equal(created.value.catalogRevision, 12n);
+  assert.deepEqual(created.value.topic, {
+    ...topic,
+    createdAtMs: 1_700_000_000_000n,
+    partitions: [
+      { partition: 0, leader: 0, leaderEpoch: 2, replicas: [0], logStartOffset: 0n, highWatermark: 9n },
+      {
+        partition: 1,
+        leader: undefined,
+        leaderEpoch: undefined,
+        replicas: [0],
+        logStartOffset: undefined,
+        highWatermark: undefined,
+      },
+    ],
+  });
+  assert.deepEqual(broker.calls[0]!.args[0], { name: 'orders', partitions: 1, replicationFactor: null });
+});
+
+test('a page token leads to the next page', async (t) => {
+  const broker = fakeBroker({
+    listTopics: ({ after }) =>
+      Promise.resolve(
+        ok({ topics: [{ ...topic, name: after === '' ? 'a' : 'b' }], more: after === '', catalogRevision: 1 }),
+      ),
+  });
+  const { topics } = await startRig(t, broker);
+  const list = async (pageToken: string): Promise<ListTopicsResponse> => {
+    const page = await call<ListTopicsResponse>((reply) =>
+      topics.listTopics({ includeInternal: true, pageSize: 1, pageToken }, reply),
+    );
+    assert.ok(page.kind === 'ok');
+    return page.value;
+  };
+  const first = await list('');
+  assert.deepEqual([first.topics[0]!.name, first.nextPageToken], ['a', 'a']);
+  const second = await list(first.nextPageToken);
+  assert.deepEqual([second.topics[0]!.name, second.nextPageToken], ['b', '']);
+});
+
+test('bad topics are refused with their specific error', async (t) => {
+  const { topics } = await startRig(t, fakeBroker());
+  const create = async (name: string, count?: number, factor?: number): Promise<string> =>
+    codeOf(await call((reply) => topics.createTopic({ name, partitions: count, replicationFactor: factor }, reply)));
+  assert.deepEqual(
+    [
+      await create(''),
+      await create('..'),
+      await create('ümlaut'),
+      await create('__groups'),
+      await create('a', 0),
+      await create('a', 1_001),
+      await create('a', -1),
+      await create('a', 1, 0),
+      await create('a', 1, 8),
+    ],
+    [
+      ...Array<string>(4).fill('INVALID_TOPIC'),
+      ...Array<string>(3).fill('INVALID_PARTITIONS'),
+      ...Array<string>(2).fill('INVALID_REPLICATION_FACTOR'),
+    ],
+  );
+});
+
+test('offsets are found by earliest, latest and time; a query without one of them is refused', async (t) => {
+  const at = (query: OffsetQuery['at']): OffsetQuery => ({
+    topic: 'orders',
+    topicId: undefined,
+    partition: 0,
+    at: query,
+  });
+  const broker = fakeBroker({
+    listOffsets: () =>
+      Promise.resolve(
+        ok([
+          {
+            topic: 'orders',
+            topicId: topicUuid,
+            partition: 0,
+            error: null,
+            offset: toOffset(4),
+            timestampMs: toMillis(8),
+            leaderEpoch: toTerm(1),
+          },
+          {
+            topic: 'orders',
+            topicId: topicUuid,
+            partition: 0,
+            error: refuse('OFFSET_NOT_AVAILABLE', 'Wait.').error,
+            offset: null,
+            timestampMs: null,
+            leaderEpoch: null,
+          },
+        ]),
+      ),
+  });
+  const { log } = await startRig(t, broker);
+  const queries = [
+    at({ $case: 'earliest', value: {} }),
+    at({ $case: 'latest', value: {} }),
+    at({ $case: 'timestampMs', value: 6n }),
+  ];
+  const found = await call<ListOffsetsResponse>((reply) => log.listOffsets({ queries }, reply));
+  assert.ok(found.kind === 'ok');
+  const [good, bad] = found.value.offsets;
+  assert.deepEqual([good!.offset, good!.timestampMs, good!.leaderEpoch, good!.error], [4n, 8n, 1, undefined]);
+  assert.deepEqual([bad!.offset, codeName(bad!.error!)], [undefined, 'OFFSET_NOT_AVAILABLE']);
+  assert.deepEqual(
+    (broker.calls[0]!.args[0] as { at: unknown }[]).map((query) => query.at),
+    [{ kind: 'earliest' }, { kind: 'latest' }, { kind: 'timestamp', timestampMs: 6 }],
+  );
+  for (const wrong of [[], [at(undefined)], [at({ $case: 'timestampMs', value: -1n })]])
+    assert.equal(codeOf(await call((reply) => log.listOffsets({ queries: wrong }, reply))), 'INVALID_REQUEST');
+});
+
+test('while a broker starts, calls are refused as retriable', async (t) => {
+  const { topics } = await startRig(t, startingBroker(100));
+  const answer = await call((reply) => topics.describeTopic({ name: 'orders' }, reply));
+  assert.ok(answer.kind === 'error');
+  assert.deepEqual([codeOf(answer), answer.detail!.retriable], ['LEADER_NOT_AVAILABLE', true]);
+});
+
+test('a broker that lost data describes itself and refuses everything else', async (t) => {
+  const broker = {
+    brokerId: toBrokerId(0),
+    address: 'here:1',
+    incarnation: topicUuid,
+    version: '1',
+    healthy: false,
+    unhealthyReason: 'lost',
+  };
+  const cluster = {
+    clusterId: topicUuid,
+    brokers: [broker],
+    catalogLeader: null,
+    catalogRevision: 0,
+    activeVersion: 0,
+    topicCount: 0,
+    partitionCount: 0,
+  };
+  const { cluster: client, topics, log } = await startRig(t, lostBroker(cluster, 'lost'));
+  const described = await call<DescribeClusterResponse>((reply) => client.describeCluster({}, reply));
+  assert.ok(described.kind === 'ok');
+  assert.deepEqual([described.value.brokers, described.value.catalogLeader], [[broker], undefined]);
+  assert.equal(codeOf(await call((reply) => topics.describeTopic({ name: 'orders' }, reply))), 'QUARANTINED');
+  assert.equal(
+    codeOf(await call((reply) => log.initProducer({ previous: undefined, secret: undefined }, reply))),
+    'QUARANTINED',
+  );
+});
