@@ -91,6 +91,15 @@ test('every entry decodes to what was encoded, and encodes to the same bytes aga
   );
 });
 
+test('texts of any length in letters and in bytes are written behind their length in bytes', () => {
+  for (const letter of ['a', 'é', '語', '😀']) {
+    for (const count of [0, 1, 21, 22, 31, 32, 63, 64, 2_730, 2_731, 8_191, 8_192]) {
+      const entry: GroupEntry = { tenant: 0, groupId: letter.repeat(count), guard: null, records: [] };
+      assert.deepEqual(decodeEntry(encodeEntry(entry)), entry);
+    }
+  }
+});
+
 test('the stored form does not change', () => {
   const entry: GroupEntry = {
     tenant: 0,
