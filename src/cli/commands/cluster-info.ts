@@ -1,0 +1,46 @@
+import type { Command } from 'commander';
+import type { BrokerDescription, ClusterDescription } from '../../../clients/typescript/src/index.ts';
+import { withClient } from '../connection.ts';
+import { formatOption, int64, printOne } from '../output-format.ts';
+import type { Format, Json } from '../output-format.ts';
+import { facts, table } from '../output-table.ts';
+import type { Column } from '../output-table.ts';
+
+export function addClusterInfo(cluster: Command): void {
+  cluster.command('info').description('show the cluster and its brokers').addOption(formatOption()).action(info);
+}
+
+async function info(options: { readonly output: Format }, command: Command): Promise<void> {
+  await withClient(command, async ({ admin }) => {
+    const cluster = await admin.describeCluster();
+    await printOne(options.output, clusterJson(cluster), () => clusterTable(cluster));
+  });
+}
+
+const clusterJson = (cluster: ClusterDescription): Json => ({
+  clusterId: cluster.clusterId,
+  brokers: cluster.brokers.map(({ brokerId, address, incarnation, version, healthy, unhealthyReason }) => {
+    return { brokerId, address, incarnation, version, healthy, unhealthyReason };
+  }),
+  catalogLeader: cluster.catalogLeader,
+  catalogRevision: int64(cluster.catalogRevision),
+  activeVersion: cluster.activeVersion,
+  topicCount: cluster.topicCount,
+  partitionCount: cluster.partitionCount,
+});
+
+const brokerColumns: readonly Column<BrokerDescription>[] = [
+  { title: 'broker', align: 'right', cell: ({ brokerId }) => brokerId },
+  { title: 'address', cell: ({ address }) => address },
+  { title: 'version', cell: ({ version }) => version },
+  { title: 'health', cell: ({ healthy, unhealthyReason }) => (healthy ? 'healthy' : unhealthyReason) },
+];
+
+const clusterTable = (cluster: ClusterDescription): string =>
+  `${facts([
+    ['cluster', cluster.clusterId],
+    ['topics', cluster.topicCount],
+    ['partitions', cluster.partitionCount],
+    ['catalog leader', cluster.catalogLeader ?? 'none now'],
+    ['catalog revision', cluster.catalogRevision],
+  ])}\n${table(brokerColumns, cluster.brokers)}`;

@@ -1,0 +1,134 @@
+import { Option } from 'commander';
+import type { Command } from 'commander';
+import { BrokerError, resumeTokenFile } from '../../../clients/typescript/src/index.ts';
+import type { Client } from '../../../clients/typescript/src/index.ts';
+import { Interrupted, usageError } from '../command-error.ts';
+import { globalOptions, withClient } from '../connection.ts';
+import { interruption, unlessInterrupted } from '../interruption.ts';
+import { wholeNumber } from '../option-values.ts';
+import { recordFormats, recordPrinter } from '../record-output.ts';
+import type { RecordFormat, RecordPrinter } from '../record-output.ts';
+import { GroupSource, openReaders, ReaderSource } from '../record-source.ts';
+import type { RecordSource } from '../record-source.ts';
+import { claimTokenFile, stateDirDefault } from '../resume-token-claim.ts';
+import { writeOut } from '../standard-output.ts';
+import { startingPoint } from '../starting-point.ts';
+import type { StartingPoint } from '../starting-point.ts';
+
+interface Options {
+  readonly group?: string;
+  readonly from: StartingPoint;
+  readonly partition?: number;
+  readonly count?: number;
+  readonly exit?: boolean;
+  readonly output: RecordFormat;
+  readonly keyDelimiter?: string;
+  readonly stateDir?: string;
+}
+
+/** Records that are printed, and with a group committed, as one. */
+const batchRecordsMax = 1_000;
+/** How long a reader of our output may take for what is on its way when Ctrl-C comes, milliseconds. */
+const lastWriteMs = 1_000;
+
+export function addConsume(program: Command): void {
+  program
+    .command('consume <topic...>')
+    .description('print records; goes on with new ones until Ctrl-C')
+    .option('-g, --group <group>', 'as a member of a group, which goes on where it has committed')
+    .addOption(
+      new Option('--from <where>', 'earliest, latest; without -g: OFFSET, -LAST, @TIME; with -g: in a new group')
+        .argParser(startingPoint)
+        .default({ kind: 'earliest' }, 'earliest'),
+    )
+    .addOption(
+      new Option('-p, --partition <number>', 'only this one').argParser(wholeNumber(0, 2 ** 31 - 1)).conflicts('group'),
+    )
+    .option('-n, --count <records>', 'stop after so many', wholeNumber(1, Number.MAX_SAFE_INTEGER))
+    .option('-e, --exit', 'stop at what is the end now')
+    .addOption(new Option('-o, --output <format>', 'form of the records').choices(recordFormats).default('value'))
+    .option('-K, --key-delimiter <text>', 'with -o value: print the key and this text before each value')
+    .option('--state-dir <directory>', 'with -g: where to keep what lets it go on at once after a kill')
+    .action(consume);
+}
+
+async function consume(topics: readonly string[], options: Options, command: Command): Promise<void> {
+  checkCombination(options);
+  const printer = recordPrinter(options.output, options.keyDelimiter ?? null);
+  const interrupted = interruption();
+  await withClient(command, async (client) => {
+    const source = await openSource(client, topics, options, command, interrupted);
+    try {
+      await copy(source, printer, options.count ?? Infinity, interrupted);
+    } finally {
+      await source.close();
+    }
+  });
+  if (interrupted.aborted) throw new Interrupted('interrupted');
+}
+
+function checkCombination({ group, from, output, keyDelimiter, stateDir }: Options): void {
+  if (group !== undefined && from.kind !== 'earliest' && from.kind !== 'latest') {
+    throw usageError('With --group, --from can be earliest or latest: a group goes on where it has committed.');
+  }
+  if (keyDelimiter !== undefined && output !== 'value') {
+    throw usageError(`--key-delimiter goes with -o value; ${output} has the key in a field of its own.`);
+  }
+  if (stateDir !== undefined && group === undefined) throw usageError('--state-dir needs --group.');
+}
+
+async function openSource(
+  client: Client,
+  topics: readonly string[],
+  options: Options,
+  command: Command,
+  interrupted: AbortSignal,
+): Promise<RecordSource> {
+  const { group, from, partition = null, exit: stopAtEnd = false } = options;
+  if (group === undefined) {
+    return new ReaderSource(await openReaders(client, { topics, partition, from, stopAtEnd }), interrupted);
+  }
+  const directory = options.stateDir ?? stateDirDefault();
+  const consumer = client.consumer({
+    group,
+    topics,
+    onNoOffset: from.kind === 'latest' ? 'latest' : 'earliest',
+    resumeToken: resumeTokenFile(await claimTokenFile(directory, globalOptions(command).brokers, group)),
+  });
+  return new GroupSource(client, consumer, stopAtEnd, interrupted);
+}
+
+/** Copies records to standard output until there are enough, the end, or Ctrl-C. What is committed was written before. */
+async function copy(
+  source: RecordSource,
+  printer: RecordPrinter,
+  count: number,
+  interrupted: AbortSignal,
+): Promise<void> {
+  const isEnough = (): boolean => left === 0 || interrupted.aborted;
+  let left = count;
+  await writeOut(printer.opening);
+  while (!isEnough()) {
+    const records = await nextOrNull(source, Math.min(left, batchRecordsMax), interrupted);
+    if (records === null) break;
+    left -= records.length;
+    const written = writeOut(printer.print(records)).then(() => true);
+    if ((await unlessInterrupted(written, interrupted, lastWriteMs)) === null) return; // stuck: nothing more to say
+    if (isEnough()) await source.finish();
+  }
+  await writeOut(printer.closing);
+}
+
+/** Null also when Ctrl-C came first. */
+async function nextOrNull(
+  source: RecordSource,
+  recordsMax: number,
+  interrupted: AbortSignal,
+): ReturnType<RecordSource['next']> {
+  try {
+    return await source.next(recordsMax);
+  } catch (error) {
+    if (interrupted.aborted && BrokerError.is(error, 'ABORTED')) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,59 @@
+/** Topics in JSON, with the names of the API, and as tables. */
+import type { PartitionDescription, TopicDescription, TopicSummary } from '../../clients/typescript/src/index.ts';
+import { int64 } from './output-format.ts';
+import type { Json } from './output-format.ts';
+import { facts, table } from './output-table.ts';
+import type { Column } from './output-table.ts';
+
+export const summaryJson = (topic: TopicSummary): { readonly [key: string]: Json } => ({
+  name: topic.name,
+  topicId: topic.topicId,
+  partitionCount: topic.partitionCount,
+  replicationFactor: topic.replicationFactor,
+  internal: topic.internal,
+  createdAtMs: int64(topic.createdAtMs),
+});
+
+export const topicJson = (topic: TopicDescription): Json => ({
+  ...summaryJson(topic),
+  partitions: topic.partitions.map((partition) => ({
+    partition: partition.partition,
+    leader: partition.leader,
+    leaderEpoch: partition.leaderEpoch,
+    replicas: partition.replicas,
+    logStartOffset: int64(partition.logStartOffset),
+    highWatermark: int64(partition.highWatermark),
+  })),
+});
+
+export const timeOf = (millis: number): string => new Date(millis).toISOString();
+
+export const topicFacts = (topic: TopicSummary): string =>
+  facts([
+    ['topic', topic.name],
+    ['id', topic.topicId],
+    ['partitions', topic.partitionCount],
+    ['replication factor', topic.replicationFactor],
+    ['created', timeOf(topic.createdAtMs)],
+  ]);
+
+const summaryColumns: readonly Column<TopicSummary>[] = [
+  { title: 'topic', cell: ({ name }) => name },
+  { title: 'partitions', align: 'right', cell: ({ partitionCount }) => partitionCount },
+  { title: 'replicas', align: 'right', cell: ({ replicationFactor }) => replicationFactor },
+  { title: 'created', cell: ({ createdAtMs }) => timeOf(createdAtMs) },
+];
+
+export const topicTable = (topics: readonly TopicSummary[]): string => table(summaryColumns, topics);
+
+const partitionColumns: readonly Column<PartitionDescription>[] = [
+  { title: 'partition', align: 'right', cell: ({ partition }) => partition },
+  { title: 'leader', align: 'right', cell: ({ leader }) => leader },
+  { title: 'epoch', align: 'right', cell: ({ leaderEpoch }) => leaderEpoch },
+  { title: 'replicas', cell: ({ replicas }) => replicas.join(',') },
+  { title: 'log start', align: 'right', cell: ({ logStartOffset }) => logStartOffset },
+  { title: 'high watermark', align: 'right', cell: ({ highWatermark }) => highWatermark },
+];
+
+export const partitionTable = (partitions: readonly PartitionDescription[]): string =>
+  table(partitionColumns, partitions);
