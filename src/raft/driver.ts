@@ -11,7 +11,7 @@
 import { InvariantViolation } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Entry, EntryDraft } from '../model/entry.ts';
-import type { GroupNumber, LogIndex, Offset, Term } from '../model/ids.ts';
+import type { GroupNumber, LogIndex, Offset, ReplicaId, Term } from '../model/ids.ts';
 import { toLogIndex } from '../model/ids.ts';
 import type { GroupLog, LogWriteDone } from '../log/log.ts';
 import type { LogReader } from '../log/reader.ts';
@@ -21,7 +21,8 @@ import { Checkpoints } from './checkpoints.ts';
 import type { RaftCore } from './core/core.ts';
 import type { RaftEvent } from './core/events.ts';
 import type { Message } from './core/messages.ts';
-import type { Ready, RoleState } from './core/ready.ts';
+import type { ConfigurationRefusal, Ready, RoleState } from './core/ready.ts';
+import type { Configuration } from './core/configuration.ts';
 import type { DriverLimits } from './driver-limits.ts';
 import type { ProposalListener, Proposed, RaftGroup, StateMachine } from './group.ts';
 import { LogTrimmer } from './log-trimmer.ts';
@@ -42,6 +43,10 @@ export interface DriverPort {
   /** The process must end. */
   fatal(error: unknown): void;
 }
+
+type Accepted = Extract<Proposed, { kind: 'accepted' }>;
+export type ConfigurationProposed =
+  Accepted | { readonly kind: 'refused'; readonly why: ConfigurationRefusal | 'stopped' | 'quarantined' };
 
 interface WriteUnderWay {
   readonly number: number;
@@ -140,8 +145,22 @@ export class GroupDriver implements RaftGroup, TurnTaker {
   propose(draft: EntryDraft, listener: ProposalListener): Proposed {
     if (this.#state !== 'running') return { kind: 'refused', why: this.#state };
     const answer = this.#core.propose(draft, this.#port.clock.wallMs());
-    if (answer.kind === 'refused') return answer;
-    const { term, index, baseOffset, appendTimeMs } = answer.entry;
+    return answer.kind === 'refused' ? answer : this.#accepted(answer.entry, listener);
+  }
+
+  /** Starts a change of who votes (RaftCore.proposeConfiguration); `committed` once its first step is. */
+  changeConfiguration(target: Configuration, listener: ProposalListener): ConfigurationProposed {
+    if (this.#state !== 'running') return { kind: 'refused', why: this.#state };
+    const answer = this.#core.proposeConfiguration(target, this.#port.clock.wallMs());
+    return answer.kind === 'refused' ? answer : this.#accepted(answer.entry, listener);
+  }
+
+  /** Asks the core to hand leadership to another voter; nothing happens if that is not possible. */
+  transferLeadership(to: ReplicaId): void {
+    this.feed({ kind: 'transfer', to });
+  }
+
+  #accepted({ term, index, baseOffset, appendTimeMs }: Entry, listener: ProposalListener): Accepted {
     this.#pending.add(index, listener);
     if (!this.#inTurn) this.#port.wake(this);
     return { kind: 'accepted', term, index, baseOffset, appendTimeMs };
@@ -227,6 +246,7 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     }
     for (const read of ready.reads) this.#readLog(read);
     for (const { id, index } of ready.readStates) this.#answerRead(id, index);
+    if (ready.snapshotsToSend.length > 0) this.#port.observer.dropped?.(this.group, 'snapshot-not-kept');
     for (const alarm of ready.alarms) this.#port.observer.alarm?.(this.group, alarm);
     this.#applier.run();
   }

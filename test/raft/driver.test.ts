@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { InvariantViolation } from '../../src/model/assert.ts';
+import { GroupDriver } from '../../src/raft/driver.ts';
 import { StoreFault } from '../../src/log/store.ts';
-import { toGroupNumber, toOffset } from '../../src/model/ids.ts';
+import { toGroupNumber, toOffset, toReplicaId } from '../../src/model/ids.ts';
 import { logStartDraft } from '../../src/raft/log-start.ts';
 import { Listening, RecordingCommands, RecordingData, Rig, batch, command, groupSeven, settle } from './rig.ts';
 
@@ -317,6 +318,53 @@ test('append times never fall, whatever the wall clock does (design D23)', async
   const second = group.propose(batch('b'), new Listening());
   assert.ok(first.kind === 'accepted' && second.kind === 'accepted');
   assert.ok(second.appendTimeMs >= first.appendTimeMs);
+});
+
+test('a linearizable read of a group of one is answered in the same turn; a stopped group refuses it', async () => {
+  const rig = new Rig();
+  const group = await rig.startData(new RecordingData());
+  assert.ok(group instanceof GroupDriver);
+  const answers: (number | null)[] = [];
+  group.readIndex((index) => answers.push(index));
+  await settle();
+  assert.equal(answers.length, 1, 'refused: its own no-op was not committed yet');
+  group.propose(batch('a'), new Listening());
+  await settle();
+  group.readIndex((index) => answers.push(index));
+  await settle();
+  await rig.host.close();
+  group.readIndex((index) => answers.push(index));
+  assert.deepEqual(answers, [null, 2, null]);
+});
+
+test('host-3 to host-5: a log of another kind, cluster or replica is set apart, and stays as it is', async () => {
+  const rig = new Rig();
+  await rig.startData(new RecordingData());
+  await settle();
+  await rig.host.close();
+  const again = new Rig({ logs: rig.logs.crash() });
+  const other = await again.startCommands(new RecordingCommands());
+  assert.match(other.quarantine ?? '', /host-3/);
+  const foreign = new Rig({ logs: rig.logs.crash() });
+  const spec = { group: groupSeven, replicaId: toReplicaId(2), voters: [toReplicaId(2)] };
+  const replica = await foreign.host.start(spec, new RecordingData());
+  assert.match(replica.quarantine ?? '', /host-5/);
+  assert.deepEqual([...foreign.logs.logs.keys()], [groupSeven]);
+});
+
+test('a group that was removed is gone; it can be founded anew', async () => {
+  const rig = new Rig();
+  const group = await rig.startData(new RecordingData());
+  await settle();
+  const listening = new Listening();
+  group.propose(batch('a'), listening);
+  await rig.host.remove(groupSeven);
+  assert.deepEqual(listening.heard, ['unknown stopped']);
+  assert.deepEqual(await rig.host.existing(), []);
+  const again = await rig.startData(new RecordingData());
+  assert.deepEqual(await rig.host.existing(), [groupSeven]);
+  await settle();
+  assert.equal(again.highWatermark, 0);
 });
 
 test('a group of one sets no timer while it leads', async () => {

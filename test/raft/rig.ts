@@ -3,6 +3,7 @@ import type { Entry, EntryDraft } from '../../src/model/entry.ts';
 import type { GroupNumber, Offset, ReplicaId } from '../../src/model/ids.ts';
 import { toGroupNumber, toReplicaId } from '../../src/model/ids.ts';
 import type { StateChange, StatePair } from '../../src/model/raft-state.ts';
+import type { GroupLogs } from '../../src/log/log.ts';
 import { raftLimitsDefault } from '../../src/raft/core/limits.ts';
 import type { RaftLimits } from '../../src/raft/core/limits.ts';
 import type { RoleState } from '../../src/raft/core/ready.ts';
@@ -110,6 +111,8 @@ export class RecordingCommands extends Recorder implements CommandMachine {
 
 export interface RigOptions {
   readonly logs?: MemoryLogs;
+  /** Other logs than those in memory. */
+  readonly groupLogs?: GroupLogs;
   readonly raft?: Partial<RaftLimits>;
   readonly driver?: Partial<DriverLimits>;
   readonly mayVote?: boolean;
@@ -129,7 +132,7 @@ export class Rig {
     this.logs = options.logs ?? new MemoryLogs();
     this.clock = options.clock ?? new ManualClock();
     this.host = new MultiRaftHost({
-      logs: this.logs,
+      logs: options.groupLogs ?? this.logs,
       clusterId: 'f0000000-0000-4000-8000-00000000000f',
       mayVote: options.mayVote ?? true,
       clock: this.clock,

@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { InvariantViolation } from '../../src/model/assert.ts';
 import { toGroupNumber, toReplicaId } from '../../src/model/ids.ts';
+import type { Configuration } from '../../src/raft/core/configuration.ts';
+import { GroupDriver } from '../../src/raft/driver.ts';
 import type { RaftGroup } from '../../src/raft/group.ts';
 import { ManualClock } from '../fakes/manual-clock.ts';
 import type { MemoryLogs } from '../fakes/memory-log.ts';
@@ -136,6 +138,35 @@ test('pit-P79: a message for a group that is not here is dropped and creates not
   assert.ok(follower!.rig.dropped.length > 0);
   assert.ok(follower!.rig.dropped.every((line) => line === '7 unknown-group'));
   assert.deepEqual([...follower!.rig.logs.logs.keys()], []);
+});
+
+test('a fourth replica joins as a learner, votes once it has caught up, and leads when it is asked to', async () => {
+  const three = await Three.started();
+  three.leader.group.propose(batch('a'), new Listening());
+  const four = toReplicaId(4);
+  const rig = new Rig({ clock: three.clock, transport: three.network.transportOf(4), seed: 4 });
+  const machine = new RecordingData();
+  const group = await rig.host.start({ group: groupSeven, replicaId: four, voters: [] }, machine);
+  three.members.set(4, { rig, machine, group });
+  await three.pass(5_000);
+  assert.equal(group.role.role, 'learner', 'nobody asked it to take part');
+  const change = async (target: Partial<Configuration> & { revision: number }): Promise<string[]> => {
+    const leading = three.leader.group;
+    assert.ok(leading instanceof GroupDriver);
+    const listening = new Listening();
+    const configuration = { voters, outgoing: [], learners: [], ...target };
+    assert.equal(leading.changeConfiguration(configuration, listening).kind, 'accepted');
+    await three.pass(1_000);
+    return listening.heard;
+  };
+  assert.deepEqual(await change({ revision: 1, learners: [four] }), ['durable', 'committed']);
+  assert.equal(machine.state, 'a');
+  assert.deepEqual(await change({ revision: 2, voters: [...voters, four] }), ['durable', 'committed']);
+  const old = three.leader.group;
+  assert.ok(old instanceof GroupDriver);
+  old.transferLeadership(four);
+  await three.pass(500);
+  assert.equal(group.role.serving, true);
 });
 
 test('the deadlines of many groups share one timer a host', async () => {

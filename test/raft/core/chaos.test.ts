@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Chaos } from './chaos.ts';
 import type { Counters } from './chaos.ts';
 
-const seeds = Number(process.env['CHAOS_SEEDS'] ?? 150);
+const seeds = Number(process.env['CHAOS_SEEDS'] ?? 100);
 const stepsPerSeed = 1_200;
 const first = Number(process.env['CHAOS_FIRST'] ?? 1);
 

@@ -493,3 +493,36 @@ test('a leader whose heartbeats live while its bulk channel is dead steps down (
   cluster.pass(1_200);
   assert.notEqual(cluster.node(1).status, 'leader');
 });
+
+test('a peer that can not be reached is probed from what it acknowledged, not from what was sent', () => {
+  const cluster = new Cluster();
+  cluster.elect(1);
+  cluster.isolate(3);
+  for (const text of ['a', 'b', 'c']) cluster.propose(1, text);
+  const leader = cluster.node(1);
+  const three = (): object | undefined => leader.core.status.followers.find((one) => one.id === 3);
+  assert.deepEqual(three(), { id: 3, state: 'replicate', match: 1, next: 5, inFlightBytes: 195, reading: false });
+  cluster.heal();
+  leader.step({ kind: 'peer-unreachable', to: toReplicaId(3) });
+  assert.equal(leader.core.status.followers.find((one) => one.id === 3)?.state, 'probe');
+  cluster.settle();
+  assert.deepEqual(cluster.node(3).applied, ['a', 'b', 'c']);
+});
+
+test('a heartbeat answer from a stranger, or to a round that never was, is dropped and counted', () => {
+  const cluster = new Cluster();
+  cluster.elect(1);
+  const { term } = cluster.node(1).core.role;
+  const reply = { kind: 'heartbeat-reply', to: toReplicaId(1), term, verified: toLogIndex(0) } as const;
+  cluster.deliver({ ...reply, from: toReplicaId(9), round: 1 });
+  cluster.deliver({ ...reply, from: toReplicaId(2), round: 99 });
+  cluster.deliver({ ...reply, from: toReplicaId(1), to: toReplicaId(2), round: 1 });
+  assert.deepEqual(
+    [...cluster.node(1).core.dropped],
+    [
+      ['unknown-source', 1],
+      ['out-of-place', 1],
+    ],
+  );
+  assert.equal(cluster.node(2).core.dropped.get('late'), 1);
+});

@@ -174,3 +174,22 @@ test('a snapshot that was accepted is not mixed with entries while the disk take
   node.work();
   assert.deepEqual(node.applied, ['first', 'second', 'third']);
 });
+
+test('a receiver that refuses, or claims more than there is, is asked again after a while', () => {
+  const cluster = behind();
+  cluster.posted = [];
+  cluster.loses = (message) => message.kind === 'snapshot-chunk';
+  cluster.pass(500);
+  const [chunk] = chunks(cluster.posted);
+  const reply = { kind: 'snapshot-reply', from: toReplicaId(3), to: toReplicaId(1), term: chunk!.term } as const;
+  const snapshotId = chunk!.meta.id;
+  cluster.deliver({ ...reply, snapshotId, result: 'next', position: 10_000 });
+  assert.equal(cluster.node(1).core.dropped.get('out-of-place'), 1);
+  cluster.deliver({ ...reply, snapshotId, result: 'refused', position: 0 });
+  cluster.deliver({ ...reply, from: toReplicaId(9), snapshotId, result: 'installed', position: 0 });
+  assert.equal(cluster.node(1).core.dropped.get('unknown-source'), 1);
+  assert.equal(cluster.node(1).core.status.followers.find((one) => one.id === 3)?.state, 'snapshot');
+  cluster.heal();
+  cluster.pass(5_000);
+  assert.deepEqual(cluster.node(3).applied, ['first', 'second', 'third', 'fourth']);
+});
