@@ -57,12 +57,16 @@ test('pit-P121: a busy partition does not starve the others', async () => {
 });
 
 test('what does not fit into an answer is first in the next', async () => {
-  const fixture = await fixtureWith(2);
-  value(await fixture.append('orders', text(['small'])));
-  value(await fixture.append('orders', text(['large'.repeat(50)]), { partition: 1 }));
-  const cursor = open(fixture, [at('orders', 0), at('orders', 0, { partition: 1 })]);
+  const fixture = await fixtureWith(3);
+  const values = ['small', 'large'.repeat(50), 'small'];
+  for (const [partition, one] of values.entries()) value(await fixture.append('orders', text([one]), { partition }));
+  const cursor = open(
+    fixture,
+    [0, 1, 2].map((partition) => at('orders', 0, { partition })),
+  );
   assert.deepEqual(told(await cursor.next(text(['small']).length + 10)), [[0, [0]]]);
   assert.deepEqual(told(await cursor.next(10)), [[1, [0]]]);
+  assert.deepEqual(told(await cursor.next(10)), [[2, [0]]]);
   cursor.close();
 });
 

@@ -87,6 +87,22 @@ test('pit-P121: the whole answer is limited too, and the next fetch begins at an
   assert.deepEqual([...seen].sort(), [0, 1, 2]);
 });
 
+test('a batch that does not fit into what is left of the answer is left out, and those that fit are not', async () => {
+  const fixture = await BrokerFixture.started();
+  await fixture.topic('orders', 3);
+  const values = ['small', 'large'.repeat(50), 'small'];
+  for (const [partition, one] of values.entries()) value(await fixture.append('orders', text([one]), { partition }));
+  const refs = [0, 1, 2].map((partition) => at('orders', 0, { partition }));
+  const answer = value(await fixture.fetchMany(refs, { totalBytesMax: 2 * text(['small']).length }));
+  assert.deepEqual(
+    answer.partitions.map((one) => [one.partition, one.nextOffset]),
+    [
+      [0, 1],
+      [2, 1],
+    ],
+  );
+});
+
 test('a fetch waits for data and is answered when it is committed', async () => {
   const fixture = await filled(1);
   const waiting = fixture.fetch('orders', 2, { waitMsMax: 500 });
