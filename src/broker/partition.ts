@@ -295,7 +295,11 @@ export class Partition implements DataMachine {
       this.#deps.budget.give(batch.length);
       return Promise.resolve(proposalRefusal(proposed.why, this.#deps.limits.retryAfterMs));
     }
-    assert(proposed.baseOffset === next.baseOffset, 'partition-3: the offset is that of the entry', `${proposed.baseOffset}`);
+    assert(
+      proposed.baseOffset === next.baseOffset,
+      'partition-3: the offset is that of the entry',
+      `${proposed.baseOffset}`,
+    );
     if (header.producer !== null) {
       this.#appended.table.append(header.producer, header.count, next.baseOffset, proposed.appendTimeMs);
     }
