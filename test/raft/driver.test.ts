@@ -247,6 +247,35 @@ test('a broken invariant in apply sets this group apart and no other (design D7)
   assert.deepEqual(rig.fatal, []);
 });
 
+test('pit-P40: a run of entries that fails in its middle stores nothing of itself, and is applied from its start again', async () => {
+  const rig = new Rig();
+  const machine = new RecordingCommands();
+  const group = await rig.startCommands(machine);
+  await settle();
+  group.propose(command('first'), new Listening());
+  await settle();
+  machine.beforeApply = (entry) => {
+    if (Buffer.from(entry.payload).toString() === 'bad') throw new InvariantViolation('catalog-1: example', '');
+  };
+  const listening = ['good', 'bad', 'late'].map((text) => {
+    const one = new Listening();
+    group.propose(command(text), one);
+    return one;
+  });
+  await settle();
+  for (const one of listening) assert.deepEqual(one.heard, ['durable', 'unknown quarantined']);
+  const again = new Rig({ logs: rig.logs.crash() });
+  const healed = new RecordingCommands();
+  await again.startCommands(healed);
+  await settle();
+  assert.deepEqual(healed.of('load'), ['load first']);
+  assert.deepEqual(healed.of('apply').slice(0, 3), [
+    'apply 3 command good',
+    'apply 4 command bad',
+    'apply 5 command late',
+  ]);
+});
+
 test('an entry that is damaged on disk sets the group apart', async () => {
   const rig = new Rig();
   const group = await rig.startData(new RecordingData());

@@ -130,6 +130,31 @@ test('a follower whose log diverges is set apart, and the group goes on without 
   assert.equal(healthy!.machine.state, 'a');
 });
 
+test("pit-P31: the leader's own durable write makes nothing visible", async () => {
+  const three = await Three.started();
+  for (const { rig } of three.followers) rig.log().hold();
+  const { group, machine } = three.leader;
+  const listening = new Listening();
+  group.propose(batch('a'), listening);
+  await three.pass(300);
+  assert.deepEqual([listening.heard, group.highWatermark, machine.state], [['durable'], 0, '']);
+  for (const { rig } of three.followers) rig.log().release();
+  await three.pass(300);
+  assert.deepEqual([listening.heard, group.highWatermark, machine.state], [['durable', 'committed'], 1, 'a']);
+});
+
+test('pit-P71: the wall clock causes no election, wherever it jumps', async () => {
+  const three = await Three.started();
+  const { term } = three.leader.group.role;
+  for (const jump of [3_600_000, -7_200_000]) {
+    three.clock.wallOffsetMs += jump;
+    three.leader.group.propose(batch('a'), new Listening());
+    await three.pass(2_000);
+  }
+  assert.equal(three.leader.group.role.term, term);
+  assert.equal(three.leader.machine.state, 'aa');
+});
+
 test('pit-P79: a message for a group that is not here is dropped and creates nothing', async () => {
   const three = await Three.started();
   const [follower] = three.followers;

@@ -1,4 +1,10 @@
-/** What a message may do: who it is for, what its term means, and which role it concerns. Nothing here is fatal. */
+/**
+ * What a message may do: who it is for, what its term means, and which role it concerns. Nothing here is fatal.
+ *
+ * Who may speak (design D4): answers count only from members; a candidate must be a member, or have a log that is ahead
+ * and may therefore hold the configuration that names it; whoever leads may be unknown here, since only its entries say
+ * who it is. That a frame's source is bound to the broker it came from is for the host to check.
+ */
 import { campaign, onVoteReply } from './candidate.ts';
 import { onAppendRequest, onHeartbeatRequest } from './follower.ts';
 import { onHeard } from './heartbeats.ts';

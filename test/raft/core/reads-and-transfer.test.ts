@@ -185,3 +185,26 @@ test('what the host hears for a group stands for a heartbeat and for its answer 
   cluster.node(2).step(stale);
   assert.equal(cluster.node(2).core.nextDeadline, before, 'another term is not covered');
 });
+
+test('pit-P16: a leader that was paused confirms nothing when it wakes, and its proposals stay open', () => {
+  const cluster = new Cluster();
+  cluster.elect(1);
+  cluster.propose(1, 'a');
+  cluster.isolate(1);
+  // the others go on without it; it has not run since, so it still believes that it leads
+  const paused = cluster.node(1);
+  paused.up = false;
+  cluster.pass(5_000);
+  const next = cluster.leader;
+  cluster.propose(next.id, 'b');
+  paused.up = true;
+  assert.equal(paused.status, 'leader');
+  cluster.heal();
+  assert.equal(cluster.offer(1, 'c').kind, 'accepted');
+  paused.step({ kind: 'read-index', id: 1 });
+  cluster.settle();
+  assert.equal(paused.answers.get(1), null);
+  assert.deepEqual(paused.lost, [2]);
+  cluster.pass(2_000);
+  for (const node of cluster.nodes.values()) assert.deepEqual(node.applied, ['a', 'b']);
+});
