@@ -5,6 +5,8 @@ import { backoffDefaults } from './backoff.ts';
 import type { BackoffOptions } from './backoff.ts';
 import { Brokers, timeoutDefaults } from './brokers.ts';
 import type { Timeouts } from './brokers.ts';
+import { Consumer } from './consumer.ts';
+import type { ConsumerOptions } from './consumer-options.ts';
 import { createCompression } from './compression.ts';
 import { crc32c } from './crc32c.ts';
 import { systemEnvironment } from './environment.ts';
@@ -13,6 +15,8 @@ import { closedError } from './errors.ts';
 import { Producer } from './producer.ts';
 import { inRange } from './producer-options.ts';
 import type { ProducerOptions } from './producer-options.ts';
+import { Reader } from './reader.ts';
+import type { ReaderOptions } from './reader.ts';
 import type { Bytes } from './serde.ts';
 
 export interface ClientOptions {
@@ -65,6 +69,31 @@ export class Client implements AsyncDisposable {
     );
     this.#parts.add(producer);
     return producer;
+  }
+
+  /** A member of a consumer group, from its first iteration (or `start`) on. Close it, or the client. */
+  consumer<K = Bytes, V = Bytes>(options: ConsumerOptions<K, V>): Consumer<K, V> {
+    this.#checkOpen();
+    const onClosed = (): void => void this.#parts.delete(consumer);
+    const consumer: Consumer<K, V> = new Consumer(
+      this.#brokers,
+      this.admin,
+      this.clientId,
+      options,
+      this.#loadCodecs,
+      onClosed,
+    );
+    this.#parts.add(consumer);
+    return consumer;
+  }
+
+  /** Reads partitions from positions of your own, without a group. Close it, or the client. */
+  reader<K = Bytes, V = Bytes>(options: ReaderOptions<K, V>): Reader<K, V> {
+    this.#checkOpen();
+    const onClosed = (): void => void this.#parts.delete(reader);
+    const reader: Reader<K, V> = new Reader(this.#brokers, this.admin, options, this.#loadCodecs, onClosed);
+    this.#parts.add(reader);
+    return reader;
   }
 
   /**

@@ -19,6 +19,8 @@ export const clientErrorCodes = [
   'OUTCOME_UNKNOWN',
   /** The group has no committed offset for a partition and no `onNoOffset` policy was chosen. */
   'NO_COMMITTED_OFFSET',
+  /** The caller's resume token storage threw; `cause` is what it threw. */
+  'RESUME_TOKEN_STORAGE_FAILED',
   /** A serializer or deserializer threw; `cause` is what it threw. */
   'SERDE_FAILED',
   /** The broker wants credentials. */

@@ -25,3 +25,14 @@ export type {
 } from './admin.ts';
 export { serdes, topic } from './serde.ts';
 export type { Bytes, Serde, SerdeContext, Topic } from './serde.ts';
+export { Consumer } from './consumer.ts';
+export type { BatchesOptions, IterateOptions } from './consumer.ts';
+export type { ConsumerOptions, FetchOptions } from './consumer-options.ts';
+export type { TopicPartitionOffset } from './committer.ts';
+export type { OffsetPolicy } from './start-offsets.ts';
+export { Reader } from './reader.ts';
+export type { ReaderOptions } from './reader.ts';
+export { InRecord } from './record.ts';
+export type { RecordBatch } from './record.ts';
+export { resumeTokenFile } from './resume-token.ts';
+export type { ResumeTokenStorage } from './resume-token.ts';

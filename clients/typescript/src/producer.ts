@@ -6,6 +6,7 @@
 import { toMillis } from '../../../src/model/ids.ts';
 import type { BatchCodecs } from '../../../src/model/record-batch.ts';
 import type { RecordHeader } from '../../../src/model/record.ts';
+import { unlessAborted } from './abortable.ts';
 import type { Brokers } from './brokers.ts';
 import { abortedError, asBrokerError, BrokerError, closedError } from './errors.ts';
 import { LaneDriver } from './lane-driver.ts';
@@ -13,8 +14,8 @@ import { rejectQuietly } from './produce-batch.ts';
 import type { Delivery, ProduceBatch, RecordMeta } from './produce-batch.ts';
 import { producerSettings } from './producer-options.ts';
 import type { ProducerOptions, ProducerSettings } from './producer-options.ts';
-import { serdes, serialized } from './serde.ts';
-import type { Bytes, Serde, Topic } from './serde.ts';
+import { serdesOrBytes, serialized } from './serde.ts';
+import type { Bytes, SerdePair, Topic } from './serde.ts';
 import { topicChanged } from './topic-metadata.ts';
 import { TopicWriter } from './topic-writer.ts';
 import type { QueuedRecord } from './topic-writer.ts';
@@ -69,8 +70,7 @@ interface Waiting {
 export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
   readonly #brokers: Brokers;
   readonly #settings: ProducerSettings;
-  readonly #keySerde: Serde<K>;
-  readonly #valueSerde: Serde<V>;
+  readonly #serdes: SerdePair<K, V>;
   readonly #loadCodecs: () => Promise<BatchCodecs>;
   readonly #onClosed: () => void;
   #driver: LaneDriver | null = null;
@@ -97,9 +97,7 @@ export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
   ) {
     this.#brokers = brokers;
     this.#settings = producerSettings(options);
-    // Without a serde the types K and V are Bytes, their defaults.
-    this.#keySerde = options.key ?? (serdes.bytes as Serde<unknown> as Serde<K>);
-    this.#valueSerde = options.value ?? (serdes.bytes as Serde<unknown> as Serde<V>);
+    this.#serdes = serdesOrBytes(options);
     this.#loadCodecs = loadCodecs;
     this.#onClosed = onClosed;
   }
@@ -239,8 +237,8 @@ export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
   }
 
   #prepare(name: string, topic: Topic<K, V> | null, record: OutRecord<K, V>): QueuedRecord {
-    const key = serialized(topic?.key ?? this.#keySerde, record.key ?? null, name, 'key');
-    const value = serialized(topic?.value ?? this.#valueSerde, record.value, name, 'value');
+    const key = serialized((topic ?? this.#serdes).key, record.key ?? null, name, 'key');
+    const value = serialized((topic ?? this.#serdes).value, record.value, name, 'value');
     const headers = record.headers === undefined ? noHeaders : record.headers.map(toHeader);
     const timestampMs = record.timestampMs ?? this.#brokers.environment.clock.wallMs();
     if (!Number.isSafeInteger(timestampMs) || timestampMs < 0)
@@ -406,22 +404,6 @@ function rejectOnAbort(delivery: Delivery, signal: AbortSignal): void {
   signal.addEventListener('abort', onAbort, { once: true });
   const stop = (): void => signal.removeEventListener('abort', onAbort);
   delivery.promise.then(stop, stop);
-}
-
-/** `promise`, or ABORTED if the signal fires first. */
-async function unlessAborted(promise: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return promise;
-  if (signal.aborted) throw abortedError(signal);
-  let onAbort = (): void => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(abortedError(signal));
-    signal.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
-  }
 }
 
 const toHeader = ([name, value]: readonly [string, string | Bytes]): RecordHeader => ({

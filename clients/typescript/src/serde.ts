@@ -76,3 +76,30 @@ function attempt<R>(action: () => R, topic: string, part: string): R {
     throw new BrokerError('SERDE_FAILED', `The ${part} could not be converted: ${text}`, { cause, topic });
   }
 }
+
+export interface SerdePair<K, V> {
+  readonly key: Serde<K>;
+  readonly value: Serde<V>;
+}
+
+/** The given serdes. Where one is missing, K or V has its default, Bytes. */
+export const serdesOrBytes = <K, V>(given: {
+  readonly key?: Serde<K>;
+  readonly value?: Serde<V>;
+}): SerdePair<K, V> => ({
+  key: given.key ?? (bytes as Serde<unknown> as Serde<K>),
+  value: given.value ?? (bytes as Serde<unknown> as Serde<V>),
+});
+
+/** The serdes of each topic: those of a typed handle, else the given ones, else bytes (which K and V then are). */
+export function serdePairs<K, V>(options: {
+  readonly key?: Serde<K>;
+  readonly value?: Serde<V>;
+  readonly topics: readonly (string | Topic<K, V>)[];
+}): (topic: string) => SerdePair<K, V> {
+  const given = serdesOrBytes(options);
+  const typed = new Map(
+    options.topics.flatMap((handle) => (typeof handle === 'string' ? [] : [[handle.name, handle]])),
+  );
+  return (name) => typed.get(name) ?? given;
+}

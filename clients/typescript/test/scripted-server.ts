@@ -74,11 +74,13 @@ export class ScriptedServer {
   readonly producers: { id: bigint; epoch: number; secret: Uint8Array }[] = [];
   heartbeatIntervalMs = 100;
   sessionTimeoutMs = 45_000;
-  /** Largest credit that was ever left, and bytes sent beyond what was granted: must stay 0. */
-  overdrawn = 0;
+  /** Bytes of batches that were sent to fetchers. */
+  fetchedBytes = 0;
   #server: Server | null = null;
   #port = 0;
   #nextProducer = 1n;
+  /** What the last heartbeat said that the member reads. */
+  owned: group.TopicPartitions[] = [];
   readonly #fetchers = new Set<() => void>();
 
   get address(): string {
@@ -369,6 +371,7 @@ export class ScriptedServer {
           else position.offset = Number(part.nextOffset ?? 0n);
           const usedBytes = part.payload?.$case === 'recordBatches' ? part.payload.value.length : 0;
           credit -= usedBytes;
+          this.fetchedBytes += usedBytes;
           call.write({ partitions: [part], usedBytes, catalogRevision: 1n });
         }
       }
@@ -452,7 +455,6 @@ export class ScriptedServer {
     if (resumeToken !== undefined) {
       if (target.member?.token !== Buffer.from(resumeToken).toString()) throw new Refusal('INVALID_RESUME_TOKEN');
       target.member.epoch += 1;
-      target.member.token = randomUUID();
       target.member.assignment = assignment;
     } else {
       if (target.member !== null) throw new Refusal('GROUP_MAX_SIZE_REACHED');
@@ -486,6 +488,7 @@ export class ScriptedServer {
   #heartbeat(request: group.HeartbeatRequest): group.HeartbeatResponse {
     const member = this.#memberOf(request.group, request.memberId, request.memberEpoch);
     member.heartbeats += 1;
+    this.owned = request.owned;
     const assignment = member.pending === null ? undefined : { partitions: member.pending };
     if (member.pending !== null) {
       member.assignment = member.pending;

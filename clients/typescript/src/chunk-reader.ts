@@ -1,0 +1,148 @@
+/** Turns chunks into records, and remembers how far the records were handed out. */
+import { decodeBatch } from '../../../src/model/batch-decoder.ts';
+import { toOffset } from '../../../src/model/ids.ts';
+import type { BatchCodecs } from '../../../src/model/record-batch.ts';
+import { splitBatches } from '../../../src/model/record-batch.ts';
+import type { StoredRecord } from '../../../src/model/record.ts';
+import { BrokerError } from './errors.ts';
+import type { Chunk, Cursor, Fetcher } from './fetcher.ts';
+import { InRecord } from './record.ts';
+import type { RecordBatch } from './record.ts';
+import { deserialized } from './serde.ts';
+import type { Bytes, SerdePair } from './serde.ts';
+
+interface OpenChunk {
+  readonly chunk: Chunk;
+  /** Null: not cut apart yet. */
+  batches: readonly Uint8Array[] | null;
+  /** The batch whose records are at hand. */
+  batch: number;
+  records: readonly StoredRecord[];
+  /** The next record of `records`. */
+  at: number;
+}
+
+const noHeaders: readonly (readonly [string, Bytes | null])[] = [];
+
+export class ChunkReader<K, V> {
+  readonly #fetcher: Fetcher;
+  readonly #codecs: BatchCodecs;
+  readonly #serdes: (topic: string) => SerdePair<K, V>;
+  #open: OpenChunk | null = null;
+
+  constructor(fetcher: Fetcher, codecs: BatchCodecs, serdesOf: (topic: string) => SerdePair<K, V>) {
+    this.#fetcher = fetcher;
+    this.#codecs = codecs;
+    this.#serdes = serdesOf;
+  }
+
+  /**
+   * The next record, with where to go on after it; null: nothing is there. Throws CORRUPT_MESSAGE or SERDE_FAILED, again
+   * and again until the partition is sought past it.
+   */
+  next(): { readonly record: InRecord<K, V>; readonly cursor: Cursor; readonly nextOffset: number } | null {
+    const open = this.#fill();
+    if (open === null) return null;
+    const stored = open.records[open.at];
+    if (stored === undefined) throw new BrokerError('INTERNAL', 'A chunk was filled with nothing.');
+    const { cursor } = open.chunk;
+    const record = this.#convert(stored, open.chunk, this.#serdes(cursor.topic));
+    open.at += 1;
+    const nextOffset = this.#isUsedUp(open) ? open.chunk.nextOffset : stored.offset + 1;
+    this.#drop(open);
+    return { record, cursor, nextOffset };
+  }
+
+  /** Up to `recordsMax` next records of one partition; null: nothing is there. Throws as `next`. */
+  nextBatch(recordsMax: number): { readonly batch: RecordBatch<K, V>; readonly cursor: Cursor } | null {
+    const open = this.#fill();
+    if (open === null) return null;
+    const { chunk } = open;
+    const { cursor } = chunk;
+    const pair = this.#serdes(cursor.topic);
+    const until = Math.min(open.records.length, open.at + recordsMax);
+    const records: InRecord<K, V>[] = [];
+    for (let at = open.at; at < until; at++) {
+      const stored = open.records[at];
+      if (stored !== undefined) records.push(this.#convert(stored, chunk, pair));
+    }
+    open.at = until;
+    const last = records.at(-1);
+    const nextOffset = this.#isUsedUp(open) || last === undefined ? chunk.nextOffset : last.offset + 1;
+    this.#drop(open);
+    const { topic, partition } = cursor;
+    const { highWatermark, leaderEpoch } = chunk;
+    return { batch: { topic, partition, records, nextOffset, highWatermark, leaderEpoch }, cursor };
+  }
+
+  /** The chunk at hand, with a record in it; opens the next one if need be. */
+  #fill(): OpenChunk | null {
+    for (;;) {
+      let open = this.#open;
+      if (open !== null && open.chunk.generation !== open.chunk.cursor.generation) {
+        this.#fetcher.release(open.chunk);
+        open = null;
+      }
+      if (open === null) {
+        const chunk = this.#fetcher.take();
+        if (chunk === null) return null;
+        open = { chunk, batches: null, batch: -1, records: [], at: 0 };
+      }
+      this.#open = open; // before anything throws: what can not be decoded must not be passed over
+      open.batches ??= this.#split(open.chunk);
+      if (open.at < open.records.length) return open;
+      if (this.#isUsedUp(open)) {
+        this.#drop(open);
+      } else {
+        open.records = this.#decode(open.batches[open.batch + 1], open.chunk);
+        open.batch += 1;
+        open.at = 0;
+      }
+    }
+  }
+
+  #isUsedUp(open: OpenChunk): boolean {
+    return open.at >= open.records.length && open.batch + 1 >= (open.batches?.length ?? 0);
+  }
+
+  /** Gives a used up chunk back at once, so that its credit does not wait for the next call. */
+  #drop(open: OpenChunk): void {
+    if (!this.#isUsedUp(open)) return;
+    this.#open = null;
+    this.#fetcher.release(open.chunk);
+  }
+
+  #split(chunk: Chunk): readonly Uint8Array[] {
+    const split = splitBatches(chunk.bytes);
+    if (split.kind === 'ok') return split.value;
+    const { topic, partition } = chunk.cursor;
+    throw new BrokerError(split.error.code, split.error.message, { topic, partition });
+  }
+
+  #decode(bytes: Uint8Array | undefined, chunk: Chunk): readonly StoredRecord[] {
+    const decoded = decodeBatch(bytes ?? new Uint8Array(), this.#codecs, { fromOffset: toOffset(chunk.fromOffset) });
+    if (decoded.kind === 'ok') return decoded.value.records;
+    const { code, message, fields } = decoded.error;
+    const { topic, partition } = chunk.cursor;
+    throw new BrokerError(code, `${topic}/${partition} at offset ${chunk.fromOffset} or after: ${message}`, {
+      topic,
+      partition,
+      fields,
+    });
+  }
+
+  #convert(stored: StoredRecord, chunk: Chunk, pair: SerdePair<K, V>): InRecord<K, V> {
+    const { topic, partition } = chunk.cursor;
+    const { headers } = stored;
+    return new InRecord({
+      topic,
+      partition,
+      offset: stored.offset,
+      timestampMs: stored.timestampMs,
+      leaderEpoch: chunk.leaderEpoch,
+      key: deserialized(pair.key, stored.key, topic, 'key'),
+      value: deserialized(pair.value, stored.value, topic, 'value'),
+      headers: headers.length === 0 ? noHeaders : headers.map(({ name, value }) => [name, value] as const),
+    });
+  }
+}

@@ -1,0 +1,78 @@
+import type { TopicPartition } from './admin.ts';
+import { BrokerError } from './errors.ts';
+import type { FetchSettings } from './fetcher.ts';
+import { inRange } from './producer-options.ts';
+import type { ResumeTokenStorage } from './resume-token.ts';
+import type { Serde, Topic } from './serde.ts';
+import type { OffsetPolicy } from './start-offsets.ts';
+
+export interface FetchOptions {
+  /** Bytes that are read ahead from each broker, range 2 MiB to 64 MiB. Default 4 MiB. */
+  readonly prefetchBytes?: number;
+  /** Limit of one message from a broker, bytes, range 1 to 4 MiB. Default 1 MiB. One batch comes all the same. */
+  readonly maxBytes?: number;
+}
+
+export interface ConsumerOptions<K, V> {
+  /** Group id, 1 to 249 characters of [A-Za-z0-9._-]. */
+  readonly group: string;
+  /** 1 to 100 topics, which must exist. A typed handle brings its own serdes. */
+  readonly topics: readonly (string | Topic<K, V>)[];
+  /** Default: bytes. */
+  readonly key?: Serde<K>;
+  /** Default: bytes. */
+  readonly value?: Serde<V>;
+  /** Where to begin a partition that the group has no committed offset for. Default `error`. */
+  readonly onNoOffset?: OffsetPolicy;
+  /** Where to go on when the position is not in the log any more (or not yet). Default `error`. */
+  readonly onOutOfRange?: OffsetPolicy;
+  /**
+   * `afterProcess` (default): what was processed is committed in the background as soon as possible. `interval`: the same,
+   * less often. `manual`: only `commit` commits. A record counts as processed when the next one is asked for.
+   */
+  readonly commit?: 'afterProcess' | 'interval' | 'manual';
+  /** Time between background commits, milliseconds, range 1 to 3,600,000. Default 100, or 5,000 with `interval`. */
+  readonly commitIntervalMs?: number;
+  /** Lets a consumer whose process died come back at once instead of after its session; `resumeTokenFile` makes one. */
+  readonly resumeToken?: ResumeTokenStorage;
+  readonly fetch?: FetchOptions;
+  /** These partitions are read from now on. */
+  readonly onAssigned?: (partitions: readonly TopicPartition[]) => void;
+  /** These are given away; what was processed of them is committed. */
+  readonly onRevoked?: (partitions: readonly TopicPartition[]) => void;
+  /** These were taken away: somebody else may read them already, and nothing can be committed for them. */
+  readonly onLost?: (partitions: readonly TopicPartition[]) => void;
+}
+
+export interface ConsumerSettings {
+  readonly commit: 'afterProcess' | 'interval' | 'manual';
+  readonly commitIntervalMs: number;
+  readonly onNoOffset: OffsetPolicy;
+  readonly onOutOfRange: OffsetPolicy;
+  readonly fetch: FetchSettings;
+}
+
+const mib = 1024 * 1024;
+
+/** Fills in the defaults; throws INVALID_REQUEST for what is out of range. */
+export function consumerSettings(
+  options: Omit<ConsumerOptions<unknown, unknown>, 'key' | 'value' | 'topics'>,
+): ConsumerSettings {
+  if (options.group === '') throw new BrokerError('INVALID_GROUP_ID', 'A consumer needs a group.');
+  const commit = options.commit ?? 'afterProcess';
+  const intervalMs = options.commitIntervalMs ?? (commit === 'interval' ? 5_000 : 100);
+  return {
+    commit,
+    commitIntervalMs: inRange('commitIntervalMs', intervalMs, 1, 3_600_000),
+    onNoOffset: options.onNoOffset ?? 'error',
+    onOutOfRange: options.onOutOfRange ?? 'error',
+    fetch: fetchSettings(options.fetch),
+  };
+}
+
+export function fetchSettings(options: FetchOptions = {}): FetchSettings {
+  return {
+    prefetchBytes: inRange('fetch.prefetchBytes', options.prefetchBytes ?? 4 * mib, 2 * mib, 64 * mib),
+    messageBytesMax: inRange('fetch.maxBytes', options.maxBytes ?? mib, 1, 4 * mib),
+  };
+}

@@ -1,0 +1,521 @@
+/**
+ * Reads topics as a member of a group: the group's members share the partitions, and each goes on where the group has
+ * committed. At least once: what was processed and not committed when a member dies is delivered again.
+ *
+ * Invariants:
+ * - consumer-1: only partitions that the coordinator assigned are read, handed out and committed.
+ * - consumer-2: `processed` <= `delivered`, and only offsets up to `processed` are committed in the background.
+ * - consumer-3: what goes wrong in the background rejects the next call of the application; it is never thrown beside it.
+ */
+import type { BatchCodecs } from '../../../src/model/record-batch.ts';
+import { unlessAborted } from './abortable.ts';
+import type { Admin, OffsetQuery, TopicPartition } from './admin.ts';
+import type { Brokers, CallOptions } from './brokers.ts';
+import { ChunkReader } from './chunk-reader.ts';
+import { Committer } from './committer.ts';
+import type { TopicPartitionOffset } from './committer.ts';
+import { consumerSettings } from './consumer-options.ts';
+import type { ConsumerOptions, ConsumerSettings } from './consumer-options.ts';
+import { inRange } from './producer-options.ts';
+import { Doorbell } from './doorbell.ts';
+import { asBrokerError, BrokerError, closedError } from './errors.ts';
+import { Fetcher, partitionKey } from './fetcher.ts';
+import type { Cursor } from './fetcher.ts';
+import type { TopicPartitions } from './gen/sluice/v1/group.ts';
+import { Membership } from './membership.ts';
+import { iterateOneAtATime } from './one-at-a-time.ts';
+import { InRecord } from './record.ts';
+import type { RecordBatch } from './record.ts';
+import { serdePairs } from './serde.ts';
+import type { Bytes } from './serde.ts';
+import { offsetsAt, startOffsets } from './start-offsets.ts';
+
+/** A partition that this member reads. */
+interface Assigned {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly cursor: Cursor;
+  /** Offset after the last record that was handed out. */
+  delivered: number;
+  /** Offset after the last record that was processed. Invariant: consumer-2. */
+  processed: number;
+  /** Offset that is committed, or on its way to be. */
+  staged: number;
+  leaderEpoch: number | null;
+}
+
+export interface IterateOptions {
+  /** Ends the iteration with ABORTED; the consumer stays a member. */
+  readonly signal?: AbortSignal;
+}
+
+export interface BatchesOptions extends IterateOptions {
+  /** Records in a batch, range 1 to 100,000. Default 10,000. */
+  readonly maxRecords?: number;
+}
+
+/** How long a partition that is given away waits until the application has finished what it has in hand. */
+const inHandMsMax = 20_000;
+const finalCommitMs = 10_000;
+
+export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K, V>>, AsyncDisposable {
+  readonly #admin: Admin;
+  readonly #options: ConsumerOptions<K, V>;
+  readonly #settings: ConsumerSettings;
+  readonly #loadCodecs: () => Promise<BatchCodecs>;
+  readonly #onClosed: () => void;
+  readonly #brokers: Brokers;
+  readonly #membership: Membership;
+  readonly #committer: Committer;
+  readonly #fetcher: Fetcher;
+  #reader: ChunkReader<K, V> | null = null;
+  /** By partition key. */
+  readonly #assigned = new Map<string, Assigned>();
+  /** Rings when an iteration may find something new. */
+  readonly #news = new Doorbell();
+  /** Rings when the application has finished what it had in hand. */
+  readonly #handed = new Doorbell();
+  /** What the application has in hand. */
+  #inHand: Assigned | null = null;
+  /** The newest assignment that is not put into effect yet. */
+  #target: readonly TopicPartitions[] | null = null;
+  #reconciling: Promise<void> | null = null;
+  /** Rises when the membership is lost: what was begun for the old one stops. */
+  #life = 0;
+  #starting: Promise<void> | null = null;
+  #failure: BrokerError | null = null;
+  #closing: Promise<void> | null = null;
+  readonly #stopped = new AbortController();
+
+  /** Use `client.consumer()`. */
+  constructor(
+    brokers: Brokers,
+    admin: Admin,
+    clientId: string,
+    options: ConsumerOptions<K, V>,
+    loadCodecs: () => Promise<BatchCodecs>,
+    onClosed: () => void,
+  ) {
+    this.#brokers = brokers;
+    this.#admin = admin;
+    this.#options = options;
+    this.#settings = consumerSettings(options);
+    this.#loadCodecs = loadCodecs;
+    this.#onClosed = onClosed;
+    const topics = options.topics.map((topic) => (typeof topic === 'string' ? topic : topic.name));
+    const storage = options.resumeToken ?? null;
+    this.#membership = new Membership(
+      brokers,
+      { group: options.group, topics, clientId, storage },
+      {
+        assigned: (target) => this.#retarget(target),
+        lost: () => this.#lose(),
+        failed: (error) => this.#fail(error),
+        owned: () => ownedOf(this.#assigned.values()),
+      },
+    );
+    this.#committer = new Committer(brokers, options.group, this.#membership, this.#settings.commitIntervalMs, {
+      topicId: (topic) => [...this.#assigned.values()].find((assigned) => assigned.topic === topic)?.topicId,
+      failed: (error) => this.#fail(error),
+    });
+    this.#fetcher = new Fetcher(brokers, this.#settings.fetch, {
+      available: () => this.#news.ring(),
+      outOfRange: (cursor, error) => void this.#outOfRange(cursor, error),
+      failed: (error) => this.#fail(error),
+    });
+  }
+
+  /** What this member reads now. */
+  get assignment(): readonly TopicPartition[] {
+    return [...this.#assigned.values()].map(({ topic, partition }) => ({ topic, partition }));
+  }
+
+  /** Offset of the next record that will be handed out; null: the partition is not assigned to this member. */
+  position({ topic, partition }: TopicPartition): number | null {
+    return this.#assigned.get(partitionKey(topic, partition))?.delivered ?? null;
+  }
+
+  /**
+   * Joins the group and finds out where to begin. Iterating does it by itself; call it to fail early. Rejects with
+   * GROUP_MAX_SIZE_REACHED, NO_COMMITTED_OFFSET, UNKNOWN_TOPIC_OR_PARTITION, UNAVAILABLE and others.
+   */
+  async start(options: CallOptions = {}): Promise<void> {
+    this.#check();
+    this.#starting ??= this.#start(options.timeoutMs);
+    await unlessAborted(this.#starting, options.signal);
+    this.#check();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<InRecord<K, V>, undefined, undefined> {
+    return this.records();
+  }
+
+  /**
+   * The records, one by one; one iteration at a time. Asking for the next one says that the one before is processed. Leaving the loop (`break`,
+   * `return`, an exception) closes the consumer; the record in hand then counts as not processed: commit it if it is.
+   */
+  records(options: IterateOptions = {}): AsyncIterableIterator<InRecord<K, V>, undefined, undefined> {
+    return iterateOneAtATime(
+      () => this.#nextOf(options.signal, () => this.#takeRecord()),
+      () => this.close(),
+    );
+  }
+
+  /** The same in batches of one partition each, which is faster. A batch is processed as a whole. */
+  batches(options: BatchesOptions = {}): AsyncIterableIterator<RecordBatch<K, V>, undefined, undefined> {
+    const recordsMax = inRange('maxRecords', options.maxRecords ?? 10_000, 1, 100_000);
+    return iterateOneAtATime(
+      () => this.#nextOf(options.signal, () => this.#takeBatch(recordsMax)),
+      () => this.close(),
+    );
+  }
+
+  /**
+   * Commits; resolves when it is durable. Without an argument: everything handed out so far, what is in hand included.
+   * With a record: it and everything before it in its partition. Rejects with FENCED_MEMBER_EPOCH or PARTITION_NOT_OWNED
+   * if somebody else reads the partition by now.
+   */
+  async commit(what?: InRecord<K, V> | readonly TopicPartitionOffset[], options: CallOptions = {}): Promise<void> {
+    this.#check();
+    const offsets = this.#offsetsOf(what);
+    await unlessAborted(this.#committer.commit(offsets, options.timeoutMs), options.signal);
+    for (const offset of offsets) this.#noteCommitted(offset);
+  }
+
+  /** Goes on at `to`, also backwards; what was read ahead is given up. */
+  async seek(where: TopicPartition, to: OffsetQuery['at'] | number, options: CallOptions = {}): Promise<void> {
+    this.#check();
+    const { topic, partition } = where;
+    const offset = typeof to === 'number' ? to : await this.#find(where, to, options);
+    const assigned = this.#assigned.get(partitionKey(topic, partition));
+    if (assigned === undefined)
+      throw new BrokerError('PARTITION_NOT_OWNED', `${topic}/${partition} is not assigned to this consumer.`, {
+        topic,
+        partition,
+      });
+    this.#moveTo(assigned, offset);
+  }
+
+  /** Hands out nothing more of these partitions (default: all), nor reads them, until `resume`. The member stays one. */
+  pause(partitions: readonly TopicPartition[] = this.assignment): void {
+    for (const assigned of this.#these(partitions)) this.#fetcher.pause(assigned.cursor, assigned.delivered);
+  }
+
+  resume(partitions: readonly TopicPartition[] = this.assignment): void {
+    for (const assigned of this.#these(partitions)) this.#fetcher.resume(assigned.cursor);
+  }
+
+  /**
+   * Ends iterations, commits what is processed (unless `commit: 'manual'`), leaves the group. After it resolves nothing
+   * runs any more. Rejects if the last commit failed; the group is left all the same.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Ends at once and says nothing to the group, as if the process had died. */
+  abandon(): void {
+    this.#closing ??= Promise.resolve();
+    this.#stop();
+    this.#onClosed();
+  }
+
+  // ---- starting and ending ----
+
+  /** Never rejects. */
+  async #start(timeoutMs: number | undefined): Promise<void> {
+    const signal = this.#stopped.signal;
+    try {
+      const codecs = await this.#loadCodecs();
+      this.#reader = new ChunkReader(this.#fetcher, codecs, serdePairs(this.#options));
+      await this.#membership.join(timeoutMs === undefined ? { signal } : { signal, timeoutMs });
+    } catch (error) {
+      this.#fail(asBrokerError(error));
+    }
+    await this.#reconciling;
+  }
+
+  async #close(): Promise<void> {
+    this.#stopped.abort();
+    this.#news.ring();
+    this.#handed.ring();
+    this.#fetcher.close();
+    await this.#starting;
+    await this.#reconciling;
+    const error = await this.#finalCommit();
+    await this.#membership.leave();
+    this.#stop();
+    this.#onClosed();
+    if (error !== null) throw error;
+  }
+
+  async #finalCommit(): Promise<BrokerError | null> {
+    if (this.#settings.commit !== 'manual') this.#stageProcessed();
+    if (this.#membership.state === null) return null;
+    try {
+      await this.#committer.flush(finalCommitMs);
+      return null;
+    } catch (error) {
+      return asBrokerError(error);
+    }
+  }
+
+  #stop(): void {
+    this.#stopped.abort();
+    this.#fetcher.close();
+    this.#committer.stop();
+    this.#membership.stop();
+    this.#assigned.clear();
+    this.#news.ring();
+    this.#handed.ring();
+  }
+
+  /** The next call of the application learns of it; the group is left in the meantime. */
+  #fail(error: BrokerError): void {
+    if (this.#failure !== null || this.#closing !== null) return;
+    this.#failure = error;
+    this.#closing = this.#close();
+    this.#closing.catch(() => undefined); // the failure is what the application hears
+  }
+
+  #check(): void {
+    if (this.#failure !== null) throw this.#failure;
+    if (this.#closing !== null) throw closedError('consumer');
+  }
+
+  // ---- handing out ----
+
+  async #nextOf<T>(signal: AbortSignal | undefined, take: () => T | null): Promise<IteratorResult<T, undefined>> {
+    this.#finishInHand();
+    if (this.#starting === null && this.#closing === null) await this.start(signal === undefined ? {} : { signal });
+    for (;;) {
+      if (this.#failure !== null) throw this.#failure;
+      if (this.#closing !== null) return { done: true, value: undefined };
+      const taken = this.#tryTake(take);
+      if (taken !== null) return { done: false, value: taken };
+      await this.#news.wait(signal);
+    }
+  }
+
+  /** What can not be decoded ends the consumer: going on would lose it, staying would hand it out for ever. */
+  #tryTake<T>(take: () => T | null): T | null {
+    try {
+      return take();
+    } catch (error) {
+      this.#fail(asBrokerError(error));
+      throw error;
+    }
+  }
+
+  #takeRecord(): InRecord<K, V> | null {
+    const next = this.#reader?.next() ?? null;
+    if (next === null) return null;
+    this.#hand(next.cursor, next.nextOffset, next.record.leaderEpoch);
+    return next.record;
+  }
+
+  #takeBatch(recordsMax: number): RecordBatch<K, V> | null {
+    const next = this.#reader?.nextBatch(recordsMax) ?? null;
+    if (next === null) return null;
+    this.#hand(next.cursor, next.batch.nextOffset, next.batch.leaderEpoch);
+    return next.batch;
+  }
+
+  #hand(cursor: Cursor, nextOffset: number, leaderEpoch: number | null): void {
+    const assigned = this.#assigned.get(partitionKey(cursor.topic, cursor.partition));
+    if (assigned?.cursor !== cursor)
+      throw new BrokerError('INTERNAL', 'consumer-1: only assigned partitions are handed out');
+    assigned.delivered = nextOffset;
+    assigned.leaderEpoch = leaderEpoch;
+    this.#inHand = assigned;
+  }
+
+  #finishInHand(): void {
+    const assigned = this.#inHand;
+    if (assigned === null) return;
+    this.#inHand = null;
+    assigned.processed = assigned.delivered;
+    if (this.#settings.commit !== 'manual') this.#stage(assigned);
+    this.#handed.ring();
+  }
+
+  #stage(assigned: Assigned): void {
+    if (assigned.processed === assigned.staged) return;
+    assigned.staged = assigned.processed;
+    const { topic, partition, processed, leaderEpoch } = assigned;
+    this.#committer.stage({ topic, partition, offset: processed, leaderEpoch });
+  }
+
+  #stageProcessed(): void {
+    for (const assigned of this.#assigned.values()) this.#stage(assigned);
+  }
+
+  /** What the application has committed it has processed: no later commit in the background falls behind it. */
+  #noteCommitted({ topic, partition, offset }: TopicPartitionOffset): void {
+    const assigned = this.#assigned.get(partitionKey(topic, partition));
+    if (assigned === undefined || offset > assigned.delivered || offset <= assigned.processed) return;
+    assigned.processed = offset;
+    assigned.staged = offset;
+  }
+
+  #offsetsOf(what: InRecord<K, V> | readonly TopicPartitionOffset[] | undefined): readonly TopicPartitionOffset[] {
+    if (what instanceof InRecord) {
+      const { topic, partition, offset, leaderEpoch } = what;
+      return [{ topic, partition, offset: offset + 1, leaderEpoch }];
+    }
+    if (what !== undefined) return what;
+    return [...this.#assigned.values()].map(({ topic, partition, delivered, leaderEpoch }) => {
+      return { topic, partition, offset: delivered, leaderEpoch };
+    });
+  }
+
+  // ---- positions ----
+
+  #these(partitions: readonly TopicPartition[]): Assigned[] {
+    return partitions.flatMap(({ topic, partition }) => this.#assigned.get(partitionKey(topic, partition)) ?? []);
+  }
+
+  /** A deliberate move: from now on this is where the partition is, also for the next commit. */
+  #moveTo(assigned: Assigned, offset: number): void {
+    if (this.#inHand === assigned) this.#inHand = null;
+    assigned.delivered = offset;
+    assigned.processed = offset;
+    this.#fetcher.seek(assigned.cursor, offset);
+  }
+
+  async #find({ topic, partition }: TopicPartition, at: OffsetQuery['at'], options: CallOptions): Promise<number> {
+    const [found] = await offsetsAt(this.#admin, [{ topic, partition }], at, options);
+    if (found !== undefined) return found[1];
+    return this.#find({ topic, partition }, 'latest', options); // nothing is as late as that time
+  }
+
+  /** Never rejects. */
+  async #outOfRange(cursor: Cursor, error: BrokerError): Promise<void> {
+    const policy = this.#settings.onOutOfRange;
+    if (policy === 'error') {
+      this.#fail(error.with({ message: `${error.message} Set onOutOfRange to choose where to go on.` }));
+      return;
+    }
+    try {
+      const { topic, partition, generation } = cursor;
+      const offset = await this.#find({ topic, partition }, policy, { signal: this.#stopped.signal });
+      const assigned = this.#assigned.get(partitionKey(topic, partition));
+      if (assigned?.cursor === cursor && cursor.generation === generation) this.#moveTo(assigned, offset);
+    } catch (thrown) {
+      this.#fail(asBrokerError(thrown));
+    }
+  }
+
+  // ---- assignment ----
+
+  #retarget(target: readonly TopicPartitions[]): void {
+    this.#target = target;
+    this.#reconciling ??= this.#reconcile();
+  }
+
+  /** Puts the newest assignment into effect. Never rejects. */
+  async #reconcile(): Promise<void> {
+    try {
+      while (this.#target !== null && !this.#stopped.signal.aborted) {
+        const target = this.#target;
+        this.#target = null;
+        await this.#apply(target);
+      }
+    } catch (error) {
+      if (!this.#stopped.signal.aborted) this.#fail(asBrokerError(error));
+    } finally {
+      this.#reconciling = null;
+    }
+  }
+
+  async #apply(target: readonly TopicPartitions[]): Promise<void> {
+    const life = this.#life;
+    const wanted = new Map<string, TopicPartition & { readonly topicId: string }>();
+    for (const { topic, topicId, partitions } of target)
+      for (const partition of partitions) wanted.set(partitionKey(topic, partition), { topic, topicId, partition });
+    const revoked = [...this.#assigned].flatMap(([key, assigned]) => (wanted.has(key) ? [] : [assigned]));
+    const added = [...wanted].flatMap(([key, partition]) => (this.#assigned.has(key) ? [] : [partition]));
+    if (revoked.length > 0) await this.#revoke(revoked);
+    if (life !== this.#life) return;
+    if (added.length > 0) await this.#assign(added, life);
+    if (revoked.length > 0 || added.length > 0) void this.#membership.beat();
+  }
+
+  /** Gives partitions away: the coordinator hands them on once a heartbeat no longer names them. */
+  async #revoke(revoked: readonly Assigned[]): Promise<void> {
+    for (const { topic, partition } of revoked) this.#fetcher.remove(topic, partition);
+    const { clock } = this.#brokers.environment;
+    const untilMs = clock.monotonicMs() + inHandMsMax;
+    const timer = clock.setTimer(inHandMsMax, () => this.#handed.ring());
+    while (this.#inHand !== null && revoked.includes(this.#inHand)) {
+      if (clock.monotonicMs() >= untilMs || this.#stopped.signal.aborted) break;
+      await this.#handed.wait();
+    }
+    timer.cancel();
+    if (this.#settings.commit !== 'manual') await this.#commitRevoked(revoked);
+    for (const { topic, partition } of revoked) {
+      this.#assigned.delete(partitionKey(topic, partition));
+      this.#committer.unstage(topic, partition);
+    }
+    this.#options.onRevoked?.(revoked.map(({ topic, partition }) => ({ topic, partition })));
+  }
+
+  async #commitRevoked(revoked: readonly Assigned[]): Promise<void> {
+    for (const assigned of revoked) this.#stage(assigned);
+    try {
+      await this.#committer.flush(finalCommitMs);
+    } catch {
+      // the next owner begins at the last commit that succeeded: records may come twice, none is lost
+    }
+  }
+
+  async #assign(added: readonly (TopicPartition & { readonly topicId: string })[], life: number): Promise<void> {
+    const { onNoOffset } = this.#settings;
+    const signal = this.#stopped.signal;
+    const offsets = await startOffsets(this.#admin, this.#options.group, added, onNoOffset, { signal });
+    if (life !== this.#life) return;
+    for (const { topic, topicId, partition } of added) {
+      const key = partitionKey(topic, partition);
+      const offset = offsets.get(key);
+      if (offset === undefined) throw new BrokerError('INTERNAL', `No offset was found for ${key}.`);
+      const cursor = this.#fetcher.add(topic, topicId === '' ? undefined : topicId, partition, offset);
+      const positions = { delivered: offset, processed: offset, staged: offset, leaderEpoch: null };
+      this.#assigned.set(key, { topic, topicId, partition, cursor, ...positions });
+    }
+    this.#options.onAssigned?.(added.map(({ topic, partition }) => ({ topic, partition })));
+  }
+
+  /** The membership is gone, and with it every partition. */
+  #lose(): void {
+    this.#life += 1;
+    this.#target = null;
+    const lost = this.assignment;
+    for (const { topic, partition } of lost) this.#fetcher.remove(topic, partition);
+    this.#assigned.clear();
+    this.#inHand = null;
+    this.#committer.unstageAll();
+    this.#handed.ring();
+    try {
+      if (lost.length > 0) this.#options.onLost?.(lost);
+    } catch (error) {
+      this.#fail(asBrokerError(error));
+    }
+  }
+}
+
+function ownedOf(assigned: Iterable<Assigned>): TopicPartitions[] {
+  const topics = new Map<string, TopicPartitions>();
+  for (const { topic, topicId, partition } of assigned) {
+    const known = topics.get(topic);
+    if (known === undefined) topics.set(topic, { topic, topicId, partitions: [partition] });
+    else known.partitions.push(partition);
+  }
+  for (const { partitions } of topics.values()) partitions.sort((a, b) => a - b);
+  return [...topics.values()];
+}

@@ -1,0 +1,339 @@
+/**
+ * Reads partitions continuously and holds what came until somebody takes it. Knows positions, streams and credits; what
+ * the bytes mean is chunk-reader.ts's business, and who may read what the consumer's.
+ *
+ * Invariants:
+ * - fetch-1: the bytes held and the credit left at a broker together are at most `prefetchBytes` (and one batch, which a
+ *   broker sends whole): a slow reader stops the broker, not the process's memory.
+ * - fetch-2: a cursor's position is the offset after the last byte held for it, so a lost stream is resumed without
+ *   losing or repeating anything.
+ */
+import { backoffMs } from './backoff.ts';
+import type { Brokers } from './brokers.ts';
+import { fromDetail } from './decode-error.ts';
+import type { BrokerError } from './errors.ts';
+import { FetchSession } from './fetch-session.ts';
+import type { FetchedPartition, FetchStreamResponse } from './gen/sluice/v1/log.ts';
+import { toInt64, toNumber, toNumberOrNull } from './int64.ts';
+
+export interface FetchSettings {
+  /** Bytes that are read ahead from each broker, range 2 MiB to 64 MiB. */
+  readonly prefetchBytes: number;
+  /** Limit of one message, range 1 to 4 MiB. */
+  readonly messageBytesMax: number;
+}
+
+/** Whole batches of one partition, as they came. */
+export interface Chunk {
+  readonly cursor: Cursor;
+  readonly bytes: Uint8Array;
+  /** Records below it are not wanted: a broker sends whole batches. */
+  readonly fromOffset: number;
+  /** Offset after its last record. */
+  readonly nextOffset: number;
+  readonly highWatermark: number;
+  readonly leaderEpoch: number | null;
+  /** Bytes of credit to give back, and to which broker. */
+  readonly credit: number;
+  readonly address: string;
+  /** The cursor's when it came; another now means that the chunk is not wanted any more. */
+  readonly generation: number;
+}
+
+/** Where a partition is read. */
+export interface Cursor {
+  readonly topic: string;
+  /** Undefined: by name alone. */
+  readonly topicId: string | undefined;
+  readonly partition: number;
+  /** Next offset to ask the broker for. */
+  position: number;
+  paused: boolean;
+  /** Not read before; monotonic milliseconds. Infinity: until the owner decides. */
+  notBeforeMs: number;
+  /** Failures in a row. */
+  failures: number;
+  /** Rises when what is held of it becomes unwanted. */
+  generation: number;
+}
+
+export interface FetcherEvents {
+  /** There is something to take. */
+  readonly available: () => void;
+  /** The partition can not be read at its position; it waits until it is sought elsewhere or removed. */
+  readonly outOfRange: (cursor: Cursor, error: BrokerError) => void;
+  /** Reading on makes no sense. */
+  readonly failed: (error: BrokerError) => void;
+}
+
+export const partitionKey = (topic: string, partition: number): string => `${topic}/${partition}`;
+
+interface OpenSession {
+  readonly session: FetchSession;
+  /** By partition key. A cursor whose partition had an error is taken out: the broker does not read it on. */
+  readonly cursors: Map<string, Cursor>;
+  readonly openedMs: number;
+}
+
+/** A session that lived this long was a good one: the next failure is the first again. */
+const goodSessionMs = 5_000;
+
+export class Fetcher {
+  readonly #brokers: Brokers;
+  readonly #settings: FetchSettings;
+  readonly #events: FetcherEvents;
+  readonly #cursors = new Map<string, Cursor>();
+  /** By address. */
+  readonly #sessions = new Map<string, OpenSession>();
+  /** Received and not taken, oldest first. Invariant: fetch-1. */
+  #chunks: Chunk[] = [];
+  /** Bytes taken or held and not given back, by address. */
+  readonly #held = new Map<string, number>();
+  #sessionFailures = 0;
+  #arranging = false;
+  #timer: { cancel(): void } | null = null;
+  #closed = false;
+
+  constructor(brokers: Brokers, settings: FetchSettings, events: FetcherEvents) {
+    this.#brokers = brokers;
+    this.#settings = settings;
+    this.#events = events;
+  }
+
+  /** Reads the partition from `position` on. */
+  add(topic: string, topicId: string | undefined, partition: number, position: number): Cursor {
+    const cursor = { topic, topicId, partition, position, paused: false, notBeforeMs: 0, failures: 0, generation: 0 };
+    this.#cursors.set(partitionKey(topic, partition), cursor);
+    this.#arrangeSoon();
+    return cursor;
+  }
+
+  /** Forgets the partition and what is held of it. */
+  remove(topic: string, partition: number): void {
+    const key = partitionKey(topic, partition);
+    const cursor = this.#cursors.get(key);
+    if (cursor === undefined) return;
+    this.#cursors.delete(key);
+    this.#discard(cursor);
+    this.#arrangeSoon();
+  }
+
+  /** Reads on from `position`, whatever was read before. */
+  seek(cursor: Cursor, position: number): void {
+    this.#discard(cursor);
+    cursor.position = position;
+    cursor.notBeforeMs = 0;
+    this.#arrangeSoon(cursor);
+  }
+
+  /** Stops reading; what is held is given up, so that it can not hold back the others. `position`: where to resume. */
+  pause(cursor: Cursor, position: number): void {
+    if (cursor.paused) return;
+    cursor.paused = true;
+    this.seek(cursor, position);
+  }
+
+  resume(cursor: Cursor): void {
+    cursor.paused = false;
+    this.#arrangeSoon();
+  }
+
+  /** The oldest wanted chunk, which the taker gives back with `release`; null: nothing is there. */
+  take(): Chunk | null {
+    for (;;) {
+      const chunk = this.#chunks.shift();
+      if (chunk === undefined) return null;
+      if (chunk.generation === chunk.cursor.generation) return chunk;
+      this.release(chunk);
+    }
+  }
+
+  /** The chunk's bytes are used: the broker may send as many again. */
+  release(chunk: Chunk): void {
+    this.#giveBack(chunk.address, chunk.credit);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#timer?.cancel();
+    for (const { session } of this.#sessions.values()) session.close();
+    this.#sessions.clear();
+    this.#cursors.clear();
+    this.#chunks = [];
+  }
+
+  /** Makes what is held of a cursor unwanted, and takes it from its stream. */
+  #discard(cursor: Cursor): void {
+    cursor.generation += 1;
+    const unwanted = this.#chunks.filter((chunk) => chunk.cursor === cursor);
+    this.#chunks = this.#chunks.filter((chunk) => chunk.cursor !== cursor);
+    for (const chunk of unwanted) this.release(chunk);
+  }
+
+  /** `moved`: its stream reads at a wrong place and is opened again. */
+  #arrangeSoon(moved?: Cursor): void {
+    if (moved !== undefined) this.#detach(moved);
+    if (this.#arranging || this.#closed) return;
+    this.#arranging = true;
+    queueMicrotask(() => {
+      this.#arranging = false;
+      if (!this.#closed) this.#arrange();
+    });
+  }
+
+  #detach(cursor: Cursor): void {
+    for (const { cursors } of this.#sessions.values()) {
+      const key = partitionKey(cursor.topic, cursor.partition);
+      if (cursors.get(key) === cursor) cursors.delete(key);
+    }
+  }
+
+  /** Opens and closes streams so that every readable cursor is on the stream of its leader, and nothing else is. */
+  #arrange(): void {
+    const nowMs = this.#brokers.environment.clock.monotonicMs();
+    const wanted = new Map<string, Map<string, Cursor>>();
+    let nextMs = Infinity;
+    for (const [key, cursor] of this.#cursors) {
+      if (cursor.paused) continue;
+      if (cursor.notBeforeMs > nowMs) {
+        nextMs = Math.min(nextMs, cursor.notBeforeMs);
+        continue;
+      }
+      const { address } = this.#brokers.leaderOf(cursor.topic, cursor.partition);
+      const there = wanted.get(address) ?? new Map<string, Cursor>();
+      wanted.set(address, there.set(key, cursor));
+    }
+    for (const [address, open] of this.#sessions) if (!wanted.has(address)) this.#end(address, open);
+    for (const [address, cursors] of wanted) this.#ensure(address, cursors, nowMs);
+    this.#arrangeAt(nextMs, nowMs);
+  }
+
+  #arrangeAt(atMs: number, nowMs: number): void {
+    this.#timer?.cancel();
+    this.#timer = null;
+    if (atMs === Infinity) return;
+    this.#timer = this.#brokers.environment.clock.setTimer(Math.max(1, atMs - nowMs), () => this.#arrangeSoon());
+  }
+
+  #ensure(address: string, cursors: Map<string, Cursor>, nowMs: number): void {
+    const open = this.#sessions.get(address);
+    if (open !== undefined) {
+      const same =
+        open.cursors.size === cursors.size && [...cursors].every(([key, cursor]) => open.cursors.get(key) === cursor);
+      if (same) return;
+      this.#end(address, open);
+    }
+    const [first] = cursors.values();
+    if (first === undefined) return;
+    const connection = this.#brokers.leaderOf(first.topic, first.partition);
+    const session: FetchSession = new FetchSession(connection, {
+      received: (message) => this.#received(opened, message),
+      lost: (error) => this.#lost(opened, error),
+    });
+    const opened: OpenSession = { session, cursors: new Map(cursors), openedMs: nowMs };
+    this.#sessions.set(address, opened);
+    const partitions = [...cursors.values()].map((cursor) => ({
+      topic: cursor.topic,
+      topicId: cursor.topicId,
+      partition: cursor.partition,
+      fetchOffset: toInt64(cursor.position, 'offset'),
+    }));
+    const { prefetchBytes, messageBytesMax } = this.#settings;
+    const grantBytes = Math.max(1, prefetchBytes - (this.#held.get(address) ?? 0));
+    session.open({ partitions, grantBytes, messageBytesMax }, this.#brokers.timeouts.connectMs);
+  }
+
+  #end(address: string, open: OpenSession): void {
+    open.session.close();
+    this.#sessions.delete(address);
+  }
+
+  #received(open: OpenSession, message: FetchStreamResponse): void {
+    const { address } = open.session;
+    const sizes = message.partitions.map((part) => payloadOf(part).length);
+    let spare = message.usedBytes - sizes.reduce((sum, size) => sum + size, 0);
+    this.#held.set(address, (this.#held.get(address) ?? 0) + message.usedBytes);
+    let came = false;
+    for (const part of message.partitions) {
+      const cursor = open.cursors.get(partitionKey(part.topic, part.partition));
+      const bytes = payloadOf(part);
+      if (cursor === undefined || bytes.length === 0) spare += bytes.length;
+      else came = this.#hold(cursor, part, bytes, address) || came;
+      if (cursor !== undefined && part.error !== undefined) this.#partitionFailed(open, cursor, part);
+    }
+    if (spare > 0) this.#giveBack(address, spare);
+    if (came) this.#events.available();
+  }
+
+  #hold(cursor: Cursor, part: FetchedPartition, bytes: Uint8Array, address: string): boolean {
+    const nextOffset = toNumberOrNull(part.nextOffset) ?? cursor.position;
+    cursor.failures = 0;
+    this.#sessionFailures = 0;
+    this.#chunks.push({
+      cursor,
+      bytes,
+      fromOffset: cursor.position,
+      nextOffset,
+      highWatermark: part.highWatermark === undefined ? nextOffset : toNumber(part.highWatermark),
+      leaderEpoch: part.leaderEpoch ?? null,
+      credit: bytes.length,
+      address,
+      generation: cursor.generation,
+    });
+    cursor.position = nextOffset;
+    return true;
+  }
+
+  #partitionFailed(open: OpenSession, cursor: Cursor, part: FetchedPartition): void {
+    const { topic, partition } = cursor;
+    if (part.error === undefined) return;
+    const error = fromDetail(part.error, { broker: open.session.address, topic, partition });
+    open.cursors.delete(partitionKey(topic, partition));
+    if (error.leaderHint !== undefined) this.#brokers.learnLeader(topic, partition, error.leaderHint);
+    if (error.retriable) {
+      this.#delay(cursor, error);
+      this.#arrangeSoon();
+    } else if (error.code === 'OFFSET_OUT_OF_RANGE') {
+      cursor.notBeforeMs = Infinity;
+      this.#events.outOfRange(cursor, error);
+    } else {
+      cursor.notBeforeMs = Infinity;
+      this.#events.failed(error);
+    }
+  }
+
+  #delay(cursor: Cursor, error: BrokerError): void {
+    const { environment, backoff } = this.#brokers;
+    const waitMs = backoffMs(cursor.failures++, backoff, environment, error.retryAfterMs);
+    cursor.notBeforeMs = environment.clock.monotonicMs() + waitMs;
+  }
+
+  #lost(open: OpenSession, error: BrokerError): void {
+    const { address } = open.session;
+    if (this.#sessions.get(address) === open) this.#sessions.delete(address);
+    if (!error.retriable) {
+      this.#events.failed(error);
+      return;
+    }
+    if (error.code === 'UNAVAILABLE') this.#brokers.failed(address);
+    const { environment, backoff } = this.#brokers;
+    const nowMs = environment.clock.monotonicMs();
+    if (nowMs - open.openedMs > goodSessionMs) this.#sessionFailures = 0;
+    const waitMs = backoffMs(this.#sessionFailures++, backoff, environment, error.retryAfterMs);
+    for (const cursor of open.cursors.values()) cursor.notBeforeMs = Math.max(cursor.notBeforeMs, nowMs + waitMs);
+    this.#arrangeSoon();
+  }
+
+  #giveBack(address: string, bytes: number): void {
+    const held = Math.max(0, (this.#held.get(address) ?? 0) - bytes);
+    this.#held.set(address, held);
+    // Grants are gathered, but never so long that a broker could wait for one while nothing is held here.
+    const atLeast = held === 0 ? 1 : this.#settings.prefetchBytes / 4;
+    this.#sessions.get(address)?.session.grant(bytes, atLeast);
+  }
+}
+
+const nothing = new Uint8Array(0);
+
+const payloadOf = (part: FetchedPartition): Uint8Array =>
+  part.payload?.$case === 'recordBatches' ? part.payload.value : nothing;
