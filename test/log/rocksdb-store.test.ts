@@ -4,6 +4,7 @@ import { appendFile, mkdtemp, readdir, readFile, rename, rm, stat, truncate, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { LogCorruption } from '../../src/log/reader.ts';
 import { recordEnds } from '../../src/log/rocksdb-manifest.ts';
 import { RocksdbStore, type RocksdbStoreOptions } from '../../src/log/rocksdb-store.ts';
 import { StoreFault, StoreOpenError } from '../../src/log/store.ts';
@@ -27,6 +28,7 @@ async function withDirectory(run: (options: RocksdbStoreOptions) => Promise<void
   try {
     await run(options);
   } finally {
+    for (const store of opened.splice(0)) await store.close();
     await rm(path, { recursive: true, force: true });
   }
 }
@@ -52,8 +54,16 @@ async function bytesOf(options: RocksdbStoreOptions, pattern: RegExp): Promise<n
   return sizes.reduce((sum, { size }) => sum + size, 0);
 }
 
+/** A store that is still open when its test fails would keep the process alive. */
+const opened: RocksdbStore[] = [];
+async function open(options: RocksdbStoreOptions): Promise<RocksdbStore> {
+  const store = await RocksdbStore.open(options);
+  opened.push(store);
+  return store;
+}
+
 async function refuses(options: RocksdbStoreOptions, message: RegExp): Promise<void> {
-  await assert.rejects(RocksdbStore.open(options), (error: unknown) => {
+  await assert.rejects(open(options), (error: unknown) => {
     assert.ok(error instanceof StoreOpenError, String(error));
     assert.match(error.message, message);
     assert.doesNotMatch(error.message, /\n/);
@@ -64,7 +74,7 @@ async function refuses(options: RocksdbStoreOptions, message: RegExp): Promise<v
 describe('the RocksDB store', () => {
   it('pit-P84 runs with the settings that durability needs', () =>
     withDirectory(async (options) => {
-      const store = await RocksdbStore.open(options);
+      const store = await open(options);
       const [optionsFile] = (await filesOf(options, /^OPTIONS-/)).slice(-1);
       const text = await readFile(optionsFile!, 'utf8');
       const settings = new Map(text.split('\n').map((line) => line.trim().split('=', 2) as [string, string]));
@@ -98,7 +108,7 @@ describe('the RocksDB store', () => {
 
   it('gives disk space back: a deleted range leaves, although another one shares its blob files', () =>
     withDirectory(async (options) => {
-      const store = await RocksdbStore.open(options);
+      const store = await open(options);
       for (let n = 0; n < 400; n++) void store.write([put(n, 50_000), put(1_000 + n, 10_000)]);
       await store.write([put(5_000, 10)]);
       await store.reclaim(key(0), key(9_999));
@@ -115,11 +125,11 @@ describe('the RocksDB store', () => {
 
   it('keeps the count of marks bounded under small writes', () =>
     withDirectory(async (options) => {
-      const store = await RocksdbStore.open({ ...options, limits: { marksMax: 40 } });
+      const store = await open({ ...options, limits: { marksMax: 40 } });
       for (let n = 0; n < 300; n++) await store.write([put(n % 7, 20)]);
       const { durable } = store.commitNumbers;
       await store.close();
-      const again = await RocksdbStore.open(options);
+      const again = await open(options);
       assert.deepEqual(again.recovery, { state: 'healthy', recoveredCommit: durable, floorCommit: durable });
       await again.close();
       const logs = await bytesOf(options, /\.log$/);
@@ -128,7 +138,7 @@ describe('the RocksDB store', () => {
 
   it('refuses a second process, or a second opening in this one', () =>
     withDirectory(async (options) => {
-      const store = await RocksdbStore.open(options);
+      const store = await open(options);
       await refuses(options, /is in use by another process: stop it/);
       await store.write([put(1, 10)]);
       await store.close();
@@ -136,7 +146,7 @@ describe('the RocksDB store', () => {
 
   it('refuses when the floor is missing or unreadable, or of another directory', () =>
     withDirectory(async (options) => {
-      await (await RocksdbStore.open(options)).close();
+      await (await open(options)).close();
       const floorPath = join(options.path, 'floor');
       const floor = await readFile(floorPath);
       await rm(floorPath);
@@ -144,19 +154,19 @@ describe('the RocksDB store', () => {
       await writeFile(floorPath, Buffer.alloc(8_192));
       await refuses(options, /durable floor .* is unreadable/);
       await writeFile(floorPath, floor);
-      await (await RocksdbStore.open(options)).close();
+      await (await open(options)).close();
     }));
 
   it('refuses when the database is gone', () =>
     withDirectory(async (options) => {
-      await (await RocksdbStore.open(options)).close();
+      await (await open(options)).close();
       await rename(join(options.path, 'db'), join(options.path, 'db-away'));
       await refuses(options, /can not be opened \(.*\): keep the files and replace this broker/);
     }));
 
   it('pit-P86 is lost, for good and read-only, when its newest write-ahead file was cut between two writes', () =>
     withDirectory(async (options) => {
-      const store = await RocksdbStore.open(options);
+      const store = await open(options);
       for (let n = 0; n < 10; n++) await store.write([put(n, 100)]);
       const { durable } = store.commitNumbers;
       await store.close();
@@ -164,7 +174,7 @@ describe('the RocksDB store', () => {
       const ends = recordEnds(await readFile(log!), crc32c);
       await truncate(log!, ends.at(-2));
       for (const opening of [1, 2]) {
-        const lost = await RocksdbStore.open(options);
+        const lost = await open(options);
         assert.deepEqual(
           lost.recovery,
           { state: 'lost', recoveredCommit: durable - 1, floorCommit: durable },
@@ -177,9 +187,39 @@ describe('the RocksDB store', () => {
       }
     }));
 
+  it('rejects the read of a damaged value, in a blob file or a table, and reads all others', () =>
+    withDirectory(async (options) => {
+      const store = await open(options);
+      await store.write([
+        put(1, 50_000),
+        put(2, 50_000),
+        ...Array.from({ length: 100 }, (_, n) => put(100 + n, 1_000)),
+      ]);
+      await store.reclaim(key(0), key(999));
+      await store.close();
+      const [blobs] = await filesOf(options, /\.blob$/);
+      const [table] = await filesOf(options, /\.sst$/);
+      for (const [path, position, damaged] of [
+        [blobs!, 25_000, 1],
+        [table!, 500, 2],
+      ] as const) {
+        const bytes = await readFile(path);
+        bytes[position]! ^= 4;
+        await writeFile(path, bytes);
+        const again = await open(options);
+        await assert.rejects(again.get(key(damaged)), LogCorruption);
+        await assert.rejects(again.getMany([key(199), key(damaged)]), LogCorruption);
+        await assert.rejects(again.scan({ from: key(0), to: key(999), limit: 999 }), LogCorruption);
+        assert.deepEqual(await again.get(key(199)), Buffer.alloc(1_000, 199));
+        await again.close();
+        bytes[position]! ^= 4;
+        await writeFile(path, bytes);
+      }
+    }));
+
   it('opens with a torn MANIFEST tail, and keeps what it cut off', () =>
     withDirectory(async (options) => {
-      const store = await RocksdbStore.open(options);
+      const store = await open(options);
       await store.write([put(1, 10_000)]);
       await store.close();
       const [manifest] = await filesOf(options, /^MANIFEST-/);
@@ -188,7 +228,7 @@ describe('the RocksDB store', () => {
       assert.equal(ends.at(-1), whole.length, 'the format is understood');
       // a record whose header arrived and whose bytes did not
       await appendFile(manifest!, Buffer.concat([Buffer.from('deadbeef200001', 'hex'), Buffer.alloc(32, 7)]));
-      const again = await RocksdbStore.open(options);
+      const again = await open(options);
       assert.equal(again.recovery.state, 'healthy');
       assert.deepEqual(await again.get(key(1)), Buffer.alloc(10_000, 1));
       await again.close();
@@ -199,7 +239,7 @@ describe('the RocksDB store', () => {
     withDirectory(async (options) => {
       const clock = new ManualClock();
       const faults: StoreFault[] = [];
-      const store = await RocksdbStore.open({ ...options, clock, onFault: (fault) => faults.push(fault) });
+      const store = await open({ ...options, clock, onFault: (fault) => faults.push(fault) });
       clock.advance(1_000);
       await new Promise((resolve) => setImmediate(resolve));
       assert.equal(clock.timers, 1, 'asks again and again');
