@@ -1,6 +1,7 @@
 /** The front door: binds the services to a port, with every limit set, and closes it again in an orderly way. */
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { ServerOptions } from '@grpc/grpc-js';
+import type { PackageDefinition } from '@grpc/proto-loader';
 import { loadFileDescriptorSetFromBuffer } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation, service as healthService } from 'grpc-health-check';
@@ -136,13 +137,18 @@ export class ApiServer {
     this.#server.addService(tuneService(TopicServiceService, limits), { ...topicHandlers(desk, broker) });
     this.#server.addService(tuneService(ClusterServiceService, limits), { ...clusterHandlers(desk, broker) });
     this.#health.addToServer(this.#server);
-    const described = { ...loadFileDescriptorSetFromBuffer(Buffer.from(descriptors)), ...healthPackage };
-    new ReflectionService(described).addToServer(this.#server);
+    const contract = loadFileDescriptorSetFromBuffer(Buffer.from(descriptors));
+    new ReflectionService({ ...contract, ...healthPackage }).addToServer(this.#server);
   }
 }
 
-/** The health service, so that reflection lists it too. */
-const healthPackage = { 'grpc.health.v1.Health': healthService };
+/**
+ * The health service as reflection learns of it: any message brings the descriptor of its file. The cast bridges two
+ * copies of proto-loader's types, of which grpc-health-check carries its own.
+ */
+const healthPackage = Object.fromEntries(
+  Object.values(healthService).map(({ path, requestType }) => [path, requestType]),
+) as unknown as PackageDefinition;
 
 function serverOptions(limits: ApiLimits): ServerOptions {
   return {
