@@ -65,13 +65,17 @@ function cloneStore(from: string, to: string, owned: string): void {
   }
 }
 
-/** Runs a victim to its end; its write-ahead files are left full, its floor is at the last write. */
-async function finishedStore(path: string, numbers: number): Promise<Promised> {
+/**
+ * Runs a victim to its end. Its write-ahead files are left full, and its floor is at the last write. With one call in
+ * flight, every call is an engine write of its own.
+ */
+async function finishedStore(path: string, numbers: number, inFlight: number): Promise<Promised> {
   const promised = nothingPromised();
   const options = {
     ...victimDefaults,
     path,
-    writeBufferBytes: 1 << 20,
+    inFlight,
+    reclaim: false,
     stopAfter: numbers,
     keep: Math.floor(numbers / 4),
   };
@@ -88,7 +92,7 @@ export async function runBitFlips(places: number): Promise<CaseResult> {
   const tally = newTally();
   try {
     const healthy = join(directory, 'healthy');
-    const promised = await finishedStore(healthy, 1_500);
+    const promised = await finishedStore(healthy, 1_500, 4);
     const files = filesOf(healthy).filter((name) => statSync(join(healthy, name)).size > 0);
     const bytesOf = (name: string): number => statSync(join(healthy, name)).size;
     const total = files.reduce((sum, name) => sum + bytesOf(name), 0);
@@ -179,7 +183,7 @@ const eventsBetween = 150;
 /** A finished store, and some that stopped with two write-ahead files in use. */
 async function storesWithWriteAhead(directory: string): Promise<readonly StoppedStore[]> {
   const finished = join(directory, 'finished');
-  const stores: StoppedStore[] = [{ path: finished, promised: await finishedStore(finished, 800) }];
+  const stores: StoppedStore[] = [{ path: finished, promised: await finishedStore(finished, 800, 1) }];
   const promised = nothingPromised();
   let belowFloor = nothingPromised();
   const history = new FileHistory();
