@@ -56,7 +56,7 @@ export const storeLimits: StoreLimits = {
   groupBytesMax: 8 << 20,
   groupChangesMax: 50_000,
   queuedBytesMax: 256 << 20,
-  marksMax: 65_536,
+  marksMax: 16_384,
 };
 
 /** How often the engine is asked for errors of its background threads when nothing is written. */
