@@ -1,6 +1,5 @@
 /** One result in the form that was asked for with -o. */
 import { Option } from 'commander';
-import { stringify as toYaml } from 'yaml';
 import { writeOut } from './standard-output.ts';
 
 export const formats = ['table', 'json', 'jsonl', 'yaml'] as const;
@@ -26,7 +25,7 @@ export function printList(format: Format, items: readonly Json[], asTable: () =>
 }
 
 /** One thing. */
-export function printOne(format: Format, item: Json, asTable: () => string): Promise<void> {
+export async function printOne(format: Format, item: Json, asTable: () => string): Promise<void> {
   switch (format) {
     case 'table':
       return writeOut(asTable());
@@ -35,6 +34,6 @@ export function printOne(format: Format, item: Json, asTable: () => string): Pro
     case 'jsonl':
       return writeOut(`${JSON.stringify(item)}\n`);
     case 'yaml':
-      return writeOut(toYaml(item));
+      return writeOut((await import('yaml')).stringify(item)); // loaded by the few who want it
   }
 }

@@ -107,6 +107,7 @@ async function copy(
 ): Promise<void> {
   const isEnough = (): boolean => left === 0 || interrupted.aborted;
   let left = count;
+  let isUnfinished = false;
   await writeOut(printer.opening);
   while (!isEnough()) {
     const records = await nextOrNull(source, Math.min(left, batchRecordsMax), interrupted);
@@ -114,9 +115,10 @@ async function copy(
     left -= records.length;
     const written = writeOut(printer.print(records)).then(() => true);
     if ((await unlessInterrupted(written, interrupted, lastWriteMs)) === null) return; // stuck: nothing more to say
-    if (isEnough()) await source.finish();
+    isUnfinished = true;
   }
   await writeOut(printer.closing);
+  if (isUnfinished) await source.finish();
 }
 
 /** Null also when Ctrl-C came first. */

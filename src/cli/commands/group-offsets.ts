@@ -1,6 +1,8 @@
 import type { Command } from 'commander';
 import type { Admin } from '../../../clients/typescript/src/index.ts';
+import { CommandError } from '../command-error.ts';
 import { withClient } from '../connection.ts';
+import { exitCodes } from '../exit-codes.ts';
 import { formatOption, int64, printList } from '../output-format.ts';
 import type { Format, Json } from '../output-format.ts';
 import { table } from '../output-table.ts';
@@ -26,6 +28,10 @@ export function addGroupOffsets(group: Command): void {
 async function offsets(group: string, options: { readonly output: Format }, command: Command): Promise<void> {
   await withClient(command, async ({ admin }) => {
     const progress = await progressOf(admin, group);
+    if (progress.length === 0) {
+      const text = `Group "${group}" has committed nothing. A group exists once "sluice consume -g ${group}" has used it.`;
+      throw new CommandError(exitCodes.notFound, text);
+    }
     await printList(options.output, progress.map(progressJson), () => table(columns, progress));
   });
 }

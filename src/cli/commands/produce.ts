@@ -31,18 +31,13 @@ export function addProduce(program: Command): void {
     .description('send each line of standard input as a record')
     .option('-K, --key-delimiter <text>', 'a line is a key, this text, and a value')
     .addOption(
-      new Option(
-        '--jsonl',
-        'a line is {"key","value","headers","timestampMs","partition"}, all but the value optional',
-      ).conflicts('keyDelimiter'),
+      new Option('--jsonl', 'a line is an object: key, value, headers, timestampMs, partition').conflicts(
+        'keyDelimiter',
+      ),
     )
     .addOption(new Option('-z, --compression <type>', 'of batches').choices(compressionChoices).default('none'))
     .addOption(new Option('--acks <level>', 'what counts as written').choices(acksChoices).default('all'))
-    .addOption(
-      new Option('-o, --output <format>', 'form of the summary: a line on standard error, or JSON on standard output')
-        .choices(['text', 'json'])
-        .default('text'),
-    )
+    .addOption(new Option('-o, --output <format>', 'form of the summary').choices(['text', 'json']).default('text'))
     .action(produce);
 }
 
