@@ -1,11 +1,12 @@
 /**
- * Answers to Fetch and FetchStream, written by hand around the stored batches: one allocation and one copy per message.
- * The generated encoder copies every batch three times on the way to the same bytes.
+ * Answers to Fetch and FetchStream, written by hand around the stored batches, which are copied once: into the frame that
+ * leaves. The generated encoder would copy every batch four times on the way to the same bytes.
  */
+import { BinaryWriter } from '@bufbuild/protobuf/wire';
 import { FetchedPartition, FetchResponse, FetchStreamResponse } from '../gen/sluice/v1/log.ts';
 import type { RecordList } from '../gen/sluice/v1/record.ts';
 import { RecordList as RecordListCodec } from '../gen/sluice/v1/record.ts';
-import { assert } from '../model/assert.ts';
+import { ChunkedMessage } from './chunked-message.ts';
 import { toInt32, toInt64 } from './convert.ts';
 
 /** What was read from one partition. */
@@ -36,7 +37,7 @@ const recordBatchesTag = 0x4a;
 /** A FetchResponse. */
 export function serializeFetchReply(reply: FetchReply): Buffer {
   const catalogRevision = toInt64(reply.catalogRevision);
-  return join(reply.parts, FetchResponse.encode({ partitions: [], catalogRevision }).finish());
+  return assemble(reply.parts, FetchResponse.encode({ partitions: [], catalogRevision }).finish());
 }
 
 /** A FetchStreamResponse; its partitions have the same field number. */
@@ -46,7 +47,7 @@ export function serializeFetchStreamReply(reply: FetchStreamReply): Buffer {
     usedBytes: toInt32(reply.usedBytes),
     catalogRevision: toInt64(reply.catalogRevision),
   }).finish();
-  return join(reply.parts, tail);
+  return assemble(reply.parts, tail);
 }
 
 /** Bytes of a payload: what counts against the limits and the credit of a client. */
@@ -72,70 +73,36 @@ export function recordBytes(record: RecordList['records'][number]): number {
   return bytes;
 }
 
-/** One partition, ready to be laid down. */
-interface Piece {
-  readonly head: Uint8Array;
-  readonly tag: number;
-  readonly chunks: readonly Uint8Array[];
-  readonly chunkBytes: number;
+function assemble(parts: readonly FetchPart[], tail: Uint8Array): Buffer {
+  const chunks = parts.flatMap((part) => {
+    const [tag, payload] = toChunks(part.payload);
+    return [prefixOf(part.head, tag, payload), ...payload];
+  });
+  return new ChunkedMessage([...chunks, tail]).asBuffer();
 }
 
-function join(parts: readonly FetchPart[], tail: Uint8Array): Buffer {
-  const pieces = parts.map(toPiece);
-  const total = pieces.reduce((sum, piece) => sum + delimitedBytes(pieceBytes(piece)), tail.length);
-  const out = Buffer.allocUnsafe(total);
-  let at = 0;
-  for (const piece of pieces) {
-    at = putLength(out, at, partitionsTag, pieceBytes(piece));
-    at = put(out, at, piece.head);
-    if (piece.chunkBytes === 0) continue;
-    at = putLength(out, at, piece.tag, piece.chunkBytes);
-    for (const chunk of piece.chunks) at = put(out, at, chunk);
-  }
-  at = put(out, at, tail);
-  assert(at === total, 'fetch-reply-1: a reply is as long as was computed', `${at} of ${total}`);
-  return out;
-}
-
-function toPiece({ head, payload }: FetchPart): Piece {
-  const headBytes = FetchedPartition.encode(head).finish();
+/** The payload's tag and content. */
+function toChunks(payload: FetchPart['payload']): readonly [tag: number, chunks: readonly Uint8Array[]] {
   switch (payload.kind) {
     case 'none':
-      return { head: headBytes, tag: 0, chunks: [], chunkBytes: 0 };
+      return [0, []];
     case 'batches':
-      return { head: headBytes, tag: recordBatchesTag, chunks: payload.batches, chunkBytes: payloadBytes(payload) };
-    case 'records': {
-      const list = RecordListCodec.encode(payload.list).finish();
-      return { head: headBytes, tag: recordsTag, chunks: [list], chunkBytes: list.length };
-    }
+      return [recordBatchesTag, payload.batches];
+    case 'records':
+      return [recordsTag, [RecordListCodec.encode(payload.list).finish()]];
   }
 }
 
-const pieceBytes = (piece: Piece): number =>
-  piece.head.length + (piece.chunkBytes === 0 ? 0 : delimitedBytes(piece.chunkBytes));
-
-/** Bytes of a field: tag, length, content. */
-const delimitedBytes = (length: number): number => 1 + varintBytes(length) + length;
-
-function varintBytes(value: number): number {
-  let bytes = 1;
-  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes++;
-  return bytes;
-}
-
-function put(out: Buffer, at: number, bytes: Uint8Array): number {
-  out.set(bytes, at);
-  return at + bytes.length;
-}
-
-function putLength(out: Buffer, start: number, tag: number, length: number): number {
-  let at = start;
-  out[at++] = tag;
-  let rest = length;
-  while (rest >= 0x80) {
-    out[at++] = (rest % 0x80) | 0x80;
-    rest = Math.floor(rest / 0x80);
-  }
-  out[at++] = rest;
-  return at;
+/** Everything of a partition up to the content of its payload, which comes last. */
+function prefixOf(partition: FetchedPartition, payloadTag: number, payload: readonly Uint8Array[]): Uint8Array {
+  const head = FetchedPartition.encode(partition).finish();
+  const payloadLength = payload.reduce((sum, { length }) => sum + length, 0);
+  const opening =
+    payload.length === 0 ? new Uint8Array() : new BinaryWriter().uint32(payloadTag).uint32(payloadLength).finish();
+  return new BinaryWriter()
+    .uint32(partitionsTag)
+    .uint32(head.length + opening.length + payloadLength)
+    .raw(head)
+    .raw(opening)
+    .finish();
 }
