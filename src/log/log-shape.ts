@@ -11,7 +11,7 @@ import type { Crc32c } from '../model/crc32c.ts';
 import type { Entry } from '../model/entry.ts';
 import { chainAfter } from '../model/entry.ts';
 import type { LogIndex, Term } from '../model/ids.ts';
-import { nextIndex, toLogIndex } from '../model/ids.ts';
+import { indexZero, termZero, toLogIndex } from '../model/ids.ts';
 import type { HardState, TermStart } from '../model/raft-state.ts';
 import { IndexRun } from './index-run.ts';
 import type { LogPosition } from './log-position.ts';
@@ -84,8 +84,9 @@ export class LogShape {
     return index === this.#base.index ? this.#base : this.#positions.get(index);
   }
 
-  /** Null: not in the log. The term of the entry before the first one is known. */
+  /** Null: not in the log. The term of the entry before the first one is known, and that before all entries is 0. */
   termAt(index: LogIndex): Term | null {
+    if (index === indexZero) return termZero;
     if (index < this.#base.index || index > this.#tail.index) return null;
     if (index === this.#base.index) return this.#base.term;
     const start = this.#terms.findLast(({ startIndex }) => startIndex <= index);
@@ -155,7 +156,8 @@ export class LogShape {
     );
     this.#base = base;
     this.settle(base.index);
-    const firstTerm = this.#terms.findLastIndex(({ startIndex }) => startIndex <= nextIndex(base.index));
+    // the term of the base stays: after a truncation down to it, entries of that term may follow again
+    const firstTerm = this.#terms.findLastIndex(({ startIndex }) => startIndex <= base.index);
     if (firstTerm > 0) this.#terms = this.#terms.slice(firstTerm);
     const first = this.#configurations.findLastIndex(({ index }) => index <= base.index);
     if (first > 0) this.#configurations = this.#configurations.slice(first);

@@ -97,7 +97,8 @@ export class Sweep {
       if (this.#stopped) return;
       const startedMs = clock.monotonicMs();
       await store.reclaim(from, to);
-      if (!this.#urgent) await this.#pause(clock.monotonicMs() - startedMs);
+      const tookMs = clock.monotonicMs() - startedMs;
+      if (!this.#urgent && tookMs > 0) await this.#pause(tookMs);
     }
     garbage.reclaimed(bytes);
   }

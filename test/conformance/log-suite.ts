@@ -407,6 +407,24 @@ export function logSuite(name: string, withStore: WithReopenableStore): void {
         });
       }));
 
+    it('pit-P29 appends entries of the term before the log again, after a truncation down to there', () =>
+      withStore(async (tested) => {
+        const log = await newLog(tested.store, 'data', 0);
+        const { entries } = append(log, [{}, {}, { term: 2 }]);
+        await commit(log, 2);
+        await log.saveCheckpoint({ index: index(2), state: new Uint8Array(0) });
+        await log.moveLogStart(offset(2));
+        await replaceAfter(log, tailAfter(entries[1]!), []).done;
+        await append(log, [{ term: 1 }, { term: 3 }]).done;
+        await nowAndReopened(log, tested, (each) => {
+          assert.deepEqual(
+            [2, 3, 4].map((at) => each.termAt(index(at))),
+            [1, 1, 3],
+          );
+          return Promise.resolve();
+        });
+      }));
+
     it('is empty but not new after everything was removed', () =>
       withStore(async (tested) => {
         const log = await newLog(tested.store, 'data', 0);
@@ -564,6 +582,20 @@ export function logSuite(name: string, withStore: WithReopenableStore): void {
           await assert.rejects(log.readEntries(index(45), index(60), 1 << 20), LogCorruption, what);
           await restore();
           assert.deepEqual(plain(await allOf(log)), plain(entries));
+        }
+      }));
+
+    it('inv-log-5 finds every flipped byte of an entry, and every cut', () =>
+      withStore(async ({ store }) => {
+        const key = new GroupKeys(toGroupNumber(7)).numbered(keyTags.metadata, index(2));
+        const log = await newLog(store, 'data', 0);
+        await append(log, batches(3, { maxTimestampMs: 5 })).done;
+        const value = await store.get(key);
+        for (let at = 0; at < value!.length; at++) {
+          await store.write([{ kind: 'put', key, value: flipped(at)(Uint8Array.from(value!)) }]);
+          await assert.rejects(log.readEntries(index(2), index(2), 0), LogCorruption, `byte ${at}`);
+          await store.write([{ kind: 'put', key, value: Uint8Array.from(value!.subarray(0, at)) }]);
+          await assert.rejects(log.readEntries(index(2), index(2), 0), LogCorruption, `cut to ${at}`);
         }
       }));
 

@@ -100,14 +100,14 @@ class Run {
         if (at === (this.#image.checkpoints.at(-1) ?? 0) || this.#image.checkpoints.length >= checkpointsMax) break;
         await this.#settled();
         const saved = this.#log.saveCheckpoint({ index: toLogIndex(at), state: Buffer.from(String(at)) });
-        this.#wrote(saved, { ...this.#image, checkpoints: [...this.#image.checkpoints, at] });
+        this.#moves(saved, { ...this.#image, checkpoints: [...this.#image.checkpoints, at] });
         await saved;
         break;
       }
       case 'move-log-start': {
         const to = this.#between(this.#image.logStart, endOffsetAt(this.#image, this.#image.commit), step.part);
         if (to <= this.#image.logStart) break;
-        this.#wrote(this.#log.moveLogStart(toOffset(to)), { ...this.#image, logStart: to });
+        this.#moves(this.#log.moveLogStart(toOffset(to)), { ...this.#image, logStart: to });
         break;
       }
       case 'read':
@@ -155,6 +155,12 @@ class Run {
 
   #appended(write: { readonly entries: readonly Entry[]; readonly done: Promise<void> }, kept: number): void {
     this.#wrote(write.done, { ...this.#image, entries: [...this.#image.entries.slice(0, kept), ...write.entries] });
+  }
+
+  /** As #wrote, and notes whether entries were removed. */
+  #moves(write: Promise<void>, image: Image): void {
+    if (firstIndexOf(image) > firstIndexOf(this.#image)) this.done.set('removal', (this.done.get('removal') ?? 0) + 1);
+    this.#wrote(write, image);
   }
 
   #wrote(write: Promise<void>, image: Image): void {
@@ -320,7 +326,7 @@ const wish: fc.Arbitrary<EntryWish> = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom<EntryWish>({ kind: 'no-op' }, { kind: 'configuration' }, { kind: 'fence' }) },
 );
 const wishes = fc.array(wish, { minLength: 1, maxLength: 45, size: 'max' });
-const part = fc.double({ min: 0, max: 0.999, noNaN: true });
+const part = fc.oneof(fc.constant(0.999), fc.double({ min: 0, max: 0.999, noNaN: true }));
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: wishes.map((each) => ({ kind: 'append', wishes: each }) as const) },
   {
@@ -332,7 +338,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
   {
-    weight: 5,
+    weight: 12,
     arbitrary: fc.record({
       kind: fc.constantFrom('commit' as const, 'checkpoint' as const, 'move-log-start' as const),
       part,
@@ -356,18 +362,35 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
+/** What retention does: commit, checkpoint, and later a move of the log start beyond it. */
+const trim = fc.tuple(part, part, wishes).map(([checkpointPart, startPart, more]): readonly Step[] => [
+  { kind: 'commit', part: 0.999 },
+  { kind: 'checkpoint', part: checkpointPart },
+  { kind: 'append', wishes: more },
+  { kind: 'commit', part: 0.999 },
+  { kind: 'move-log-start', part: startPart },
+]);
+const run = fc
+  .array(fc.oneof({ weight: 9, arbitrary: step.map((each) => [each]) }, { weight: 1, arbitrary: trim }), {
+    minLength: 1,
+    maxLength: 60,
+    size: 'max',
+  })
+  .map((parts) => parts.flat());
+
 for (const cacheBytesMax of [0, 20_000]) {
   test(`promise-durable inv-log-1 inv-log-2 inv-log-4 the log is the array, with a cache of ${cacheBytesMax} bytes`, async () => {
     const done = new Map<string, number>();
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 60, size: 'max' }), async (steps) => {
-        const run = await Run.start(cacheBytesMax);
-        for (const each of steps) await run.step(each);
-        await run.end();
-        for (const [kind, count] of run.done) done.set(kind, (done.get(kind) ?? 0) + count);
+      fc.asyncProperty(run, async (steps) => {
+        const running = await Run.start(cacheBytesMax);
+        for (const each of steps) await running.step(each);
+        await running.end();
+        for (const [kind, count] of running.done) done.set(kind, (done.get(kind) ?? 0) + count);
       }),
       { numRuns: 60 },
     );
-    assert.equal(done.size, 13, 'every kind of step was taken');
+    assert.equal(done.size, 14, 'every kind of step was taken');
+    assert.ok((done.get('removal') ?? 0) >= 20, `prefixes were removed ${done.get('removal')} times`);
   });
 }

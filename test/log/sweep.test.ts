@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { GarbageMeter } from '../../src/log/garbage-meter.ts';
+import { GroupKeys } from '../../src/log/keys.ts';
+import { stepsOver, Sweep, sweepLimitsDefault, type SweepLimits } from '../../src/log/sweep.ts';
+import { toGroupNumber } from '../../src/model/ids.ts';
+import { ManualClock } from '../fakes/manual-clock.ts';
+import { headerOf, logsOn, mebibyte } from '../fakes/log-fixture.ts';
+import { MemoryStore } from '../fakes/memory-store.ts';
+
+const hex = (key: Uint8Array): string => Buffer.from(key).toString('hex');
+
+/** Notes what is reclaimed; each call takes as long as the test says. */
+class SlowStore extends MemoryStore {
+  readonly reclaimed: string[] = [];
+  reclaimMs = 0;
+  failNextReclaim = false;
+  readonly #clock: ManualClock;
+
+  constructor(clock: ManualClock) {
+    super();
+    this.#clock = clock;
+  }
+
+  override async reclaim(from?: Uint8Array, to?: Uint8Array): Promise<void> {
+    await super.reclaim();
+    if (this.failNextReclaim) {
+      this.failNextReclaim = false;
+      throw new Error('injected');
+    }
+    this.#clock.advance(this.reclaimMs);
+    this.reclaimed.push(`${hex(from!)}..${hex(to!)}`);
+  }
+}
+
+interface Rig {
+  readonly clock: ManualClock;
+  readonly store: SlowStore;
+  readonly garbage: GarbageMeter;
+  readonly sweep: Sweep;
+  readonly failures: unknown[];
+}
+
+async function rigOf(groups: readonly number[], limits: Partial<SweepLimits> = {}): Promise<Rig> {
+  const clock = new ManualClock();
+  const store = new SlowStore(clock);
+  const garbage = new GarbageMeter();
+  const logs = logsOn(store, 0, garbage);
+  for (const group of groups) await logs.create(headerOf(group));
+  const failures: unknown[] = [];
+  const failed = (error: unknown): number => failures.push(error);
+  const sweep = new Sweep({ store, logs, garbage, clock, limits: { ...sweepLimitsDefault, ...limits }, failed });
+  return { clock, store, garbage, sweep, failures };
+}
+
+const turns = async (count = 20): Promise<void> => {
+  for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
+};
+
+test('the steps of a sweep cover every key that a group may have, once, in order', () => {
+  for (const [count, stepsMax] of [
+    [0, 64],
+    [1, 64],
+    [64, 64],
+    [65, 64],
+    [1_000, 7],
+  ] as const) {
+    const groups = Array.from({ length: count }, (_, at) => toGroupNumber(at * 3 + 1));
+    const steps = stepsOver(groups, stepsMax);
+    assert.ok(steps.length <= stepsMax && steps.length >= 1, `${steps.length} steps for ${count} groups`);
+    assert.equal(hex(steps[0]!.from), hex(new GroupKeys(toGroupNumber(0)).all().from));
+    assert.ok(Buffer.compare(steps.at(-1)!.to, new GroupKeys(toGroupNumber(2 ** 48 - 1)).all().to) >= 0);
+    for (const [at, step] of steps.slice(1).entries()) assert.equal(hex(step.from), hex(steps[at]!.to));
+  }
+});
+
+test('sweeps once garbage passes its part of everything, not before', async () => {
+  const { store, garbage, sweep } = await rigOf([1]);
+  garbage.stored(1_000 * mebibyte);
+  garbage.dropped(290 * mebibyte);
+  await sweep.lookOnce();
+  assert.equal(store.reclaimed.length, 0);
+  garbage.dropped(20 * mebibyte);
+  await sweep.lookOnce();
+  assert.equal(store.reclaimed.length, 1);
+  assert.equal(garbage.garbageBytes, 0);
+  garbage.stored(10 * mebibyte);
+  garbage.dropped(20 * mebibyte);
+  await sweep.lookOnce();
+  assert.equal(store.reclaimed.length, 1, 'a little garbage can wait');
+});
+
+test('keeps what became garbage during a sweep in mind', async () => {
+  const { garbage, sweep, store } = await rigOf([1]);
+  garbage.stored(400 * mebibyte);
+  garbage.dropped(200 * mebibyte);
+  const sweeping = sweep.lookOnce();
+  garbage.dropped(100 * mebibyte);
+  await sweeping;
+  assert.equal(store.reclaimed.length, 1);
+  assert.equal(garbage.garbageBytes, 100 * mebibyte);
+});
+
+test('rests after each step as long as the step took, unless the disk is nearly full', async () => {
+  const { clock, store, garbage, sweep } = await rigOf([1, 2, 3]);
+  store.reclaimMs = 1_000;
+  garbage.stored(500 * mebibyte);
+  garbage.dropped(400 * mebibyte);
+  const sweeping = sweep.lookOnce();
+  await turns();
+  assert.equal(store.reclaimed.length, 1);
+  clock.advance(999);
+  await turns();
+  assert.equal(store.reclaimed.length, 1);
+  clock.advance(1);
+  await turns();
+  assert.equal(store.reclaimed.length, 2);
+  await sweep.urgently();
+  await sweeping;
+  assert.equal(store.reclaimed.length, 3);
+  await sweep.urgently();
+  assert.equal(store.reclaimed.length, 6, 'an urgent sweep does not ask for an estimate');
+});
+
+test('looks at intervals, reports a failure and goes on, and stops', async () => {
+  const { clock, store, garbage, sweep, failures } = await rigOf([1], { intervalMs: 100 });
+  sweep.start();
+  garbage.stored(500 * mebibyte);
+  garbage.dropped(400 * mebibyte);
+  store.failNextReclaim = true;
+  clock.advance(100);
+  await turns();
+  assert.equal(failures.length, 1);
+  assert.equal(garbage.garbageBytes, 400 * mebibyte);
+  clock.advance(100);
+  await turns();
+  assert.equal(store.reclaimed.length, 1);
+  clock.advance(0);
+  await turns();
+  await sweep.stop();
+  await turns();
+  assert.equal(clock.timers, 0);
+  garbage.dropped(100 * mebibyte);
+  clock.advance(1_000);
+  await turns();
+  assert.equal(store.reclaimed.length, 1);
+});
