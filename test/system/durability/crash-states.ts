@@ -2,7 +2,7 @@
  * Crash states rebuilt offline: one run is recorded, call by call, and from every moment of it states are made that a crash
  * could have left, with torn and missing pages in whatever was not synced. Each must open and hold what was acknowledged.
  */
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CaseResult } from '../report.ts';
@@ -56,7 +56,18 @@ export async function runCrashStates(states: number, numbers: number): Promise<C
   const chance = new SeededChance(seed);
   const directory = mkdtempSync(join(tmpdir(), 'sluice-crash-'));
   const problems: string[] = [];
-  const figures = { states: 0, events: 0, acked: 0, beyondFloor: 0, lost: 0, wrong: 0, misplaced: 0, refused: 0, seed };
+  const figures = {
+    states: 0,
+    events: 0,
+    acked: 0,
+    beyondFloor: 0,
+    lost: 0,
+    wrong: 0,
+    misplaced: 0,
+    refused: 0,
+    manifestsCut: 0,
+    seed,
+  };
   try {
     const events = await recordRun(directory, numbers, livesRecorded);
     figures.events = events.length;
@@ -79,6 +90,7 @@ export async function runCrashStates(states: number, numbers: number): Promise<C
         figures.misplaced += found.misplaced;
         figures.beyondFloor += found.beyondFloor;
         if (found.opened === 'refused') figures.refused++;
+        if (readdirSync(target).some((name) => name.endsWith('.torn'))) figures.manifestsCut++;
         if (found.opened !== 'healthy' || found.lost + found.wrong + found.misplaced + found.rejectedReads > 0) {
           problems.push(`event ${at} (${style}, seed ${seed}): ${JSON.stringify({ ...promised, ...found })}`);
         }
