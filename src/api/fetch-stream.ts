@@ -17,7 +17,7 @@ import type { Refused, Result } from '../model/errors.ts';
 import { refuse } from '../model/errors.ts';
 import type { BatchCodecs } from '../model/record-batch.ts';
 import type { CallDesk, Drainable } from './call-desk.ts';
-import { shuttingDown } from './call-desk.ts';
+import { callOver, shuttingDown } from './call-desk.ts';
 import { FieldChecks } from './convert.ts';
 import type { ReadForm } from './fetch.ts';
 import { asBatches, bytesMaxRange, fetchPartitions, partitionKey, readForm, toRecordsPart } from './fetch.ts';
@@ -231,7 +231,7 @@ class FetchStream implements Drainable {
   #leave(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#gone.abort();
+    this.#gone.abort(callOver);
     this.#desk.leave(this);
     this.#changed();
   }

@@ -16,7 +16,7 @@ import type { AckLevel, AppendReceipt } from '../broker/requests.ts';
 import type { BrokerError, Result } from '../model/errors.ts';
 import { refuse } from '../model/errors.ts';
 import type { CallDesk, Drainable } from './call-desk.ts';
-import { shuttingDown } from './call-desk.ts';
+import { callOver, shuttingDown } from './call-desk.ts';
 import { FieldChecks } from './convert.ts';
 import type { Incoming } from './incoming.ts';
 import { parseIncoming } from './incoming.ts';
@@ -212,7 +212,7 @@ class ProduceStream implements Drainable {
   #leave(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#gone.abort();
+    this.#gone.abort(callOver);
     this.#desk.forget(this.#resume);
     this.#desk.leave(this);
     for (const ticket of [...this.#writing]) if (this.#writing.delete(ticket)) this.#release(ticket);

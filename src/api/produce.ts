@@ -11,7 +11,7 @@ import type { Record as WireRecord } from '../gen/sluice/v1/record.ts';
 import { Compression as WireCompression } from '../gen/sluice/v1/record.ts';
 import type { AckLevel, AppendReceipt, AppendRequest, BrokerApi, RequestContext } from '../broker/requests.ts';
 import { encodeBatch } from '../model/batch-builder.ts';
-import { decodeBatch } from '../model/batch-decoder.ts';
+import { decodeBatch, verifyRecords } from '../model/batch-decoder.ts';
 import { validateBatch } from '../model/batch-validation.ts';
 import type { Clock } from '../model/clock.ts';
 import type { CompressionType } from '../model/compression.ts';
@@ -207,7 +207,7 @@ function sealPayload(door: ProduceDoor, payload: ProduceRequest['payload'], enve
   }
 }
 
-/** A batch that the producer encoded: it is checked at the door and stored as it is. */
+/** A batch that the producer encoded: it is checked at the door (docs/adr/0003) and stored as it is. */
 function acceptBatch({ codecs }: ProduceDoor, batch: Uint8Array, envelope: Envelope): Result<SealedBatch> {
   if (envelope.producer !== null)
     return refuse('INVALID_REQUEST', 'producer must be absent: a record_batch carries its own in its header.', {
@@ -215,6 +215,8 @@ function acceptBatch({ codecs }: ProduceDoor, batch: Uint8Array, envelope: Envel
     });
   const header = validateBatch(batch, codecs);
   if (header.kind === 'refused') return header;
+  const lie = header.value.compression === 'none' ? verifyRecords(batch, codecs.compression) : null;
+  if (lie !== null) return lie;
   const keys = (): Result<readonly (Uint8Array | null)[]> => {
     const decoded = decodeBatch(batch, codecs);
     return decoded.kind === 'refused' ? decoded : ok(decoded.value.records.map(({ key }) => key));

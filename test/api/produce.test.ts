@@ -264,6 +264,17 @@ describe('bad input is refused with its specific error, and nothing is appended'
     ],
     ['two batches', 'CORRUPT_MESSAGE', withBatch(Buffer.concat([batchOf([record('a')]), batchOf([record('b')])]))],
     ['a count that lies', 'INVALID_RECORD', withBatch(tampered((batch) => putInt32(batch, batchLayout.count, 1)))],
+    [
+      'a count that lies and agrees with the rest of the header',
+      'INVALID_RECORD',
+      withBatch(
+        tampered((batch) => {
+          putInt32(batch, batchLayout.count, 1);
+          putInt32(batch, batchLayout.lastOffsetDelta, 0);
+        }),
+      ),
+    ],
+    ['an encoded record above 1 MiB', 'MESSAGE_TOO_LARGE', withBatch(batchOf([record(huge)], {}, 2 ** 21))],
     ['a count of 0', 'INVALID_RECORD', withBatch(tampered((batch) => putInt32(batch, batchLayout.count, 0)))],
     [
       'a compression that does not exist',

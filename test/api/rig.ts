@@ -19,6 +19,7 @@ import { encodeBatch } from '../../src/model/batch-builder.ts';
 import type { BatchSeal } from '../../src/model/batch-builder.ts';
 import { toMillis } from '../../src/model/ids.ts';
 import type { BatchCodecs } from '../../src/model/record-batch.ts';
+import { batchLimits } from '../../src/model/record-batch.ts';
 import type { NewRecord } from '../../src/model/record.ts';
 import { createCompression } from '../../src/runtime/compression.ts';
 import { crc32c } from '../../src/runtime/crc32c.ts';
@@ -168,8 +169,12 @@ export const record = (value: string, key: string | null = null, timestampMs = 1
 });
 
 /** An encoded batch of records. */
-export function batchOf(records: readonly NewRecord[], seal: Partial<BatchSeal> = {}): Uint8Array {
-  const batch = encodeBatch({ ...plain, ...seal, records }, codecs);
+export function batchOf(
+  records: readonly NewRecord[],
+  seal: Partial<BatchSeal> = {},
+  recordBytesMax = batchLimits.recordBytesMax,
+): Uint8Array {
+  const batch = encodeBatch({ ...plain, ...seal, records }, codecs, { recordBytesMax });
   if (batch.kind === 'refused') throw new Error(batch.error.message);
   return batch.value;
 }
