@@ -60,7 +60,9 @@ export class Shutdown {
   /** Ends the process because something is broken. Only the first cause is told. */
   fail(cause: unknown): void {
     if (this.#ended) return;
-    this.#logger.error({ err: describe(cause) }, 'broken: the process ends');
+    // an Error is written with its stack and the chain of its causes
+    const err = cause instanceof Error ? cause : new Error(String(cause));
+    this.#logger.error({ err }, 'broken: the process ends');
     this.#end(1);
   }
 
@@ -82,10 +84,4 @@ export class Shutdown {
     this.#ended = true;
     this.#process.exit(code);
   }
-}
-
-function describe(cause: unknown): object {
-  if (!(cause instanceof Error)) return { message: String(cause) };
-  const { name, message, stack } = cause;
-  return { name, message, stack, ...(cause.cause === undefined ? {} : { cause: describe(cause.cause) }) };
 }
