@@ -9,7 +9,7 @@ import type { Method } from './methods.ts';
 
 /** Limits of time. Milliseconds, range 1 to 2^31-1. */
 export interface Timeouts {
-  /** How long an operation looks for a broker that answers at all before it fails. Default 10,000. */
+  /** How long an operation looks for a first broker that answers before it fails. Default 10,000. */
   readonly connectMs: number;
   /** How long one attempt waits for its answer. Default 30,000. */
   readonly requestMs: number;
@@ -45,6 +45,8 @@ export class Brokers {
   readonly #leaders = new Map<string, { readonly address: string; readonly epoch: number }>();
   /** Which bootstrap address is asked next; moves on when it fails. */
   #turn = 0;
+  /** A broker has answered: from then on a cluster that can not be reached is one that is away for a while. */
+  #reachedOne = false;
   #closed = false;
 
   constructor(
@@ -83,6 +85,7 @@ export class Brokers {
 
   /** After a failure at `address`: the next call goes elsewhere if there is an elsewhere. */
   failed(address: string): void {
+    if (this.#closed) return;
     if (this.any().address === address) this.#turn += 1;
     for (const [key, leader] of this.#leaders) if (leader.address === address) this.#leaders.delete(key);
   }
@@ -96,21 +99,23 @@ export class Brokers {
     const now = (): number => this.environment.clock.monotonicMs();
     const startedMs = now();
     const totalMs = options.timeoutMs ?? this.timeouts.totalMs;
-    let reachedOne = false;
     for (let attempt = 0; ; attempt++) {
       if (this.#closed) throw closedError('client');
-      const limitMs = reachedOne ? totalMs : Math.min(totalMs, this.timeouts.connectMs);
+      const limitMs = this.#reachedOne ? totalMs : Math.min(totalMs, this.timeouts.connectMs);
       const connection = this.any();
       try {
-        const leftMs = Math.max(1, totalMs - (now() - startedMs));
-        const timeoutMs = Math.min(this.timeouts.requestMs, leftMs);
-        return await connection.unary(method, request, { timeoutMs, signal: options.signal });
+        const elapsedMs = now() - startedMs;
+        const timeoutMs = Math.min(this.timeouts.requestMs, Math.max(1, totalMs - elapsedMs));
+        const connectTimeoutMs = Math.min(timeoutMs, Math.max(1, limitMs - elapsedMs));
+        const answer = await connection.unary(method, request, { timeoutMs, connectTimeoutMs, signal: options.signal });
+        this.#reachedOne = true;
+        return answer;
       } catch (thrown) {
         const error = asBrokerError(thrown);
         if (!error.retriable || (error.indeterminate && method.effect === 'once')) throw error;
         const unreachable = isUnreachable(error);
         if (error.code === 'UNAVAILABLE') this.failed(connection.address);
-        reachedOne ||= !unreachable;
+        this.#reachedOne ||= !unreachable;
         const tryAtOnce = unreachable && (attempt + 1) % this.#bootstrap.length !== 0;
         const waitMs = tryAtOnce ? 0 : backoffMs(attempt, this.backoff, this.environment, error.retryAfterMs);
         if (now() - startedMs + waitMs >= limitMs) throw error;

@@ -34,6 +34,8 @@ const channelOptions: ChannelOptions = {
 export interface AttemptOptions {
   /** How long to wait for the answer, connecting included, milliseconds. */
   readonly timeoutMs: number;
+  /** How long to wait for a connection, milliseconds, at most `timeoutMs`. */
+  readonly connectTimeoutMs: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -88,7 +90,7 @@ export class Connection {
     const { signal } = options;
     if (signal?.aborted === true) throw abortedError(signal);
     const startedMs = this.#environment.clock.monotonicMs();
-    if (!this.isReady) await this.ready(options.timeoutMs);
+    if (!this.isReady) await this.ready(options.connectTimeoutMs);
     const leftMs = options.timeoutMs - (this.#environment.clock.monotonicMs() - startedMs);
     return this.#send(method, request, Math.max(1, leftMs), signal);
   }

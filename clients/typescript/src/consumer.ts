@@ -293,7 +293,10 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
 
   async #nextOf<T>(signal: AbortSignal | undefined, take: () => T | null): Promise<IteratorResult<T, undefined>> {
     this.#finishInHand();
-    if (this.#starting === null && this.#closing === null) await this.start(signal === undefined ? {} : { signal });
+    if (this.#closing === null) {
+      this.#starting ??= this.#start(undefined);
+      await unlessAborted(this.#starting, signal);
+    }
     for (;;) {
       if (this.#failure !== null) throw this.#failure;
       if (this.#closing !== null) return { done: true, value: undefined };

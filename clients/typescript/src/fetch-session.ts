@@ -65,9 +65,7 @@ export class FetchSession {
     if (this.#closed) return;
     const stream = this.#connection.duplex(methods.fetchStream);
     this.#stream = stream;
-    stream.on('data', (message: FetchStreamResponse) => {
-      if (!this.#closed) this.#events.received(message);
-    });
+    stream.on('data', (message: FetchStreamResponse) => this.#receive(message));
     stream.on('error', (error: unknown) => this.#lose(fromStatus(error, { broker: this.address }, false)));
     stream.on('end', () => {
       this.#lose(new BrokerError('UNAVAILABLE', `${this.address} ended the stream.`, { retriable: true }));
@@ -84,6 +82,16 @@ export class FetchSession {
       },
     });
     this.grant(0, 1); // what was given back while it connected
+  }
+
+  /** What a message breaks ends the session, never the process. */
+  #receive(message: FetchStreamResponse): void {
+    if (this.#closed) return;
+    try {
+      this.#events.received(message);
+    } catch (error) {
+      this.#lose(asBrokerError(error));
+    }
   }
 
   #lose(error: BrokerError): void {

@@ -33,9 +33,9 @@ export interface Chunk {
   readonly nextOffset: number;
   readonly highWatermark: number;
   readonly leaderEpoch: number | null;
-  /** Bytes of credit to give back, and to which broker. */
+  /** Bytes of credit to give back, and to which session's successor. */
   readonly credit: number;
-  readonly address: string;
+  readonly slot: string;
   /** The cursor's when it came; another now means that the chunk is not wanted any more. */
   readonly generation: number;
 }
@@ -70,11 +70,17 @@ export const partitionKey = (topic: string, partition: number): string => `${top
 
 interface OpenSession {
   readonly session: FetchSession;
+  /** Its name among the sessions. */
+  readonly slot: string;
+  /** Its share of `prefetchBytes`. */
+  readonly prefetchBytes: number;
   /** By partition key. A cursor whose partition had an error is taken out: the broker does not read it on. */
   readonly cursors: Map<string, Cursor>;
   readonly openedMs: number;
 }
 
+/** Partitions on one stream (the contract's limit). */
+const partitionsPerStreamMax = 1_000;
 /** A session that lived this long was a good one: the next failure is the first again. */
 const goodSessionMs = 5_000;
 
@@ -83,11 +89,11 @@ export class Fetcher {
   readonly #settings: FetchSettings;
   readonly #events: FetcherEvents;
   readonly #cursors = new Map<string, Cursor>();
-  /** By address. */
+  /** By slot: a broker's address and a number, as a broker with many partitions needs more than one stream. */
   readonly #sessions = new Map<string, OpenSession>();
   /** Received and not taken, oldest first. Invariant: fetch-1. */
   #chunks: Chunk[] = [];
-  /** Bytes taken or held and not given back, by address. */
+  /** Bytes taken or held and not given back, by slot. */
   readonly #held = new Map<string, number>();
   #sessionFailures = 0;
   #arranging = false;
@@ -150,7 +156,7 @@ export class Fetcher {
 
   /** The chunk's bytes are used: the broker may send as many again. */
   release(chunk: Chunk): void {
-    this.#giveBack(chunk.address, chunk.credit);
+    this.#giveBack(chunk.slot, chunk.credit);
   }
 
   close(): void {
@@ -191,20 +197,23 @@ export class Fetcher {
   /** Opens and closes streams so that every readable cursor is on the stream of its leader, and nothing else is. */
   #arrange(): void {
     const nowMs = this.#brokers.environment.clock.monotonicMs();
-    const wanted = new Map<string, Map<string, Cursor>>();
+    const wanted = new Map<string, Cursor[]>();
     let nextMs = Infinity;
-    for (const [key, cursor] of this.#cursors) {
+    for (const cursor of this.#cursors.values()) {
       if (cursor.paused) continue;
       if (cursor.notBeforeMs > nowMs) {
         nextMs = Math.min(nextMs, cursor.notBeforeMs);
         continue;
       }
       const { address } = this.#brokers.leaderOf(cursor.topic, cursor.partition);
-      const there = wanted.get(address) ?? new Map<string, Cursor>();
-      wanted.set(address, there.set(key, cursor));
+      const there = wanted.get(address);
+      if (there === undefined) wanted.set(address, [cursor]);
+      else there.push(cursor);
     }
-    for (const [address, open] of this.#sessions) if (!wanted.has(address)) this.#end(address, open);
-    for (const [address, cursors] of wanted) this.#ensure(address, cursors, nowMs);
+    const plans = [...wanted].flatMap(([address, cursors]) => slotsOf(address, cursors));
+    const slots = new Set(plans.map(({ slot }) => slot));
+    for (const open of this.#sessions.values()) if (!slots.has(open.slot)) this.#end(open);
+    for (const plan of plans) this.#ensure(plan, nowMs);
     this.#arrangeAt(nextMs, nowMs);
   }
 
@@ -215,13 +224,13 @@ export class Fetcher {
     this.#timer = this.#brokers.environment.clock.setTimer(Math.max(1, atMs - nowMs), () => this.#arrangeSoon());
   }
 
-  #ensure(address: string, cursors: Map<string, Cursor>, nowMs: number): void {
-    const open = this.#sessions.get(address);
+  #ensure({ slot, cursors, slots }: SlotPlan, nowMs: number): void {
+    const open = this.#sessions.get(slot);
     if (open !== undefined) {
       const same =
         open.cursors.size === cursors.size && [...cursors].every(([key, cursor]) => open.cursors.get(key) === cursor);
       if (same) return;
-      this.#end(address, open);
+      this.#end(open);
     }
     const [first] = cursors.values();
     if (first === undefined) return;
@@ -230,42 +239,43 @@ export class Fetcher {
       received: (message) => this.#received(opened, message),
       lost: (error) => this.#lost(opened, error),
     });
-    const opened: OpenSession = { session, cursors: new Map(cursors), openedMs: nowMs };
-    this.#sessions.set(address, opened);
+    const prefetchBytes = Math.floor(this.#settings.prefetchBytes / slots);
+    const opened: OpenSession = { session, slot, prefetchBytes, cursors: new Map(cursors), openedMs: nowMs };
+    this.#sessions.set(slot, opened);
     const partitions = [...cursors.values()].map((cursor) => ({
       topic: cursor.topic,
       topicId: cursor.topicId,
       partition: cursor.partition,
       fetchOffset: toInt64(cursor.position, 'offset'),
     }));
-    const { prefetchBytes, messageBytesMax } = this.#settings;
-    const grantBytes = Math.max(1, prefetchBytes - (this.#held.get(address) ?? 0));
+    const { messageBytesMax } = this.#settings;
+    const grantBytes = Math.max(1, prefetchBytes - (this.#held.get(slot) ?? 0));
     session.open({ partitions, grantBytes, messageBytesMax }, this.#brokers.timeouts.connectMs);
   }
 
-  #end(address: string, open: OpenSession): void {
+  #end(open: OpenSession): void {
     open.session.close();
-    this.#sessions.delete(address);
+    this.#sessions.delete(open.slot);
   }
 
   #received(open: OpenSession, message: FetchStreamResponse): void {
-    const { address } = open.session;
+    const { slot } = open;
     const sizes = message.partitions.map((part) => payloadOf(part).length);
     let spare = message.usedBytes - sizes.reduce((sum, size) => sum + size, 0);
-    this.#held.set(address, (this.#held.get(address) ?? 0) + message.usedBytes);
+    this.#held.set(slot, (this.#held.get(slot) ?? 0) + message.usedBytes);
     let came = false;
     for (const part of message.partitions) {
       const cursor = open.cursors.get(partitionKey(part.topic, part.partition));
       const bytes = payloadOf(part);
       if (cursor === undefined || bytes.length === 0) spare += bytes.length;
-      else came = this.#hold(cursor, part, bytes, address) || came;
+      else came = this.#hold(cursor, part, bytes, slot) || came;
       if (cursor !== undefined && part.error !== undefined) this.#partitionFailed(open, cursor, part);
     }
-    if (spare > 0) this.#giveBack(address, spare);
+    if (spare > 0) this.#giveBack(slot, spare);
     if (came) this.#events.available();
   }
 
-  #hold(cursor: Cursor, part: FetchedPartition, bytes: Uint8Array, address: string): boolean {
+  #hold(cursor: Cursor, part: FetchedPartition, bytes: Uint8Array, slot: string): boolean {
     const nextOffset = toNumberOrNull(part.nextOffset) ?? cursor.position;
     cursor.failures = 0;
     this.#sessionFailures = 0;
@@ -277,7 +287,7 @@ export class Fetcher {
       highWatermark: part.highWatermark === undefined ? nextOffset : toNumber(part.highWatermark),
       leaderEpoch: part.leaderEpoch ?? null,
       credit: bytes.length,
-      address,
+      slot,
       generation: cursor.generation,
     });
     cursor.position = nextOffset;
@@ -310,7 +320,7 @@ export class Fetcher {
 
   #lost(open: OpenSession, error: BrokerError): void {
     const { address } = open.session;
-    if (this.#sessions.get(address) === open) this.#sessions.delete(address);
+    if (this.#sessions.get(open.slot) === open) this.#sessions.delete(open.slot);
     if (!error.retriable) {
       this.#events.failed(error);
       return;
@@ -324,13 +334,31 @@ export class Fetcher {
     this.#arrangeSoon();
   }
 
-  #giveBack(address: string, bytes: number): void {
-    const held = Math.max(0, (this.#held.get(address) ?? 0) - bytes);
-    this.#held.set(address, held);
+  #giveBack(slot: string, bytes: number): void {
+    const held = Math.max(0, (this.#held.get(slot) ?? 0) - bytes);
+    this.#held.set(slot, held);
+    const open = this.#sessions.get(slot);
     // Grants are gathered, but never so long that a broker could wait for one while nothing is held here.
-    const atLeast = held === 0 ? 1 : this.#settings.prefetchBytes / 4;
-    this.#sessions.get(address)?.session.grant(bytes, atLeast);
+    open?.session.grant(bytes, held === 0 ? 1 : open.prefetchBytes / 4);
   }
+}
+
+/** What one stream shall read. */
+interface SlotPlan {
+  readonly slot: string;
+  readonly cursors: ReadonlyMap<string, Cursor>;
+  /** How many streams its broker has. */
+  readonly slots: number;
+}
+
+function slotsOf(address: string, cursors: readonly Cursor[]): SlotPlan[] {
+  const slots = Math.ceil(cursors.length / partitionsPerStreamMax);
+  return Array.from({ length: slots }, (_, number) => {
+    const from = number * partitionsPerStreamMax;
+    const slice = cursors.slice(from, from + partitionsPerStreamMax);
+    const keyed = new Map(slice.map((cursor) => [partitionKey(cursor.topic, cursor.partition), cursor]));
+    return { slot: `${address}#${number}`, cursors: keyed, slots };
+  });
 }
 
 const nothing = new Uint8Array(0);

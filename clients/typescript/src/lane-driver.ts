@@ -2,6 +2,7 @@
 import type { BatchCodecs } from '../../../src/model/record-batch.ts';
 import { backoffMs } from './backoff.ts';
 import type { Brokers } from './brokers.ts';
+import { asBrokerError } from './errors.ts';
 import type { BrokerError } from './errors.ts';
 import { Acks } from './gen/sluice/v1/log.ts';
 import { Compression } from './gen/sluice/v1/record.ts';
@@ -114,12 +115,11 @@ export class LaneDriver {
     if (this.#pumpScheduled || this.#stopped) return;
     this.#pumpScheduled = true;
     // The end of this turn of the event loop: what the turn still brings goes into the same batches.
-    setImmediate(() => this.#pump());
+    setImmediate(() => this.#guarded(() => this.#pump()));
   }
 
   #pump(): void {
     this.#pumpScheduled = false;
-    if (this.#stopped) return;
     const nowMs = this.#nowMs();
     for (const lane of this.#ready) {
       this.#ready.delete(lane);
@@ -255,12 +255,21 @@ export class LaneDriver {
   #startTicking(): void {
     this.#tickTimer = this.#brokers.environment.clock.setTimer(tickMs, () => {
       this.#tickTimer = null;
-      this.#tick();
+      this.#guarded(() => this.#tick());
     });
   }
 
-  #tick(): void {
+  /** A defect ends what this producer has on its way, and says so to those who wait; it never ends the process. */
+  #guarded(work: () => void): void {
     if (this.#stopped) return;
+    try {
+      work();
+    } catch (error) {
+      this.#abortAll(asBrokerError(error));
+    }
+  }
+
+  #tick(): void {
     const nowMs = this.#nowMs();
     for (const sender of this.#senders.values()) sender.tick(nowMs);
     for (const lane of this.#active) {

@@ -115,7 +115,7 @@ export class ProduceSender {
     this.#stream = stream;
     this.#needsDrain = false;
     stream.on('data', (reply: ProduceStreamResponse) => {
-      if (this.#stream === stream) this.#reply(reply);
+      if (this.#stream === stream) this.#receive(reply);
     });
     stream.on('drain', () => {
       if (this.#stream !== stream) return;
@@ -131,6 +131,15 @@ export class ProduceSender {
         new BrokerError('UNAVAILABLE', `${this.address} ended the stream.`, { retriable: true, indeterminate: true }),
       );
     });
+  }
+
+  /** What a reply breaks ends the stream, never the process. */
+  #receive(reply: ProduceStreamResponse): void {
+    try {
+      this.#reply(reply);
+    } catch (error) {
+      this.#lost(asBrokerError(error));
+    }
   }
 
   #reply(reply: ProduceStreamResponse): void {

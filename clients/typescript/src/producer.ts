@@ -55,6 +55,8 @@ export class PartialSendError extends BrokerError {
   }
 }
 
+/** Topics that one producer writes to. */
+const topicsMax = 10_000;
 /** Sends that may wait for room in the queue; one more is refused with QUEUE_FULL. */
 const waitingSendsMax = 100_000;
 /** What a record takes in a batch beside key, value and headers, about. */
@@ -117,6 +119,7 @@ export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
     try {
       if (this.#closing !== null) throw closedError('producer');
       if (options.signal?.aborted === true) throw abortedError(options.signal);
+      if (!this.#writers.has(name) && this.#writers.size >= topicsMax) throw tooManyTopics;
       queued = this.#prepare(name, typeof topic === 'string' ? null : topic, record);
     } catch (thrown) {
       const error = asBrokerError(thrown);
@@ -387,6 +390,11 @@ export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
     return this.#brokers.environment.clock.monotonicMs();
   }
 }
+
+const tooManyTopics = new BrokerError(
+  'LIMIT_REACHED',
+  `A producer writes to at most ${topicsMax} topics; use another one.`,
+);
 
 function newDelivery(timestampMs: number): Delivery {
   let resolve: Delivery['resolve'] = () => undefined;

@@ -1,5 +1,6 @@
 /** Reads partitions from positions of the application's own, without a group: nothing is committed anywhere. */
 import type { BatchCodecs } from '../../../src/model/record-batch.ts';
+import { unlessAborted } from './abortable.ts';
 import type { Admin, OffsetQuery, TopicPartition } from './admin.ts';
 import type { Brokers } from './brokers.ts';
 import { ChunkReader } from './chunk-reader.ts';
@@ -121,6 +122,15 @@ export class Reader<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K, V
     this.#onClosed();
   }
 
+  /** A reader that is closed while it starts has come to its end. */
+  async #startUnlessClosed(): Promise<void> {
+    try {
+      await this.start();
+    } catch (error) {
+      if (!this.#stopped.signal.aborted) throw error;
+    }
+  }
+
   async #start(): Promise<void> {
     const options = { signal: this.#stopped.signal };
     const metadata = await loadTopic(this.#brokers, this.#topic, options);
@@ -168,7 +178,7 @@ export class Reader<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K, V
   }
 
   async #nextOf<T>(signal: AbortSignal | undefined, take: () => T | null): Promise<IteratorResult<T, undefined>> {
-    if (!this.#stopped.signal.aborted) await this.start();
+    if (!this.#stopped.signal.aborted) await unlessAborted(this.#startUnlessClosed(), signal);
     for (;;) {
       if (this.#failure !== null) throw this.#failure;
       if (this.#stopped.signal.aborted) return { done: true, value: undefined };

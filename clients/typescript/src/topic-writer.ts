@@ -21,6 +21,8 @@ const stickyMsMax = 100;
 /** Buffers begin at this size, or at that of the batch before. */
 const capacityBytesMin = 4 * 1024;
 
+const noKey = new Uint8Array(0);
+
 /** A record that is serialized, with its promise. */
 export interface QueuedRecord {
   readonly record: NewRecord;
@@ -165,15 +167,23 @@ export class TopicWriter {
   #choosePartition(queued: QueuedRecord, metadata: TopicMetadata, nowMs: number): number | BrokerError {
     const { partitionCount, name } = metadata;
     const { key } = queued.record;
-    let chosen = queued.partition;
-    if (chosen === null && key === null) return this.#anyPartition(queued, partitionCount, nowMs);
-    if (chosen === null && key !== null) {
-      const { partitioner } = this.#context.settings;
-      chosen = partitioner === null ? partitionForKey(key, partitionCount) : partitioner(key, partitionCount);
-    }
-    if (chosen !== null && Number.isInteger(chosen) && chosen >= 0 && chosen < partitionCount) return chosen;
-    const text = `Topic "${name}" has partitions 0 to ${partitionCount - 1}, not ${chosen ?? 'none'}.`;
+    if (queued.partition === null && key === null) return this.#anyPartition(queued, partitionCount, nowMs);
+    const chosen = queued.partition ?? this.#partitionFor(key ?? noKey, partitionCount);
+    if (chosen instanceof BrokerError) return chosen;
+    if (Number.isInteger(chosen) && chosen >= 0 && chosen < partitionCount) return chosen;
+    const text = `Topic "${name}" has partitions 0 to ${partitionCount - 1}, not ${chosen}.`;
     return new BrokerError('UNKNOWN_TOPIC_OR_PARTITION', text, { topic: name });
+  }
+
+  #partitionFor(key: Uint8Array, partitionCount: number): number | BrokerError {
+    const { partitioner } = this.#context.settings;
+    if (partitioner === null) return partitionForKey(key, partitionCount);
+    try {
+      return partitioner(key, partitionCount);
+    } catch (cause) {
+      const text = `The partitioner threw: ${String(cause)}`;
+      return new BrokerError('INVALID_REQUEST', text, { cause, topic: this.#name });
+    }
   }
 
   #anyPartition(queued: QueuedRecord, partitionCount: number, nowMs: number): number {

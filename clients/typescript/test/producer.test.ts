@@ -235,8 +235,9 @@ describe('retries', () => {
   });
 
   it('come to an end at the delivery deadline: certain if every attempt was refused', async () => {
-    server.appendFault = () => ({ kind: 'refuse', code: 'NOT_ENOUGH_REPLICAS', retryAfterMs: 300 });
-    const producer = client.producer({ deliveryTimeoutMs: 150 });
+    const producer = client.producer({ deliveryTimeoutMs: 600 });
+    await producer.send('t', value('before'));
+    server.appendFault = () => ({ kind: 'refuse', code: 'NOT_ENOUGH_REPLICAS', retryAfterMs: 700 });
     const error = await producer.send('t', value('a')).catch((thrown: unknown) => thrown);
     assert.ok(BrokerError.is(error, 'DELIVERY_TIMEOUT'));
     assert.equal(error.indeterminate, false);
@@ -244,7 +245,7 @@ describe('retries', () => {
     assert.deepEqual([error.topic, error.partition], ['t', 0]);
     server.appendFault = null;
     await producer.send('t', value('b'));
-    assert.deepEqual(await values(), ['b']);
+    assert.deepEqual(await values(), ['before', 'b']);
   });
 
   it('leave the outcome unknown if it is, and the producer goes on under a higher epoch', async () => {
