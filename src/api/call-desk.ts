@@ -8,12 +8,13 @@
  */
 import type { handleUnaryCall, sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
 import type { RequestContext } from '../broker/requests.ts';
-import { assert } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Refused, Result } from '../model/errors.ts';
 import { refuse } from '../model/errors.ts';
 import type { Millis } from '../model/ids.ts';
 import { millisPlus, toMillis } from '../model/ids.ts';
+import { ByteBudget } from './byte-budget.ts';
+import { cutStream } from './http2-windows.ts';
 import type { Incoming } from './incoming.ts';
 import type { ApiLimits } from './limits.ts';
 import { statusObject } from './status.ts';
@@ -30,10 +31,14 @@ export type UnaryHandler<Request, Response> = (
   context: RequestContext,
 ) => Promise<Result<Response>> | Result<Response>;
 
-export interface UnaryOptions {
+export interface UnaryOptions<Response> {
   /** True for calls that only wait: draining ends them at once. Others are answered by what they wait for. */
   readonly onlyWaits: boolean;
+  /** Bytes of a reply that may be large. */
+  readonly replyBytes: (reply: Response) => number;
 }
+
+const smallAnswer: UnaryOptions<unknown> = { onlyWaits: false, replyBytes: () => 0 };
 
 /** Something that lasts until it ends itself or is told to. */
 export interface Drainable {
@@ -60,25 +65,24 @@ export class CallDesk {
   readonly clock: Clock;
   readonly limits: ApiLimits;
   readonly onDefect: (defect: unknown) => void;
+  /** Requests that are being worked on. */
+  readonly requests: ByteBudget;
+  /** Large replies that have not left yet. */
+  readonly replies: ByteBudget;
   readonly #open = new Set<Drainable>();
-  readonly #paused = new Set<() => void>();
-  #bytes = 0;
   #draining = false;
 
   constructor({ clock, limits, onDefect }: CallDeskOptions) {
     this.clock = clock;
     this.limits = limits;
     this.onDefect = onDefect;
+    this.requests = new ByteBudget(limits.requestBytesInFlightMax);
+    this.replies = new ByteBudget(limits.replyBytesUnsentMax);
   }
 
   /** Calls that are not over. */
   get openCalls(): number {
     return this.#open.size;
-  }
-
-  /** Bytes of requests that are being worked on. */
-  get bytesInFlight(): number {
-    return this.#bytes;
   }
 
   get draining(): boolean {
@@ -104,30 +108,6 @@ export class CallDesk {
     this.#open.delete(call);
   }
 
-  /** Counts a request. One more is always let in, so that the largest request fits; `full` says when to stop. */
-  takeBytes(bytes: number): void {
-    this.#bytes += bytes;
-  }
-
-  giveBytes(bytes: number): void {
-    this.#bytes -= bytes;
-    assert(this.#bytes >= 0, 'desk-1: bytes are given back once', String(this.#bytes));
-    if (!this.full) this.#wake();
-  }
-
-  get full(): boolean {
-    return this.#bytes >= this.limits.requestBytesInFlightMax;
-  }
-
-  /** Calls `resume` once, as soon as the desk is not full any more. */
-  whenNotFull(resume: () => void): void {
-    this.#paused.add(resume);
-  }
-
-  forget(resume: () => void): void {
-    this.#paused.delete(resume);
-  }
-
   limitReached(limit: string, value: number): Refused {
     return refuse('LIMIT_REACHED', `The broker is busy: ${limit} is reached.`, {
       retryAfterMs: this.limits.retryAfterMs,
@@ -143,17 +123,9 @@ export class CallDesk {
   /** The handler of an unary method, as grpc-js wants it. */
   unary<Request, Response>(
     handle: UnaryHandler<Request, Response>,
-    options: UnaryOptions = { onlyWaits: false },
+    options: UnaryOptions<Response> = smallAnswer,
   ): handleUnaryCall<Incoming<Request>, Response> {
     return (call, reply) => new UnaryCall(this, call, reply, options).serve(handle);
-  }
-
-  #wake(): void {
-    for (const resume of [...this.#paused]) {
-      if (this.full) return;
-      this.#paused.delete(resume);
-      resume();
-    }
   }
 }
 
@@ -161,7 +133,7 @@ class UnaryCall<Request, Response> implements Drainable {
   readonly #desk: CallDesk;
   readonly #call: ServerUnaryCall<Incoming<Request>, Response>;
   readonly #reply: sendUnaryData<Response>;
-  readonly #options: UnaryOptions;
+  readonly #options: UnaryOptions<Response>;
   readonly #gone = new AbortController();
   #answered = false;
 
@@ -169,7 +141,7 @@ class UnaryCall<Request, Response> implements Drainable {
     desk: CallDesk,
     call: ServerUnaryCall<Incoming<Request>, Response>,
     reply: sendUnaryData<Response>,
-    options: UnaryOptions,
+    options: UnaryOptions<Response>,
   ) {
     this.#desk = desk;
     this.#call = call;
@@ -190,8 +162,8 @@ class UnaryCall<Request, Response> implements Drainable {
 
   #refusal(incoming: Incoming<Request>): Refused | null {
     if (incoming.kind === 'malformed') return { kind: 'refused', error: incoming.error };
-    const { requestBytesInFlightMax } = this.#desk.limits;
-    return this.#desk.full ? this.#desk.limitReached('requestBytesInFlightMax', requestBytesInFlightMax) : null;
+    const { requests } = this.#desk;
+    return requests.full ? this.#desk.limitReached('requestBytesInFlightMax', requests.bytesMax) : null;
   }
 
   #run(handle: UnaryHandler<Request, Response>, request: Request, bytes: number): void {
@@ -199,11 +171,11 @@ class UnaryCall<Request, Response> implements Drainable {
     const remainingMs = this.#remainingMs();
     const context = this.#desk.context(this.#gone.signal, millisPlus(clock.monotonicMs(), remainingMs));
     const timer = clock.setTimer(remainingMs + deadlineGraceMs, () => this.#answer(timedOut()));
-    this.#desk.takeBytes(bytes);
+    this.#desk.requests.take(bytes);
     this.#call.on('cancelled', () => this.#end());
     this.#gone.signal.addEventListener('abort', () => {
       timer.cancel();
-      this.#desk.giveBytes(bytes);
+      this.#desk.requests.give(bytes);
       this.#desk.leave(this);
     });
     this.#settle(handle, request, context);
@@ -229,9 +201,27 @@ class UnaryCall<Request, Response> implements Drainable {
   #answer(result: Result<Response>): void {
     if (this.#answered) return;
     this.#answered = true;
-    if (result.kind === 'ok') this.#reply(null, result.value);
+    if (result.kind === 'ok') this.#send(result.value);
     else this.#reply(statusObject(result.error));
     this.#end();
+  }
+
+  /** A large reply counts until it has left; a caller that does not take it in time is cut off. */
+  #send(value: Response): void {
+    const { replies, limits, clock } = this.#desk;
+    const bytes = this.#options.replyBytes(value);
+    if (bytes > 0 && replies.full) {
+      this.#reply(statusObject(this.#desk.limitReached('replyBytesUnsentMax', replies.bytesMax).error));
+      return;
+    }
+    this.#reply(null, value);
+    if (bytes === 0) return;
+    replies.take(bytes);
+    const timer = clock.setTimer(limits.replyStallMsMax, () => cutStream(this.#call));
+    this.#call.once('cancelled', () => {
+      timer.cancel();
+      replies.give(bytes);
+    });
   }
 
   /** The caller has its answer or is gone: whatever still waits for it stops. */

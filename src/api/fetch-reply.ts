@@ -50,6 +50,10 @@ export function serializeFetchStreamReply(reply: FetchStreamReply): Buffer {
   return assemble(reply.parts, tail);
 }
 
+/** Bytes of all payloads. */
+export const fetchReplyBytes = ({ parts }: FetchReply): number =>
+  parts.reduce((sum, { payload }) => sum + payloadBytes(payload), 0);
+
 /** Bytes of a payload: what counts against the limits and the credit of a client. */
 export function payloadBytes(payload: FetchPart['payload']): number {
   switch (payload.kind) {

@@ -6,12 +6,14 @@
  *   again, one message may exceed it, so that a client with little credit still gets its next batch. Credit then falls
  *   below zero and must be granted back first.
  * - fetch-stream-2: at most one answer of the broker is held back, and at most `fetchStreamUnsentBytesMax` and one message
- *   are written but have not left; only then is more read.
+ *   are written but have not left, all of it counted against what all calls may hold; only then is more read. A client
+ *   that takes in nothing of it for `replyStallMsMax` is cut off.
  * - fetch-stream-3: a partition that was answered with an error is not read on.
  */
 import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js';
 import type { FetchStreamRequest, FetchStreamStart } from '../gen/sluice/v1/log.ts';
 import type { BrokerApi, FetchAnswer, FetchCursor, FetchPartitionRequest } from '../broker/requests.ts';
+import type { Timer } from '../model/clock.ts';
 import type { Offset } from '../model/ids.ts';
 import type { Refused, Result } from '../model/errors.ts';
 import { refuse } from '../model/errors.ts';
@@ -22,7 +24,8 @@ import { FieldChecks } from './convert.ts';
 import type { ReadForm } from './fetch.ts';
 import { asBatches, bytesMaxRange, fetchPartitions, partitionKey, readForm, toRecordsPart } from './fetch.ts';
 import type { FetchPart, FetchStreamReply } from './fetch-reply.ts';
-import { payloadBytes } from './fetch-reply.ts';
+import { fetchReplyBytes } from './fetch-reply.ts';
+import { cutStream } from './http2-windows.ts';
 import type { Incoming } from './incoming.ts';
 import { readOneAhead } from './read-ahead.ts';
 import { statusObject } from './status.ts';
@@ -64,10 +67,13 @@ class FetchStream implements Drainable {
   /** Bytes that may be sent. */
   #credit = 0;
   #unsentBytes = 0;
+  /** Runs while something is unsent: a client must take in what it granted. */
+  #stall: Timer | null = null;
   /** True: no more grants will come. */
   #halfClosed = false;
   #over = false;
   #wake: (() => void) | null = null;
+  readonly #resume = (): void => this.#changed();
   /** Where each partition is read on, for the records form. */
   readonly #positions = new Map<string, Offset>();
   readonly #stopped = new Set<string>();
@@ -81,7 +87,7 @@ class FetchStream implements Drainable {
 
   open(): void {
     const refused = this.#desk.enter(this);
-    this.#call.on('cancelled', () => this.#leave());
+    this.#call.on('cancelled', () => this.#closed());
     if (refused !== null) {
       this.#fail(refused);
       return;
@@ -152,7 +158,7 @@ class FetchStream implements Drainable {
         if (this.#credit <= 0) break;
         const answer = await cursor.next(Math.min(this.#credit, start.bytesMax));
         if (answer === null) break;
-        for (const reply of this.#replies(start, answer)) if (!(await this.#sendWithin(start, reply))) break;
+        if (!(await this.#sendAll(start, answer))) break;
       }
     } finally {
       cursor.close();
@@ -180,25 +186,55 @@ class FetchStream implements Drainable {
     }
   }
 
-  /** False: the stream is over. */
-  async #sendWithin(start: Start, reply: FetchStreamReply): Promise<boolean> {
-    const covered = (): boolean => this.#credit >= Math.min(reply.usedBytes, start.grantBytes);
-    const { fetchStreamUnsentBytesMax } = this.#desk.limits;
-    const mayLeave = (): boolean => covered() && this.#unsentBytes < fetchStreamUnsentBytesMax;
-    if (!(await this.#until(() => mayLeave() || (this.#halfClosed && !covered()))) || !mayLeave()) return false;
-    this.#credit -= reply.usedBytes;
-    this.#unsentBytes += reply.usedBytes;
-    this.#call.write(reply, () => {
-      this.#unsentBytes -= reply.usedBytes;
-      this.#changed();
-    });
+  /** False: the stream is over, or no more credit will come; nothing behind a message may be sent without it. */
+  async #sendAll(start: Start, answer: FetchAnswer): Promise<boolean> {
+    for (const reply of this.#replies(start, answer)) if (!(await this.#sendWithin(start, reply))) return false;
     return true;
+  }
+
+  async #sendWithin(start: Start, reply: FetchStreamReply): Promise<boolean> {
+    const { limits, replies } = this.#desk;
+    const covered = (): boolean => this.#credit >= Math.min(reply.usedBytes, start.grantBytes);
+    const room = (): boolean => this.#unsentBytes < limits.fetchStreamUnsentBytesMax && !replies.full;
+    const hopeless = (): boolean => this.#halfClosed && !covered();
+    if (!(await this.#until(() => (covered() && room()) || hopeless())) || hopeless()) return false;
+    this.#credit -= reply.usedBytes;
+    this.#leaving(reply.usedBytes);
+    this.#call.write(reply, () => this.#left(reply.usedBytes));
+    return true;
+  }
+
+  #leaving(bytes: number): void {
+    this.#unsentBytes += bytes;
+    this.#desk.replies.take(bytes);
+    this.#watchStall();
+  }
+
+  /** Not called for what is under way when the stream breaks: `#closed` gives that back. */
+  #left(bytes: number): void {
+    const given = Math.min(bytes, this.#unsentBytes);
+    this.#unsentBytes -= given;
+    this.#desk.replies.give(given);
+    this.#watchStall();
+    this.#changed();
+  }
+
+  #closed(): void {
+    this.#leave();
+    this.#left(this.#unsentBytes);
+  }
+
+  #watchStall(): void {
+    this.#stall?.cancel();
+    const { clock, limits } = this.#desk;
+    this.#stall = this.#unsentBytes === 0 ? null : clock.setTimer(limits.replyStallMsMax, () => cutStream(this.#call));
   }
 
   /** Waits for a condition; false: the stream is over. One waits at a time. */
   async #until(ready: () => boolean): Promise<boolean> {
     while (!this.#over && !ready())
       await new Promise<void>((resolve) => {
+        if (this.#desk.replies.full) this.#desk.replies.whenNotFull(this.#resume);
         this.#wake = resolve;
       });
     return !this.#over;
@@ -233,13 +269,13 @@ class FetchStream implements Drainable {
     this.#over = true;
     this.#gone.abort(callOver);
     this.#desk.leave(this);
+    this.#desk.replies.forget(this.#resume);
     this.#changed();
   }
 }
 
 function withUsedBytes(parts: readonly FetchPart[], catalogRevision: number): FetchStreamReply {
-  const usedBytes = parts.reduce((sum, { payload }) => sum + payloadBytes(payload), 0);
-  return { parts, usedBytes, catalogRevision };
+  return { parts, usedBytes: fetchReplyBytes({ parts, catalogRevision }), catalogRevision };
 }
 
 /** The handler of FetchStream. */

@@ -1,12 +1,12 @@
 /**
- * What grpc-js does not let a server set: HTTP/2 receive windows, the size of headers, and how many connections there may
- * be. With the 64 KiB windows that Node starts with, a stream of 64 KiB messages does a third of what it does with 1 MiB
+ * What grpc-js does not let a server do: set HTTP/2 receive windows, the size of headers and the number of connections,
+ * and cut off a caller that does not take in its answer. With the 64 KiB windows that Node starts with, a stream of 64 KiB messages does a third of what it does with 1 MiB
  * (design D16). This is the only file that touches private state of grpc-js (1.14), and it says so if that changes:
- * `Server.commonServerOptions`, the options of the http2 servers that it makes, and `Server.createHttp2Server`, which
- * makes them. It goes when grpc-js reads `grpc-node.flow_control_window` on servers too (grpc-node issue 3058).
+ * `Server.commonServerOptions`, the options of the http2 servers that it makes, `Server.createHttp2Server`, which makes
+ * them, and the http2 stream under a call. It goes when grpc-js reads `grpc-node.flow_control_window` on servers too (grpc-node issue 3058).
  */
 import { constants } from 'node:http2';
-import type { Http2Server, ServerHttp2Session, ServerOptions } from 'node:http2';
+import type { Http2Server, ServerHttp2Session, ServerHttp2Stream, ServerOptions } from 'node:http2';
 import type { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { ApiLimits } from './limits.ts';
 
@@ -16,6 +16,10 @@ const connectionWindowBytesDefault = 65_535;
 interface PrivateServer {
   commonServerOptions?: ServerOptions;
   createHttp2Server?: (credentials: ServerCredentials) => Http2Server;
+}
+
+interface PrivateCall {
+  readonly call?: { readonly stream?: ServerHttp2Stream };
 }
 
 /** The connections of a server and the windows in force. */
@@ -109,4 +113,13 @@ export function tuneHttp2(server: Server, limits: ApiLimits): Http2Sessions {
     return http2Server;
   };
   return sessions;
+}
+
+/**
+ * Resets the stream of a call, whatever is still to be written on it; the call then hears that it is cancelled. Other
+ * calls of the connection go on. (grpc-js can only end a call behind what it has written.)
+ */
+export function cutStream(call: object): void {
+  const { call: inner } = call as PrivateCall;
+  inner?.stream?.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
 }

@@ -44,6 +44,10 @@ export interface ApiLimits {
   readonly produceStreamRequestsMax: number;
   /** Their bytes. */
   readonly produceStreamBytesMax: number;
+  /** Large replies of all calls that are written but have not left yet: above it fetches are refused, streams wait. */
+  readonly replyBytesUnsentMax: number;
+  /** A caller that takes in nothing of a large reply for this long is cut off, milliseconds. */
+  readonly replyStallMsMax: number;
   /** Bytes of one FetchStream that are written but have not left yet: above it nothing is read for it. */
   readonly fetchStreamUnsentBytesMax: number;
   /** Hint in refusals for a limit, milliseconds. */
@@ -77,6 +81,8 @@ export const defaultApiLimits: ApiLimits = {
   unaryMsMax: 3 * minuteMs,
   produceStreamRequestsMax: 1_024,
   produceStreamBytesMax: 16 * mebibyte,
+  replyBytesUnsentMax: 256 * mebibyte,
+  replyStallMsMax: minuteMs,
   fetchStreamUnsentBytesMax: 2 * mebibyte,
   retryAfterMs: 100,
 };

@@ -4,7 +4,7 @@ import type { FetchRequest, InitProducerRequest, ListOffsetsRequest, ProduceRequ
 import { LogServiceService } from '../gen/sluice/v1/log.ts';
 import type { CallDesk } from './call-desk.ts';
 import { fetch } from './fetch.ts';
-import { serializeFetchReply, serializeFetchStreamReply } from './fetch-reply.ts';
+import { fetchReplyBytes, serializeFetchReply, serializeFetchStreamReply } from './fetch-reply.ts';
 import { fetchStream } from './fetch-stream.ts';
 import type { NodeFields } from './incoming.ts';
 import { listOffsets } from './offsets.ts';
@@ -32,6 +32,7 @@ export function addLogService(server: Server, desk: CallDesk, door: ProduceDoor)
     initProducer: desk.unary((request: InitProducerRequest, context) => initProducer(door.broker, request, context)),
     fetch: desk.unary((request: FetchRequest, context) => fetch(door.broker, codecs, request, context), {
       onlyWaits: true,
+      replyBytes: fetchReplyBytes,
     }),
     fetchStream: fetchStream(desk, door),
     listOffsets: desk.unary((request: ListOffsetsRequest, context) => listOffsets(door.broker, request, context)),

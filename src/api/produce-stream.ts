@@ -170,29 +170,36 @@ class ProduceStream implements Drainable {
   #take(ticket: Ticket): void {
     this.#requests += 1;
     this.#bytes += ticket.bytes;
-    this.#desk.takeBytes(ticket.bytes);
+    this.#desk.requests.take(ticket.bytes);
     if (this.#mayRead()) return;
     this.#call.pause();
-    if (this.#desk.full) this.#desk.whenNotFull(this.#resume);
+    this.#waitForRoom();
   }
 
   #release(ticket: Ticket): void {
     this.#requests -= 1;
     this.#bytes -= ticket.bytes;
-    this.#desk.giveBytes(ticket.bytes);
+    this.#desk.requests.give(ticket.bytes);
     this.#readOn();
     if (this.#requests === 0 && this.#ending !== null) this.#end(this.#ending);
   }
 
   #mayRead(): boolean {
     const { produceStreamRequestsMax, produceStreamBytesMax } = this.#desk.limits;
-    return this.#requests < produceStreamRequestsMax && this.#bytes < produceStreamBytesMax && !this.#desk.full;
+    return (
+      this.#requests < produceStreamRequestsMax && this.#bytes < produceStreamBytesMax && !this.#desk.requests.full
+    );
   }
 
   #readOn(): void {
     if (this.#over || this.#ending !== null || !this.#call.isPaused()) return;
     if (this.#mayRead()) this.#call.resume();
-    else if (this.#desk.full) this.#desk.whenNotFull(this.#resume);
+    else this.#waitForRoom();
+  }
+
+  /** Our own limits call us when replies leave; the limit of all calls must be asked to. */
+  #waitForRoom(): void {
+    if (this.#desk.requests.full) this.#desk.requests.whenNotFull(this.#resume);
   }
 
   #endAfterReplies(ending: 'ok' | StatusObject): void {
@@ -213,7 +220,7 @@ class ProduceStream implements Drainable {
     if (this.#over) return;
     this.#over = true;
     this.#gone.abort(callOver);
-    this.#desk.forget(this.#resume);
+    this.#desk.requests.forget(this.#resume);
     this.#desk.leave(this);
     for (const ticket of [...this.#writing]) if (this.#writing.delete(ticket)) this.#release(ticket);
   }

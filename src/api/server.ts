@@ -38,6 +38,14 @@ export class BindError extends Error {
   override readonly name = 'BindError';
 }
 
+/** What is under way. */
+export interface Load {
+  readonly calls: number;
+  readonly requestBytes: number;
+  readonly unsentBytes: number;
+  readonly connections: number;
+}
+
 /**
  * Names of the health service. `liveness`: the process turns. `startup`: recovery is over. `readiness` and the empty name:
  * it takes requests; never made to depend on single partitions, or a lost quorum would remove every endpoint.
@@ -64,10 +72,11 @@ export class ApiServer {
   }
 
   /** What is under way, for tests and metrics. */
-  get load(): { readonly calls: number; readonly requestBytes: number; readonly connections: number } {
+  get load(): Load {
     return {
       calls: this.#desk.openCalls,
-      requestBytes: this.#desk.bytesInFlight,
+      requestBytes: this.#desk.requests.bytes,
+      unsentBytes: this.#desk.replies.bytes,
       connections: this.#sessions.connections,
     };
   }

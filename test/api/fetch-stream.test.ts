@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TestContext } from 'node:test';
-import type { ClientDuplexStream } from '@grpc/grpc-js';
+import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
 import { Client, credentials, status as Status } from '@grpc/grpc-js';
 import type { FetchAnswer, FetchCursor } from '../../src/broker/requests.ts';
 import type { FetchStreamRequest, FetchStreamResponse, FetchStreamStart } from '../../src/gen/sluice/v1/log.ts';
@@ -222,6 +222,38 @@ test('a client that only says where to start gets what its credit pays for, then
   );
   assert.equal(await replies.ended(), null);
   assert.ok(cursor.closed);
+});
+
+test('what such a client can not pay for ends the stream, and nothing behind it is sent', async (t) => {
+  const { stream, cursor, replies } = await setUp(t);
+  stream.write(start({ grantBytes: 1_000 }));
+  stream.end();
+  cursor.feed(answerOf(600), answerOf(500), answerOf(50));
+  assert.equal((await replies.next()).usedBytes, 600);
+  assert.equal(await replies.ended(), null);
+  assert.equal(replies.count, 0);
+});
+
+test('all streams share what may be written and not have left', async (t) => {
+  const { rig, stream, cursor, replies } = await setUp(t, { replyBytesUnsentMax: 1_000_000 });
+  stream.write(start({ grantBytes: 64 * 1024 * 1024 }));
+  cursor.feed(...Array.from({ length: 20 }, () => answerOf(500_000)));
+  await replies.take(20);
+  await until(() => rig.server.load.unsentBytes === 0);
+});
+
+test('a client that takes in nothing for too long is cut off, and all is given back', async (t) => {
+  const { rig, stream, cursor } = await setUp(t, { replyStallMsMax: 60 });
+  const cut = new Promise<ServiceError>((resolve) => stream.on('error', resolve));
+  stream.removeAllListeners('data');
+  stream.pause();
+  stream.write(start({ grantBytes: 64 * 1024 * 1024 }));
+  cursor.feed(...Array.from({ length: 50 }, () => answerOf(1024 * 1024)));
+  await until(() => cursor.closed);
+  await until(() => rig.server.load.unsentBytes === 0);
+  assert.equal(rig.server.load.calls, 0);
+  stream.resume();
+  assert.equal((await cut).code, Status.RESOURCE_EXHAUSTED);
 });
 
 test('draining ends the stream, so that the client goes elsewhere', async (t) => {

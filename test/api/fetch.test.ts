@@ -1,16 +1,17 @@
 import assert from 'node:assert/strict';
+import { connect, constants } from 'node:http2';
 import { describe, test } from 'node:test';
 import { status as Status } from '@grpc/grpc-js';
 import type { FetchAnswer, FetchRequest as BrokerFetch } from '../../src/broker/requests.ts';
 import type { FetchPartition, FetchRequest, FetchResponse } from '../../src/gen/sluice/v1/log.ts';
-import { FetchFormat } from '../../src/gen/sluice/v1/log.ts';
+import { FetchFormat, FetchRequest as FetchRequestCodec, LogServiceService } from '../../src/gen/sluice/v1/log.ts';
 import { putInt32 } from '../../src/model/big-endian.ts';
 import { ok } from '../../src/model/errors.ts';
 import { toOffset, toTerm } from '../../src/model/ids.ts';
 import { batchLayout, checksummedSection, patchBatch } from '../../src/model/record-batch.ts';
 import { fakeBroker, fetchedFrom, topicUuid } from '../fakes/fake-broker.ts';
 import type { Answer, Rig } from './rig.ts';
-import { batchOf, call, codeName, codecs, codeOf, record, startRig } from './rig.ts';
+import { batchOf, call, codeName, codecs, codeOf, record, startRig, until } from './rig.ts';
 
 const decoder = new TextDecoder();
 
@@ -270,4 +271,42 @@ test('an error of one partition stands beside the data of the others, without of
     [bad!.highWatermark, bad!.logStartOffset, bad!.leaderEpoch, bad!.nextOffset],
     [undefined, undefined, undefined, undefined],
   );
+});
+
+describe('large answers', () => {
+  const large = fetchOf([partitionAt(0n)], { format: FetchFormat.FETCH_FORMAT_RECORD_BATCHES });
+  const million = fetchedFrom(0, [new Uint8Array(1024 * 1024)], 1);
+
+  test('that nobody takes in are bounded for all calls together, and their callers cut off', async (t) => {
+    const rig = await startRig(t, answering(million), { replyBytesUnsentMax: 3 * 1024 * 1024, replyStallMsMax: 200 });
+    const session = connect(`http://${rig.address}`, { settings: { initialWindowSize: 1_000 } });
+    session.on('error', () => undefined);
+    t.after(() => session.destroy());
+    const body = FetchRequestCodec.encode(large).finish();
+    const frame = Buffer.concat([Buffer.from([0, 0, 0, 0, body.length]), body]);
+    const codes: number[] = [];
+    for (let i = 0; i < 8; i++) {
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': LogServiceService.fetch.path,
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      });
+      stream.on('error', () => undefined);
+      stream.on('close', () => codes.push(stream.rstCode));
+      stream.end(frame);
+    }
+    await until(() => rig.server.load.unsentBytes >= 3 * 1024 * 1024);
+    assert.equal(codeOf(await send(rig, large)), 'LIMIT_REACHED');
+    assert.equal(rig.server.load.unsentBytes, 3 * 1024 * 1024);
+    await until(() => rig.server.load.unsentBytes === 0);
+    assert.equal(codeOf(await send(rig, large)), 'ok');
+    await until(() => codes.filter((code) => code === constants.NGHTTP2_ENHANCE_YOUR_CALM).length === 3);
+  });
+
+  test('that are taken in are counted no longer', async (t) => {
+    const rig = await startRig(t, answering(million));
+    for (let i = 0; i < 5; i++) await fetched(rig, large);
+    await until(() => rig.server.load.unsentBytes === 0);
+  });
 });
