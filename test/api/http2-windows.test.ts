@@ -53,6 +53,16 @@ test('headers, streams and connections are limited, and the limits are told to t
   assert.equal(server.load.connections, 2);
 });
 
+test('connections above the limit are closed before a byte is read', async (t) => {
+  const { server, port } = await startRig(t, fakeBroker(), { connectionsMax: 1 });
+  const session = await connectTo(port);
+  t.after(() => session.destroy());
+  const second = connect(`http://127.0.0.1:${port}`);
+  second.on('error', () => undefined);
+  await new Promise((resolve) => second.on('close', resolve));
+  assert.equal(server.load.connections, 1);
+});
+
 test('a call with more headers than the limit is reset, and the connection goes on', async (t) => {
   const { port } = await startRig(t, fakeBroker());
   const session = await connectTo(port);

@@ -23,6 +23,12 @@ export interface Ended {
   readonly stderr: string;
 }
 
+/** A line of the log that says who the broker is. */
+export interface Identified {
+  readonly address: string;
+  readonly clusterId: string;
+}
+
 export class BrokerProcess {
   readonly child: ChildProcess;
   readonly ended: Promise<Ended>;
@@ -44,13 +50,18 @@ export class BrokerProcess {
     return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
-  /** The line that says where it listens. Rejects if the broker ends before. */
-  async ready(): Promise<{ readonly address: string; readonly clusterId: string; readonly pid: number }> {
+  /** The line that says where it listens. */
+  ready(): Promise<Identified> {
+    return this.line('ready');
+  }
+
+  /** Waits for a line of the log. Rejects if the broker ends before. */
+  async line(event: string): Promise<Identified> {
     for (;;) {
-      const line = this.log.find(({ msg }) => msg === 'ready');
+      const line = this.log.find(({ msg }) => msg === event);
       if (line !== undefined) return line as never;
       if (this.child.exitCode !== null || this.child.signalCode !== null)
-        throw new Error(`the broker ended before it was ready: ${this.#stdout}${this.#stderr}`);
+        throw new Error(`the broker ended before "${event}": ${this.#stdout}${this.#stderr}`);
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
   }

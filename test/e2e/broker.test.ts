@@ -1,5 +1,6 @@
 /** The whole broker as a process, through plain gRPC: what it promises over kill -9, and how it starts and ends. */
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
 import { credentials } from '@grpc/grpc-js';
@@ -18,10 +19,12 @@ import { Acks, FetchFormat, LogServiceClient } from '../../src/gen/sluice/v1/log
 import { Compression } from '../../src/gen/sluice/v1/record.ts';
 import type { CreateTopicResponse } from '../../src/gen/sluice/v1/topic.ts';
 import { TopicServiceClient } from '../../src/gen/sluice/v1/topic.ts';
+import { DurableFloor, readFloor } from '../../src/log/durable-floor.ts';
 import type { BatchProducer } from '../../src/model/record-batch.ts';
 import { toProducerEpoch, toProducerId, toSequence } from '../../src/model/ids.ts';
 import { splitBatches } from '../../src/model/record-batch.ts';
 import { decodeBatch } from '../../src/model/batch-decoder.ts';
+import { crc32c } from '../../src/runtime/crc32c.ts';
 import type { Answer } from '../api/rig.ts';
 import { batchOf, call, codecs, codeOf, record, repliesOf } from '../api/rig.ts';
 import { dataDirectory, startBroker } from './broker-process.ts';
@@ -252,6 +255,32 @@ describe('a broker', () => {
       if (answer.kind === 'error') break;
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
+  });
+});
+
+describe('a disk that lost what was acknowledged', () => {
+  test('sets the broker apart: it says so and serves nothing else', async (t) => {
+    const folder = dataDirectory(t);
+    const storage = { 'storage.dataDir': folder };
+    const before = startBroker(t, storage);
+    const { clusterId } = await before.ready();
+    await before.kill('SIGTERM');
+    const floorPath = path.join(folder, 'floor');
+    const reading = await readFloor(floorPath, crc32c);
+    assert.ok(reading.kind === 'floor');
+    const floor = await DurableFloor.open(floorPath, reading.floor, crc32c);
+    await floor.raise(reading.floor.commit + 1_000);
+    await floor.close();
+
+    const after = startBroker(t, storage);
+    const { address } = await after.line('set apart: the disk lost acknowledged writes');
+    const clients = connect(t, address);
+    const described = await value(call<DescribeClusterResponse>((reply) => clients.cluster.describeCluster({}, reply)));
+    assert.deepEqual([described.clusterId, described.brokers[0]!.healthy], [clusterId, false]);
+    assert.match(described.brokers[0]!.unhealthyReason, /lost acknowledged writes/);
+    const refused = await call((reply) => clients.log.produce(produceOf(batchOf([record('x')])), reply));
+    assert.equal(codeOf(refused), 'QUARANTINED');
+    assert.equal((await after.kill('SIGTERM')).code, 0);
   });
 });
 
