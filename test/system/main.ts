@@ -4,10 +4,12 @@
  */
 import { parseArgs } from 'node:util';
 import { runDurability } from './durability/durability.ts';
+import { runBroker } from './broker/broker.ts';
 import { Report, type SuiteOptions } from './report.ts';
 
 const suites: Readonly<Record<string, (options: SuiteOptions) => Promise<void>>> = {
   durability: runDurability,
+  broker: runBroker,
 };
 
 const { values } = parseArgs({

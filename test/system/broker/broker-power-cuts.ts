@@ -1,0 +1,102 @@
+/**
+ * Power cuts under the whole broker: an ext4 image is shut down while it takes records, while topics come and go, and
+ * while the sweep compacts what deleted topics left. The broker ends by itself; after a remount all that was acknowledged
+ * is there.
+ */
+import { execFileSync } from 'node:child_process';
+import { rmSync, statfsSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ext4Image } from '../durability/ext4-image.ts';
+import { newSeed, SeededChance } from '../durability/random.ts';
+import type { CaseResult } from '../report.ts';
+import { addTo, nothingFound } from './audit.ts';
+import type { BrokerProcess } from './broker-process.ts';
+import { Lives } from './lives.ts';
+import { patience, wait } from './patience.ts';
+
+const imageMegabytes = 640;
+const cutsPerImage = 10;
+const lifeMsMax = 1_500;
+/** The promise for a disk that fails under load, on an idle machine. */
+const endMsMax = 1_000;
+/** When a broker that does not end is helped, on an idle machine. */
+const patienceMs = 5_000;
+
+export async function runBrokerPowerCuts(cuts: number): Promise<CaseResult> {
+  const seed = newSeed();
+  const chance = new SeededChance(seed);
+  const problems: string[] = [];
+  const findings = nothingFound();
+  const figures = { cuts: 0, sweeps: 0, topicsDeleted: 0, acked: 0, retried: 0, unknown: 0, slowestEndMs: 0 };
+  while (figures.cuts < cuts) {
+    const image = Ext4Image.create(imageMegabytes);
+    const lives = await Lives.begin({ dataDir: join(image.path, 'data'), chance });
+    try {
+      for (let n = 0; n < cutsPerImage && figures.cuts < cuts; n++) {
+        const label = `cut ${++figures.cuts} (seed ${seed})`;
+        const { endedMs, sweeps } = await cutOnce(image, lives, chance, label);
+        figures.slowestEndMs = Math.max(figures.slowestEndMs, endedMs);
+        figures.sweeps += sweeps;
+        image.unmount();
+        image.mount();
+        rmSync(squeezePath(image), { force: true });
+        if (!(await lives.restart(label))) break;
+      }
+      await lives.finish('the end');
+    } finally {
+      await lives.end();
+      image.destroy();
+    }
+    problems.push(...lives.problems);
+    addTo(findings, lives.findings);
+    figures.topicsDeleted += lives.ledger.topics.filter(({ state }) => state === 'deleted').length;
+    figures.acked += lives.ledger.counts.acked;
+    figures.retried += lives.ledger.counts.retried;
+    figures.unknown += lives.ledger.counts.unknown;
+    if (problems.length > 0) break;
+  }
+  if (figures.acked < cuts * 50) problems.push(`only ${figures.acked} records were acknowledged: this proves little`);
+  return { figures: { ...figures, ...findings, seed }, problems };
+}
+
+async function cutOnce(
+  image: Ext4Image,
+  lives: Lives,
+  chance: SeededChance,
+  label: string,
+): Promise<{ readonly endedMs: number; readonly sweeps: number }> {
+  const cutter = image.cutter();
+  const { broker, load } = lives;
+  load.resume();
+  await wait(100 + chance.below(lifeMsMax / 2));
+  if (chance.below(2) === 0) await squeeze(image, broker);
+  await wait(chance.below(lifeMsMax / 2));
+  cutter.cut();
+  await cutter.done();
+  const cutAt = performance.now();
+  const ending = await broker.end(patienceMs);
+  const endedMs = Math.round(performance.now() - cutAt);
+  await load.pause();
+  if (ending === null) lives.problems.push(`${label}: it ran on over the dead disk: ${broker.lastWords}`);
+  else if (ending.code !== 1) lives.problems.push(`${label}: ended with ${ending.code ?? ending.signal ?? '?'}`);
+  if (broker.errors.length !== 1) lives.problems.push(`${label}: ${broker.errors.length} error lines`);
+  if (endedMs > endMsMax * patience()) lives.problems.push(`${label}: it took ${endedMs} ms to end`);
+  return { endedMs, sweeps: levels(broker, 'low') };
+}
+
+const squeezePath = (image: Ext4Image): string => join(image.path, 'squeeze');
+const levels = (broker: BrokerProcess, level: string): number =>
+  broker.lines('disk level changed').filter((line) => line['level'] === level).length;
+
+/** Takes so much of the disk that the broker begins to sweep, and gives it back: it compacts while records flow again. */
+async function squeeze(image: Ext4Image, broker: BrokerProcess): Promise<void> {
+  const { bavail, bsize, blocks } = statfsSync(image.path);
+  const reserveBytes = (blocks * bsize) / 16;
+  const takenBytes = Math.floor(bavail * bsize - 1.5 * reserveBytes);
+  if (takenBytes <= 0) return;
+  const before = levels(broker, 'low');
+  execFileSync('fallocate', ['-l', String(takenBytes), squeezePath(image)]);
+  const deadline = performance.now() + 1_000 * patience();
+  while (levels(broker, 'low') === before && performance.now() < deadline) await wait(10);
+  rmSync(squeezePath(image));
+}
