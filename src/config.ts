@@ -92,6 +92,7 @@ const schema = z.strictObject({
     connectionsPerAddressMax: integer(1, 100_000, 1_000, 'Client connections from one IP address.'),
     receiveWindowBytesMax: bytes('1MiB', '16GiB', '256MiB', 'HTTP/2 receive windows of all connections together.'),
     requestBytesInFlightMax: bytes('8MiB', '64GiB', '256MiB', 'Bytes of requests that are being worked on.'),
+    replyBytesUnsentMax: bytes('8MiB', '64GiB', '256MiB', 'Bytes of large replies that have not left yet.'),
     tailCacheBytesMax: bytes('0B', '64GiB', '256MiB', 'Newest entries of all partitions that are kept in memory.'),
   }),
   groups: z.strictObject({

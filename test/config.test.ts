@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
@@ -126,8 +126,24 @@ test('the result can not be changed', () => {
   assert.throws(() => Object.assign(config.listen.client, { port: 1 }), TypeError);
 });
 
-test('the JSON Schema has every setting with its description', () => {
-  const text = JSON.stringify(configJsonSchema());
-  for (const setting of settingPaths) assert.ok(text.includes(`"${setting.split('.').at(-1)!}"`), setting);
-  assert.match(text, /Port to listen on for clients/);
+interface SchemaNode {
+  readonly properties?: Readonly<Record<string, SchemaNode>>;
+  readonly description?: string;
+}
+
+function described(node: SchemaNode, prefix = ''): [string, string | undefined][] {
+  return Object.entries(node.properties ?? {}).flatMap(([name, child]): [string, string | undefined][] =>
+    child.properties === undefined ? [[`${prefix}${name}`, child.description]] : described(child, `${prefix}${name}.`),
+  );
+}
+
+test('the JSON Schema has every setting with its description, and SETTINGS.md says the same', () => {
+  const settings = described(configJsonSchema());
+  assert.deepEqual(
+    settings.map(([name]) => name),
+    settingPaths,
+  );
+  const page = readFileSync(new URL('../docs/SETTINGS.md', import.meta.url), 'utf8');
+  const rows = [...page.matchAll(/^\| `([\w.]+)` \| (.*) \|$/gm)].map(([, name, meaning]) => [name, meaning]);
+  assert.deepEqual(rows, settings);
 });
