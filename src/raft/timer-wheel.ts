@@ -92,14 +92,23 @@ export class TimerWheel {
   #fire(): void {
     this.#timerAt = Infinity;
     const now = this.#clock.monotonicMs();
+    // taken out first: a task that wants to act again at once does so at the next firing, not in this loop
+    for (const task of this.#takeDue(now)) {
+      if (task.nextDeadline <= now) task.deadlinePassed();
+      this.rearm(task);
+    }
+    this.#arm();
+  }
+
+  #takeDue(now: number): TimedTask[] {
+    const due: TimedTask[] = [];
     for (let next = this.#heap[0]; next !== undefined && next.at <= now; next = this.#heap[0]) {
       this.#pop();
       if (this.#armed.get(next.task) !== next.at) continue;
       this.#armed.delete(next.task);
-      if (next.task.nextDeadline <= now) next.task.deadlinePassed();
-      this.rearm(next.task);
+      due.push(next.task);
     }
-    this.#arm();
+    return due;
   }
 
   #push(armed: Armed): void {

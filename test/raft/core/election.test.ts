@@ -255,6 +255,20 @@ test('pit-P12: who is no member, and has nothing that this replica lacks, is not
   assert.deepEqual(replies(cluster.posted).at(-1)?.granted, true);
 });
 
+test('pit-P12: neither a leader nor who hears one is moved by a campaign that the leader did not ask for', () => {
+  const cluster = new Cluster();
+  cluster.elect(1);
+  const { lastIndex } = cluster.node(3).core.status;
+  const { term } = cluster.node(3).core.role;
+  for (const to of [1, 2]) {
+    const request = ask({ term: term + 5, from: 3, lastIndex, lastTerm: term });
+    cluster.deliver({ ...request, to: toReplicaId(to) });
+    assert.equal(cluster.node(to).core.role.term, term);
+    assert.equal(cluster.node(to).core.dropped.get('within-lease'), 1);
+  }
+  assert.equal(cluster.node(1).status, 'leader');
+});
+
 test('pit-P14: a leader that restarts is a follower until it is elected again', () => {
   const cluster = new Cluster();
   cluster.elect(1);

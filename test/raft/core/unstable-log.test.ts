@@ -106,6 +106,11 @@ test('terms, back-off hints and positions against a plain list, over random logs
       const keep = 1 + random.below(terms.length - 1);
       terms.length = keep;
       log.truncateAfter(log.positionAt(index(keep))!, toTerm(terms[keep - 1]!));
+      // what follows is of a term that the old tail may have had too
+      for (let i = random.below(4); i > 0; i--) {
+        terms.push(terms.at(-1)! + random.below(2));
+        log.seal(draft('x'), toTerm(terms.at(-1)!), toMillis(0));
+      }
     }
     for (let at = 0; at <= terms.length + 1; at++) {
       const expected = at === 0 ? 0 : (terms[at - 1] ?? null);
