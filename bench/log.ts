@@ -158,6 +158,10 @@ class NoStore implements Store {
   }
 }
 
+/** Appends on a fresh RocksdbStore under `parent`. */
+export const benchAppendOnStore = (load: LogLoad, parent: string = tmpdir()): Promise<LogFigures> =>
+  withStore(parent, (store) => benchAppend(load, store));
+
 /** Runs on a fresh RocksdbStore under `parent`. */
 async function withStore<T>(parent: string, run: (store: Store) => Promise<T>): Promise<T> {
   const path = await mkdtemp(join(parent, 'sluice-bench-'));
@@ -182,44 +186,47 @@ async function withStore<T>(parent: string, run: (store: Store) => Promise<T>): 
 }
 
 /** Reads a whole log again and again, `bytesMax` at a time. */
-async function readAll(log: GroupLog, bytesMax: number, totalBytes: number): Promise<{ bytes: number; reads: number }> {
+async function readAll(log: GroupLog, bytesMax: number, totalBytes: number): Promise<void> {
   let bytes = 0;
-  let reads = 0;
-  for (let from = toOffset(0); bytes < totalBytes; reads++) {
+  for (let from = toOffset(0); bytes < totalBytes;) {
     const page =
       log.readFromCache(from, log.endOffset, bytesMax) ?? (await log.readFrom(from, log.endOffset, bytesMax));
     for (const entry of page) bytes += entry.payload.length;
     const last = page.at(-1);
     from = last === undefined ? toOffset(0) : offsetPlus(last.baseOffset, last.count);
   }
-  return { bytes, reads };
 }
 
-/** Reads batches of 64 KiB, one a call, from a log of `logBytes`; the cache holds all or nothing of it. */
-export async function benchRead(
-  source: 'cache' | 'disk',
-  logBytes: number,
-  totalBytes: number,
-  bytesMax: number,
-  parent: string = tmpdir(),
-): Promise<LogFigures> {
+export interface ReadLoad {
+  /** Whether the tail cache holds the whole log, or nothing of it. */
+  readonly source: 'cache' | 'disk';
+  readonly payloadBytes: number;
+  readonly logBytes: number;
+  /** Read in all, round and round. */
+  readonly totalBytes: number;
+  /** One call reads so much. */
+  readonly bytesMax: number;
+}
+
+export const readLoads: readonly ReadLoad[] = [
+  { source: 'cache', payloadBytes: 65_536, logBytes: 2e8, totalBytes: 5e11, bytesMax: 65_536 },
+  { source: 'cache', payloadBytes: 65_536, logBytes: 2e8, totalBytes: 5e11, bytesMax: 1 << 20 },
+  { source: 'disk', payloadBytes: 65_536, logBytes: 5e8, totalBytes: 2e9, bytesMax: 65_536 },
+  { source: 'disk', payloadBytes: 65_536, logBytes: 5e8, totalBytes: 2e9, bytesMax: 1 << 20 },
+  { source: 'disk', payloadBytes: 1_000, logBytes: 5e7, totalBytes: 1e8, bytesMax: 1 << 20 },
+];
+
+export async function benchRead(load: ReadLoad, parent: string = tmpdir()): Promise<LogFigures> {
+  const { source, payloadBytes, logBytes, totalBytes, bytesMax } = load;
   return withStore(parent, async (store) => {
     const header = headerOf(1);
     const cache = new TailCacheBudget(source === 'cache' ? logBytes * 2 : 0);
     const logs = new DurableGroupLogs({ store, crc32c, cache, garbage: new GarbageMeter() });
     const log = await logs.create(header);
-    const entries = sealedBatches(header, Math.ceil(logBytes / 65_536), systemRandom.bytes(65_536));
+    const entries = sealedBatches(header, Math.ceil(logBytes / payloadBytes), systemRandom.bytes(payloadBytes));
     await appendAll(log, entries, 16);
-    let reads = 0;
-    const figures = await timed(
-      `64 KiB batches from ${source}, ${bytesMax >> 10} KiB a read`,
-      totalBytes,
-      1,
-      async () => {
-        ({ reads } = await readAll(log, bytesMax, totalBytes));
-      },
-    );
-    return { ...figures, entriesPerSecond: (figures.entriesPerSecond * totalBytes) / 65_536, reads };
+    const name = `${payloadBytes} B from ${source}, ${bytesMax >> 10} KiB a read`;
+    return timed(name, totalBytes, totalBytes / payloadBytes, () => readAll(log, bytesMax, totalBytes));
   });
 }
 
@@ -246,11 +253,8 @@ if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.a
     };
     const store = await medianOf(3, () => benchStore(alone, parent));
     console.log(line('store alone', { ...store, entriesPerSecond: store.valuesPerSecond }));
-    console.log(line('group log', await medianOf(3, () => withStore(parent, (opened) => benchAppend(load, opened)))));
+    console.log(line('group log', await medianOf(3, () => benchAppendOnStore(load, parent))));
     console.log(line('log alone', await medianOf(3, () => benchAppendAlone(load))));
   }
-  console.log(line('read', await medianOf(3, () => benchRead('cache', 2e8, 1e11, 65_536, parent))));
-  console.log(line('read', await medianOf(3, () => benchRead('cache', 2e8, 1e11, 1 << 20, parent))));
-  console.log(line('read', await medianOf(3, () => benchRead('disk', 5e8, 2e9, 65_536, parent))));
-  console.log(line('read', await medianOf(3, () => benchRead('disk', 5e8, 2e9, 1 << 20, parent))));
+  for (const load of readLoads) console.log(line('read', await medianOf(3, () => benchRead(load, parent))));
 }

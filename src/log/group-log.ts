@@ -232,7 +232,7 @@ export class DurableGroupLog implements GroupLog {
     assert(checkpoint.index <= this.lastIndex, 'log-10: a checkpoint lies within the log', `${checkpoint.index}`);
     const position = await this.#positionAt(checkpoint.index);
     const newest = this.#checkpoints.at(-1);
-    if (newest !== undefined && checkpoint.index <= newest.index) return;
+    if (position === null || this.#removed || (newest !== undefined && checkpoint.index <= newest.index)) return;
     const changes = this.#changes();
     changes.put(this.#checkpointKey(checkpoint.index), checkpoint.state, opaqueCodec);
     this.#keepCheckpoints(thinned([...this.#checkpoints, position]), changes);
@@ -295,20 +295,22 @@ export class DurableGroupLog implements GroupLog {
     assert(index <= this.#appliedIndex, 'log-10: only what is applied is dropped', `${index}`);
     if (index <= this.#shape.base.index) return;
     const base = await this.#positionAt(index);
-    if (index <= this.#shape.base.index) return;
+    if (base === null || this.#removed || index <= this.#shape.base.index) return;
     const changes = this.#changes();
     this.#removeThrough(base, changes);
     this.#putLogStart(changes);
     await this.#write(changes);
   }
 
-  /** Position after an entry that is committed, so it does not change while this waits. */
-  async #positionAt(index: LogIndex): Promise<LogPosition> {
-    const known = this.#shape.positionAt(index);
-    if (known !== null) return known;
-    await this.#newestWrite;
-    const [stored] = await this.#entries.metadata(index, index);
-    return positionOf(must(stored, 'metadata() answers with what was asked for'));
+  /** Position after an entry that is committed; null: it, or the whole log, was removed meanwhile. */
+  async #positionAt(index: LogIndex): Promise<LogPosition | null> {
+    return this.#unlessShrunk<LogPosition | null>(null, async () => {
+      const known = this.#shape.positionAt(index);
+      if (known !== null || index < this.firstIndex) return known;
+      await this.#newestWrite;
+      const [stored] = await this.#entries.metadata(index, index);
+      return positionOf(must(stored, 'metadata() answers with what was asked for'));
+    });
   }
 
   // Reading.

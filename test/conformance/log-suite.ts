@@ -685,6 +685,23 @@ export function logSuite(name: string, withStore: WithReopenableStore): void {
         await assert.rejects(log.moveLogStart(offset(2)), /log-11/);
       }));
 
+    it('a checkpoint or a compaction that is under way when the group is removed ends without a complaint', () =>
+      withStore(async ({ store }) => {
+        for (const kind of ['data', 'commands'] as const) {
+          const logs = logsOn(store, 0);
+          const log = await logs.create(headerOf(7, kind));
+          await append(log, batches(5, { kind: kind === 'data' ? 'batch' : 'command' })).done;
+          await commit(log, 5);
+          if (kind === 'commands') await log.writeState(index(5), []);
+          const state = new Uint8Array(0);
+          const background =
+            kind === 'data' ? log.saveCheckpoint({ index: index(2), state }) : log.compactThrough(index(2));
+          await logs.remove(toGroupNumber(7));
+          await background;
+          assert.deepEqual(await store.scan({ ...new GroupKeys(toGroupNumber(7)).all(), limit: 10 }), []);
+        }
+      }));
+
     it('pit-P48 refuses to build on data without a header, and deletes none of it', () =>
       withStore(async ({ store }) => {
         const log = await newLog(store);
