@@ -57,7 +57,7 @@ export interface BatchesOptions extends IterateOptions {
 
 /** How long a partition that is given away waits until the application has finished what it has in hand. */
 const inHandMsMax = 20_000;
-const finalCommitMs = 10_000;
+const finalCommitMs = 5_000;
 
 export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K, V>>, AsyncDisposable {
   readonly #admin: Admin;

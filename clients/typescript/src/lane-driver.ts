@@ -198,6 +198,7 @@ export class LaneDriver {
   }
 
   #answered(lane: PartitionLane, batch: ProduceBatch, outcome: Outcome): void {
+    if (batch.state === 'settled') return; // it was aborted in the meantime
     if (outcome.kind === 'refused' && outcome.error.leaderHint !== undefined)
       this.#brokers.learnLeader(lane.topic, lane.partition, outcome.error.leaderHint);
     lane.answered(batch, outcome, this.#nowMs());
@@ -238,6 +239,7 @@ export class LaneDriver {
     if (!lane.isEmpty) return false;
     this.#active.delete(lane);
     this.#ready.delete(lane);
+    this.#senderOf.delete(lane);
     return true;
   }
 

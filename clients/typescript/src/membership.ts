@@ -37,7 +37,7 @@ export interface MemberState {
 const fencedAgainMs = 10_000;
 /** An answer to a heartbeat is waited for at least this long. */
 const heartbeatTimeoutMsMin = 2_000;
-const leaveTimeoutMs = 5_000;
+const leaveTimeoutMs = 2_000;
 /** These say that the coordinator does not know the member (any more), or not this incarnation of it. */
 const memberGone: ReadonlySet<string> = new Set(['FENCED_MEMBER_EPOCH', 'UNKNOWN_MEMBER_ID', 'GROUP_ID_NOT_FOUND']);
 

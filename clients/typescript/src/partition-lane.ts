@@ -202,10 +202,15 @@ export class PartitionLane {
     return true;
   }
 
-  /** Rejects everything: the producer ends. What was sent keeps its unknown outcome. */
+  /** Rejects everything. What was sent keeps its unknown outcome, and the lane goes on behind no gap (lane-5). */
   abort(error: BrokerError): void {
     for (const batch of [...this.#line]) {
-      this.#reject(batch, error.with({ indeterminate: batch.unknown || batch.state === 'outstanding' }));
+      if (batch.state === 'outstanding') batch.unknown = true;
+      this.#leaveGap(batch.unknown ? 'new-identity' : 'same-identity', batch);
+    }
+    this.#settling = false;
+    for (const batch of [...this.#line]) {
+      this.#reject(batch, error.with({ indeterminate: batch.unknown }));
     }
     this.close();
     for (const batch of this.#closed.splice(0)) this.#reject(batch, error);

@@ -3,6 +3,7 @@
  * often its batch was sent. Order within a partition is the order of the calls to `send`. partition-lane.ts says what
  * may be resent and when; topic-writer.ts fills batches; this file owns the promises and the room in the queue.
  */
+import { setMaxListeners } from 'node:events';
 import { toMillis } from '../../../src/model/ids.ts';
 import type { BatchCodecs } from '../../../src/model/record-batch.ts';
 import type { RecordHeader } from '../../../src/model/record.ts';
@@ -408,6 +409,7 @@ function newDelivery(timestampMs: number): Delivery {
 
 /** Once it is queued a record can not be taken back, so an abort leaves its outcome open. */
 function rejectOnAbort(delivery: Delivery, signal: AbortSignal): void {
+  setMaxListeners(0, signal); // any number of records may share a signal
   const onAbort = (): void => rejectQuietly(delivery, abortedError(signal, true));
   signal.addEventListener('abort', onAbort, { once: true });
   const stop = (): void => signal.removeEventListener('abort', onAbort);

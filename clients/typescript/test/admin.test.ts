@@ -107,6 +107,14 @@ describe('a client', () => {
     await assert.rejects(idle.admin.listTopics(), { code: 'CLOSED' });
   });
 
+  it('asks the second of two brokers when the first is not there', async () => {
+    const two = new Client({ brokers: `127.0.0.1:1,${server.address}` });
+    assert.equal((await two.admin.describeCluster()).brokers.length, 1);
+    server.createTopic('t');
+    assert.equal((await two.producer().send('t', { value: Buffer.from('a') })).offset, 0);
+    await two.close();
+  });
+
   it('closes what came from it: producers when all is acknowledged, consumers after they left', async () => {
     server.createTopic('t');
     const producer = client.producer({ batch: { lingerMs: 60_000 } });

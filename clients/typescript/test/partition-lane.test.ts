@@ -356,6 +356,33 @@ describe('lane-5: no gap', () => {
     assert.notEqual(bench.lane.outlivedIdentity, null);
   });
 
+  it('does not go on behind what was aborted', () => {
+    const certain = new Bench();
+    certain.add(2);
+    certain.refuse(certain.take()[0]!, 'LIMIT_REACHED', { retriable: true });
+    certain.lane.abort(new BrokerError('CLOSED', 'enough'));
+    const open = new Bench();
+    open.add(2);
+    open.take();
+    open.lane.abort(new BrokerError('CLOSED', 'enough'));
+    const indeterminate = [certain, open].map(
+      ({ fates: [fate] }) => fate?.kind === 'rejected' && fate.error.indeterminate,
+    );
+    assert.deepEqual(indeterminate, [false, true]);
+    for (const bench of [certain, open]) bench.add(1);
+    certain.nowMs += 10;
+    assert.deepEqual(
+      certain.take().map((batch) => stampOf(copyOf(batch))),
+      [{ epoch: 0, sequence: 0 }],
+    );
+    assert.deepEqual(open.take(), []);
+    open.raise();
+    assert.deepEqual(
+      open.take().map((batch) => stampOf(copyOf(batch))),
+      [{ epoch: 1, sequence: 0 }],
+    );
+  });
+
   it('lets batches before the gap resolve under the old identity first', () => {
     const bench = new Bench();
     for (let i = 0; i < 3; i++) bench.add(1);

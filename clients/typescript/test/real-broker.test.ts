@@ -107,7 +107,7 @@ test('promise-durable, promise-ordered: both sides go on over kills of the broke
   await client.admin.createTopic({ name: 't', partitions: 2 });
   const producer = client.producer<Uint8Array, string>({ ...text, batch: { maxRecords: 50 } });
   const consumer = client.consumer<Uint8Array, string>({ group: 'g', topics: ['t'], ...text, onNoOffset: 'earliest' });
-  const total = 6_000;
+  const total = 4_500;
   const seen: number[][] = [[], []];
   let longestGapMs = 0;
   const consuming = (async () => {
@@ -123,7 +123,7 @@ test('promise-durable, promise-ordered: both sides go on over kills of the broke
   for (const n of numbers(total)) {
     sends.push(producer.send('t', { value: n, partition: Number(n) % 2 }));
     if (sends.length % 20 === 0) await sleep(1);
-    if (sends.length === 2_000 || sends.length === 4_000) {
+    if (sends.length === 1_500 || sends.length === 3_000) {
       await broker.kill();
       await broker.restart();
     }
@@ -202,11 +202,5 @@ describe('bad input', () => {
     assert.throws(() => new Client({ brokers: 'host:port' }), { code: 'INVALID_REQUEST', message: /host:port/ });
     assert.throws(() => new Client({ brokers: [] }), { code: 'INVALID_REQUEST' });
     assert.throws(() => new Client({ brokers: 'a:9400', timeouts: { totalMs: 0 } }), { code: 'INVALID_REQUEST' });
-  });
-
-  test('the second of two brokers is asked when the first is not there', async (t) => {
-    const { address } = await Restartable.start(t);
-    const client = connect(t, `127.0.0.1:1,${address}`);
-    assert.equal((await client.admin.describeCluster()).brokers.length, 1);
   });
 });
