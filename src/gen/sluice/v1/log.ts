@@ -277,7 +277,11 @@ export interface FetchStreamRequest {
     /** What to read. The first message and only that. */
     { $case: "start"; value: FetchStreamStart }
     | //
-    /** More bytes that the broker may send, range 1 to 64 MiB. Credit adds up to at most 64 MiB. */
+    /**
+     * More bytes that the broker may send, range 1 to 64 MiB. Credit adds up to at most 64 MiB. If a message is larger
+     * than the credit it waits, unless all bytes that were sent have been granted again: then it is sent all the same,
+     * and the credit falls below zero.
+     */
     { $case: "grantBytes"; value: number }
     | undefined;
 }
