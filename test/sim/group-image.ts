@@ -120,6 +120,8 @@ export class GroupImage {
 
   #entriesBelow(logStart: Offset, through: LogIndex): number {
     let count = 0;
+    // entries without records at the very beginning lie below no offset
+    if (logStart === 0) return count;
     for (const entry of this.entries) {
       if (entry.index > through || entryEndOffset(entry) > logStart) break;
       count++;

@@ -20,7 +20,8 @@ export class DependsOnDurable extends Invariant {
 
   #vote(node: number, group: GroupNumber, term: number, candidate: number): void {
     const synced = this.world.nodes[node - 1]?.disk.synced.get(group)?.hardState;
-    const durable = synced !== undefined && synced.term === term && synced.vote === candidate;
+    // a later term may have become durable in the same write: then this term's vote is over, and can not be given again
+    const durable = synced !== undefined && (synced.term > term || (synced.term === term && synced.vote === candidate));
     this.check(durable, `n${node} g${group}: vote for ${candidate} in term ${term} left before it was durable`);
   }
 
