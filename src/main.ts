@@ -104,6 +104,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     garbage,
     clock,
     limits: sweepLimitsDefault,
+    roomBytes: () => disk.freeBytes - reserves.hardBytes,
     failed: (error) => logger.warn({ err: error }, 'sweep failed'),
   });
   const disk = await DiskReserve.start({
@@ -113,7 +114,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     clock,
     onLevel: (level, freeBytes) => {
       logger.warn({ level, freeBytes, ...reserves }, 'disk level changed');
-      if (level !== 'ample') sweep.urgently().catch(fault);
+      sweep.press(level !== 'ample');
     },
     onFault: fault,
   });

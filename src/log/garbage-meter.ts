@@ -1,6 +1,6 @@
 /**
- * Estimates how much of the broker's disk holds payloads that nothing refers to any more. What was garbage before a
- * restart is not known after it; the sweep's urgent mode (disk reserve reached) does not ask.
+ * Counts the payload bytes that the logs hold, and those that were deleted since the last sweep. What was deleted before a
+ * restart and not swept is not known here after it; the engine finds it out at the next compaction (Store.valueFiles).
  */
 export class GarbageMeter {
   #liveBytes = 0;

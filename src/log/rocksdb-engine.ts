@@ -123,13 +123,17 @@ export class RocksdbEngine {
     return this.#db.flush();
   }
 
-  /** Rewrites [from, to) and every blob file it refers to, so that what was deleted leaves the disk. */
-  compact(from: Uint8Array, to: Uint8Array): Promise<void> {
+  /**
+   * Compacts [from, to), so that what was deleted leaves the disk: blob files of which nothing is left. Blobs in the oldest
+   * `rewritePart` of the blob files (0 to 1) are copied into new ones, after which nothing is left of the old ones either.
+   */
+  compact(from: Uint8Array, to: Uint8Array, rewritePart: number): Promise<void> {
+    const rewrite = rewritePart > 0;
     return this.#root.compactRange(asText(from), asText(to), {
       exclusive: false,
-      blobGarbageCollectionPolicy: garbageCollectionPolicy.FORCE,
-      blobGarbageCollectionAgeCutoff: 1,
-      bottommostLevelCompaction: bottommostLevelCompaction.FORCE,
+      blobGarbageCollectionPolicy: rewrite ? garbageCollectionPolicy.FORCE : garbageCollectionPolicy.DISABLE,
+      blobGarbageCollectionAgeCutoff: rewritePart,
+      bottommostLevelCompaction: rewrite ? bottommostLevelCompaction.FORCE : bottommostLevelCompaction.NONE,
     });
   }
 

@@ -59,8 +59,8 @@ declare module 'rocksdb-native' {
 
   class RocksDB {
     static readonly constants: {
-      readonly garbageCollectionPolicy: { readonly FORCE: number };
-      readonly bottommostLevelCompaction: { readonly FORCE: number };
+      readonly garbageCollectionPolicy: { readonly FORCE: number; readonly DISABLE: number };
+      readonly bottommostLevelCompaction: { readonly FORCE: number; readonly NONE: number };
       readonly walRecoveryMode: { readonly POINT_IN_TIME: number };
     };
 

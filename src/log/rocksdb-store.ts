@@ -22,7 +22,7 @@ import { cutTornManifest } from './rocksdb-manifest.ts';
 import { LogCorruption } from './reader.ts';
 import { engineDefaults, RocksdbEngine, type EngineSettings } from './rocksdb-engine.ts';
 import { StoreFault, StoreOpenError, type Store, type StoreChange, type StoreEntry } from './store.ts';
-import type { StoreRange, StoreRecovery } from './store.ts';
+import type { StoreRange, StoreRecovery, ValueFiles } from './store.ts';
 import { LiveWalSync, type WalSync } from './wal-sync.ts';
 
 export interface RocksdbStoreOptions {
@@ -176,14 +176,21 @@ export class RocksdbStore implements Store {
     return reading(this.#engine.scan({ ...range, to }));
   }
 
-  async reclaim(from: Uint8Array, to: Uint8Array): Promise<void> {
+  async reclaim(from: Uint8Array, to: Uint8Array, rewritePart = 1): Promise<void> {
     this.#checkUsable();
     const done = this.#reclaiming.then(async () => {
       this.#checkUsable();
-      await this.#engine.compact(from, to);
+      await this.#engine.compact(from, to, rewritePart);
     });
     this.#reclaiming = done.catch(() => undefined); // its caller is told, and the next one starts either way
     await done;
+  }
+
+  async valueFiles(): Promise<ValueFiles> {
+    this.#checkUsable();
+    const property = async (name: string): Promise<number> => Number(await this.#engine.property(name));
+    const bytes = await property('rocksdb.live-blob-file-size');
+    return { bytes, garbageBytes: await property('rocksdb.live-blob-file-garbage-size') };
   }
 
   async close(): Promise<void> {

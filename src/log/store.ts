@@ -29,6 +29,12 @@ export interface StoreRange {
   readonly reverse?: boolean;
 }
 
+export interface ValueFiles {
+  readonly bytes: number;
+  /** Bytes of values that no key refers to any more. */
+  readonly garbageBytes: number;
+}
+
 /** What the store found when it was opened (design D10). */
 export interface StoreRecovery {
   /** `lost`: acknowledged writes are missing; the broker must not vote, lead or acknowledge for any group. */
@@ -56,8 +62,15 @@ export interface Store {
   getMany(keys: readonly Uint8Array[]): Promise<readonly (Uint8Array | null)[]>;
   /** Consistent page of a range. */
   scan(range: StoreRange): Promise<readonly StoreEntry[]>;
-  /** Gives back disk space of deleted ranges; slow, runs beside everything else. */
-  reclaim(from: Uint8Array, to: Uint8Array): Promise<void>;
+  /**
+   * Gives back disk space of deleted keys in [from, to); slow, runs beside everything else.
+   * @param rewritePart 0 to 1, default 1. 0 gives back files of which nothing is left, and needs hardly any room. Above, the
+   *   values that are left in this part of the files, the oldest ones, are moved to new ones, which needs room for as much:
+   *   with too little the write fails, and with it the store.
+   */
+  reclaim(from: Uint8Array, to: Uint8Array, rewritePart?: number): Promise<void>;
+  /** The files of large values, as far as the engine knows: what was deleted counts from the next `reclaim` on. */
+  valueFiles(): Promise<ValueFiles>;
   /** Waits for what is queued, then closes. */
   close(): Promise<void>;
 }

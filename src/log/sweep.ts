@@ -1,7 +1,11 @@
 /**
- * Gives disk space back (design D11). Deleting a range frees nothing by itself: a blob file stays as long as one group
- * still uses a value in it. So once garbage passes a part of everything, the whole key space is compacted step by step,
- * with a pause after each step as long as the step took, so that at most half of the disk's time goes into it.
+ * Gives disk space back (design D11). Deleting keys frees nothing by itself: a file of values stays as long as one key still
+ * refers to a value in it. So once enough was deleted, the key space is compacted step by step, which frees the files of
+ * which nothing is left. If much of what remains is garbage, the oldest files are then rewritten without it, as many at a
+ * time as there is room for. After each step comes a pause as long as the step took, so that at most half of the disk's
+ * time goes into it; but while the disk is nearly full nothing waits, and any garbage is reason enough.
+ *
+ * Invariant: sweep-1: a sweep never fills the disk: what it rewrites takes at most half of the room.
  */
 import type { Clock } from '../model/clock.ts';
 import type { GroupNumber } from '../model/ids.ts';
@@ -16,33 +20,49 @@ export interface SweepLimits {
   readonly garbageRatioMax: number;
   /** Below this much garbage no sweep runs. Bytes, default 64 MiB. */
   readonly garbageBytesMin: number;
+  /** The same while the disk is nearly full. Bytes, default 1 MiB. */
+  readonly pressedGarbageBytesMin: number;
   /** Time between two looks. Milliseconds, default 30,000. */
   readonly intervalMs: number;
-  /** Steps of one sweep at most; a step is the range of one or more groups. Default 64. */
+  /** The same while the disk is nearly full. Milliseconds, default 1,000. */
+  readonly pressedIntervalMs: number;
+  /** Steps of one pass at most; a step is the range of one or more groups. Default 64. */
   readonly stepsMax: number;
 }
 
 export const sweepLimitsDefault: SweepLimits = {
   garbageRatioMax: 0.3,
   garbageBytesMin: 64 * 1024 * 1024,
+  pressedGarbageBytesMin: 1024 * 1024,
   intervalMs: 30_000,
+  pressedIntervalMs: 1_000,
   stepsMax: 64,
 };
 
 export interface SweepParts {
   readonly store: Store;
-  readonly logs: GroupLogs;
+  readonly logs: Pick<GroupLogs, 'list'>;
+  /** What was deleted since the last sweep. */
   readonly garbage: GarbageMeter;
   readonly clock: Clock;
   readonly limits: SweepLimits;
+  /** Bytes that may be taken from the disk without touching its hard reserve; 0 or less: none. */
+  readonly roomBytes: () => number;
   /** A sweep failed; the next one starts from the beginning. */
   readonly failed: (error: unknown) => void;
 }
 
+/** Of the room at most this part is taken, because the files differ in size and others write too (sweep-1). */
+const roomPart = 0.5;
+/** Rewriting less than this part of the files at a time is not worth reading all keys. */
+const rewritePartMin = 0.02;
+
 export class Sweep {
   readonly #parts: SweepParts;
   #running: Promise<void> | null = null;
-  #urgent = false;
+  #pressed = false;
+  /** Whether all that was deleted before this process began has been dropped; nobody counted it. */
+  #droppedOnce = false;
   #stopped = false;
   /** End the pauses that are going on. */
   readonly #wakers = new Set<() => void>();
@@ -53,25 +73,26 @@ export class Sweep {
 
   /** Looks at intervals from now on. */
   start(): void {
-    void this.#pause(this.#parts.limits.intervalMs).then(async () => {
+    const { limits, failed } = this.#parts;
+    void this.#pause(this.#pressed ? limits.pressedIntervalMs : limits.intervalMs).then(async () => {
       if (this.#stopped) return;
-      await this.lookOnce().catch(this.#parts.failed);
+      await this.lookOnce().catch(failed);
       this.start();
     });
   }
 
   /** Sweeps if there is enough garbage; resolves when it is done. */
   async lookOnce(): Promise<void> {
-    const { garbage, limits } = this.#parts;
-    const due = garbage.garbageBytes >= limits.garbageBytesMin && garbage.ratio >= limits.garbageRatioMax;
-    if (due || this.#running !== null) await this.#runOnce();
+    this.#running ??= this.#sweep().finally(() => {
+      this.#running = null;
+    });
+    await this.#running;
   }
 
-  /** The disk is nearly full: sweeps now, whatever the estimate says, and without pauses. */
-  async urgently(): Promise<void> {
-    this.#urgent = true;
-    for (const wake of this.#wakers) wake();
-    await this.#runOnce();
+  /** Whether the disk is nearly full: from now on any garbage is swept, and soon. */
+  press(pressed: boolean): void {
+    if (pressed && !this.#pressed) for (const wake of this.#wakers) wake();
+    this.#pressed = pressed;
   }
 
   /** Starts no further step; resolves when the one that runs is done. */
@@ -81,26 +102,46 @@ export class Sweep {
     await this.#running?.catch(() => undefined); // it was reported to whoever started it
   }
 
-  #runOnce(): Promise<void> {
-    this.#running ??= this.#sweep().finally(() => {
-      this.#running = null;
-      this.#urgent = false;
-    });
-    return this.#running;
+  async #sweep(): Promise<void> {
+    const { garbage, limits } = this.#parts;
+    const deletedBytes = garbage.garbageBytes;
+    const enough = this.#isEnough(deletedBytes) && (this.#pressed || garbage.ratio >= limits.garbageRatioMax);
+    if (enough || (this.#pressed && !this.#droppedOnce)) {
+      await this.#pass(0);
+      this.#droppedOnce = true;
+      garbage.reclaimed(deletedBytes);
+    }
+    await this.#rewriteWhileWorthwhile();
   }
 
-  async #sweep(): Promise<void> {
-    const { store, logs, garbage, clock, limits } = this.#parts;
-    const bytes = garbage.garbageBytes;
+  /** Ends when little garbage is left, when there is no room, or when rewriting does not make it less. */
+  async #rewriteWhileWorthwhile(): Promise<void> {
+    const { store, limits, roomBytes } = this.#parts;
+    for (let before = Number.POSITIVE_INFINITY; !this.#stopped;) {
+      const { bytes, garbageBytes } = await store.valueFiles();
+      if (!this.#isEnough(garbageBytes) || garbageBytes < bytes * limits.garbageRatioMax) return;
+      const part = Math.min(1, (roomBytes() * roomPart) / bytes);
+      if (garbageBytes >= before || part < rewritePartMin) return;
+      before = garbageBytes;
+      await this.#pass(part);
+    }
+  }
+
+  #isEnough(garbageBytes: number): boolean {
+    const { garbageBytesMin, pressedGarbageBytesMin } = this.#parts.limits;
+    return garbageBytes >= (this.#pressed ? pressedGarbageBytesMin : garbageBytesMin);
+  }
+
+  async #pass(rewritePart: number): Promise<void> {
+    const { store, logs, clock, limits } = this.#parts;
     const groups = (await logs.list()).map(({ group }) => group);
     for (const { from, to } of stepsOver(groups, limits.stepsMax)) {
       if (this.#stopped) return;
       const startedMs = clock.monotonicMs();
-      await store.reclaim(from, to);
+      await store.reclaim(from, to, rewritePart);
       const tookMs = clock.monotonicMs() - startedMs;
-      if (!this.#urgent && tookMs > 0) await this.#pause(tookMs);
+      if (!this.#pressed && tookMs > 0) await this.#pause(tookMs);
     }
-    garbage.reclaimed(bytes);
   }
 
   #pause(delayMs: number): Promise<void> {

@@ -10,6 +10,7 @@ import {
   type StoreEntry,
   type StoreRange,
   type StoreRecovery,
+  type ValueFiles,
 } from '../../src/log/store.ts';
 
 export interface MemoryStoreOptions extends Partial<CommitQueueLimits> {
@@ -195,6 +196,12 @@ export class MemoryStore implements Store {
   async reclaim(): Promise<void> {
     this.#check();
     await nextTurn();
+  }
+
+  async valueFiles(): Promise<ValueFiles> {
+    this.#check();
+    await nextTurn();
+    return { bytes: 0, garbageBytes: 0 };
   }
 
   async close(): Promise<void> {

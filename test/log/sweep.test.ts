@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { GarbageMeter } from '../../src/log/garbage-meter.ts';
 import { GroupKeys } from '../../src/log/keys.ts';
 import { stepsOver, Sweep, sweepLimitsDefault, type SweepLimits } from '../../src/log/sweep.ts';
+import type { ValueFiles } from '../../src/log/store.ts';
 import { toGroupNumber } from '../../src/model/ids.ts';
 import { ManualClock } from '../fakes/manual-clock.ts';
 import { headerOf, logsOn, mebibyte } from '../fakes/log-fixture.ts';
@@ -12,7 +13,10 @@ const hex = (key: Uint8Array): string => Buffer.from(key).toString('hex');
 
 /** Notes what is reclaimed; each call takes as long as the test says. */
 class SlowStore extends MemoryStore {
-  readonly reclaimed: string[] = [];
+  readonly reclaimed: { readonly range: string; readonly part: number }[] = [];
+  files: ValueFiles = { bytes: 0, garbageBytes: 0 };
+  /** What the files are after a rewriting step. */
+  rewritten: ValueFiles = { bytes: 0, garbageBytes: 0 };
   reclaimMs = 0;
   failNextReclaim = false;
   readonly #clock: ManualClock;
@@ -22,14 +26,24 @@ class SlowStore extends MemoryStore {
     this.#clock = clock;
   }
 
-  override async reclaim(from?: Uint8Array, to?: Uint8Array): Promise<void> {
+  /** Parts of the passes that were made. */
+  get parts(): readonly number[] {
+    return this.reclaimed.map(({ part }) => part);
+  }
+
+  override async reclaim(from?: Uint8Array, to?: Uint8Array, part = 1): Promise<void> {
     await super.reclaim();
     if (this.failNextReclaim) {
       this.failNextReclaim = false;
       throw new Error('injected');
     }
     this.#clock.advance(this.reclaimMs);
-    this.reclaimed.push(`${hex(from!)}..${hex(to!)}`);
+    this.reclaimed.push({ range: `${hex(from!)}..${hex(to!)}`, part });
+    if (part > 0) this.files = this.rewritten;
+  }
+
+  override valueFiles(): Promise<ValueFiles> {
+    return Promise.resolve(this.files);
   }
 }
 
@@ -39,6 +53,7 @@ interface Rig {
   readonly garbage: GarbageMeter;
   readonly sweep: Sweep;
   readonly failures: unknown[];
+  readonly room: { bytes: number };
 }
 
 async function rigOf(groups: readonly number[], limits: Partial<SweepLimits> = {}): Promise<Rig> {
@@ -49,8 +64,10 @@ async function rigOf(groups: readonly number[], limits: Partial<SweepLimits> = {
   for (const group of groups) await logs.create(headerOf(group));
   const failures: unknown[] = [];
   const failed = (error: unknown): number => failures.push(error);
-  const sweep = new Sweep({ store, logs, garbage, clock, limits: { ...sweepLimitsDefault, ...limits }, failed });
-  return { clock, store, garbage, sweep, failures };
+  const room = { bytes: 10_000 * mebibyte };
+  const parts = { store, logs, garbage, clock, limits: { ...sweepLimitsDefault, ...limits }, failed };
+  const sweep = new Sweep({ ...parts, roomBytes: () => room.bytes });
+  return { clock, store, garbage, sweep, failures, room };
 }
 
 const turns = async (count = 20): Promise<void> => {
@@ -115,11 +132,53 @@ test('rests after each step as long as the step took, unless the disk is nearly 
   clock.advance(1);
   await turns();
   assert.equal(store.reclaimed.length, 2);
-  await sweep.urgently();
+  sweep.press(true);
   await sweeping;
   assert.equal(store.reclaimed.length, 3);
-  await sweep.urgently();
-  assert.equal(store.reclaimed.length, 6, 'an urgent sweep does not ask for an estimate');
+});
+
+test('a nearly full disk is swept soon, for any garbage, and once for what nobody counted', async () => {
+  const { clock, store, garbage, sweep } = await rigOf([1]);
+  sweep.start();
+  await turns();
+  sweep.press(true);
+  await turns();
+  assert.deepEqual(store.parts, [0], 'what was deleted before this process began');
+  clock.advance(1_000);
+  await turns();
+  assert.deepEqual(store.parts, [0], 'nothing new');
+  garbage.stored(1_000 * mebibyte);
+  garbage.dropped(2 * mebibyte);
+  clock.advance(1_000);
+  await turns();
+  assert.deepEqual(store.parts, [0, 0]);
+  assert.equal(garbage.garbageBytes, 0);
+  await sweep.stop();
+});
+
+test('inv-sweep-1 rewrites no more than there is room for, and nothing without room', async () => {
+  const { store, sweep, room } = await rigOf([1]);
+  store.files = { bytes: 1_000 * mebibyte, garbageBytes: 400 * mebibyte };
+  store.rewritten = { bytes: 600 * mebibyte, garbageBytes: 0 };
+  for (const bytes of [-1, 0, 30 * mebibyte]) {
+    room.bytes = bytes;
+    await sweep.lookOnce();
+    assert.deepEqual(store.parts, [], `room for ${bytes} bytes`);
+  }
+  room.bytes = 500 * mebibyte;
+  await sweep.lookOnce();
+  assert.deepEqual(store.parts, [0.25]);
+});
+
+test('rewrites until little garbage is left, and stops if it does not become less', async () => {
+  const { store, sweep } = await rigOf([1]);
+  store.files = { bytes: 1_000 * mebibyte, garbageBytes: 600 * mebibyte };
+  store.rewritten = { bytes: 800 * mebibyte, garbageBytes: 400 * mebibyte };
+  await sweep.lookOnce();
+  assert.deepEqual(store.parts, [1, 1], 'the second pass changed nothing');
+  store.files = { bytes: 1_000 * mebibyte, garbageBytes: 290 * mebibyte };
+  await sweep.lookOnce();
+  assert.deepEqual(store.parts, [1, 1], 'less than the part that is tolerated');
 });
 
 test('looks at intervals, reports a failure and goes on, and stops', async () => {
