@@ -14,6 +14,8 @@ export class Checkpoints {
   #index: LogIndex;
   #entries = 0;
   #bytes = 0;
+  /** The log start moved: a state stored now lets go of all that lies below it, if nothing was appended meanwhile. */
+  #startMoved = false;
   /** One at a time. */
   #saving: Promise<void> | null = null;
 
@@ -35,15 +37,22 @@ export class Checkpoints {
 
   applied(page: readonly Entry[], index: LogIndex): void {
     this.#entries += page.length;
-    for (const entry of page) this.#bytes += entry.payload.length;
-    const due = this.#entries >= this.#limits.checkpointEntriesMax || this.#bytes >= this.#limits.checkpointBytesMax;
-    if (!due || this.#saving !== null) return;
+    for (const entry of page) {
+      this.#bytes += entry.payload.length;
+      if (entry.kind === 'log-start') this.#startMoved = true;
+    }
+    if (!this.#isDue || this.#saving !== null) return;
     this.#saving = this.#save(index)
       .then(this.#saved)
       .catch(this.#failed)
       .finally(() => {
         this.#saving = null;
       });
+  }
+
+  get #isDue(): boolean {
+    const { checkpointEntriesMax, checkpointBytesMax } = this.#limits;
+    return this.#startMoved || this.#entries >= checkpointEntriesMax || this.#bytes >= checkpointBytesMax;
   }
 
   /** Stores the state once more when the group stops. */
@@ -57,6 +66,7 @@ export class Checkpoints {
     this.#index = index;
     this.#entries = 0;
     this.#bytes = 0;
+    this.#startMoved = false;
     await this.#log.saveCheckpoint({ index, state });
   }
 }
