@@ -1,5 +1,6 @@
 /** The broker suite: what the whole broker promises through its front door, whatever is done to its process and its disk. */
 import type { CaseResult, SuiteOptions } from '../report.ts';
+import { runBrokerDiskFull } from './broker-disk-full.ts';
 import { runBrokerKills } from './broker-kills.ts';
 import { runBrokerPowerCuts } from './broker-power-cuts.ts';
 import { runBrokerShutdown } from './broker-shutdown.ts';
@@ -13,6 +14,7 @@ interface BrokerCase {
 const cases: readonly BrokerCase[] = [
   { name: 'broker/kill-9', run: (short) => runBrokerKills(short ? 8 : 200) },
   { name: 'broker/power-cut', run: (short) => runBrokerPowerCuts(short ? 4 : 50) },
+  { name: 'broker/disk-full', run: () => runBrokerDiskFull() },
   { name: 'broker/sync-error', run: (short) => runBrokerSyncErrors(short ? 3 : 25) },
   { name: 'broker/sigterm', run: (short) => runBrokerShutdown(short ? 3 : 25) },
 ];
