@@ -112,6 +112,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     ballastPath: join(config.storage.dataDir, 'ballast'),
     reserves,
     clock,
+    engine: () => store.engineSpace(),
     onLevel: (level, freeBytes) => {
       logger.warn({ level, freeBytes, ...reserves }, 'disk level changed');
       sweep.press(level !== 'ample');

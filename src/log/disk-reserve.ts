@@ -4,6 +4,8 @@
  *
  * - below the soft reserve, leaders refuse new records;
  * - between soft and hard, what was admitted but not yet replicated, and entries that free space, still fit;
+ * - what the engine may take for a while to compact its tables does not count as free: it writes the new ones before it
+ *   deletes the old ones, and if the disk is full by then, it fails for good;
  * - the ballast is a file full of nothing: deleted before the engine recovers on a full disk, rebuilt when there is room.
  */
 import { open, rm, stat, statfs } from 'node:fs/promises';
@@ -43,6 +45,14 @@ export async function diskSpace(path: string): Promise<DiskSpace> {
   return { totalBytes: blocks * bsize, freeBytes: bavail * bsize };
 }
 
+/** What the engine may take from the disk beside what it is asked to store. */
+export interface EngineSpace {
+  /** Bytes that compactions may take until they are done. */
+  readonly compactionBytes: number;
+  /** Whether one is under way and has taken some of it. */
+  readonly isCompacting: boolean;
+}
+
 export interface DiskReserveOptions {
   /** Any path on the disk. */
   readonly path: string;
@@ -53,6 +63,8 @@ export interface DiskReserveOptions {
   readonly onLevel?: (level: DiskLevel, freeBytes: number) => void;
   /** The file system can not be asked any more: the disk failed. */
   readonly onFault: (error: unknown) => void;
+  /** Asks the engine. Default: it takes nothing. */
+  readonly engine?: () => Promise<EngineSpace>;
   /** Asks the file system; for tests. */
   readonly space?: (path: string) => Promise<DiskSpace>;
 }
@@ -64,8 +76,10 @@ const ballastStepBytes = 4 << 20;
 
 export class DiskReserve {
   readonly #options: DiskReserveOptions;
-  /** Free space when the file system was last asked. */
+  /** Free space when it was last asked for, without what compactions may take. */
   #polledFreeBytes = 0;
+  /** Free space as it would be if no compaction were under way. */
+  #calmFreeBytes: number | null = null;
   /** Admitted since the last poll, and in the interval before: the latter may not have been written yet when it was asked. */
   #admittedBytes = 0;
   #admittedBeforeBytes = 0;
@@ -137,11 +151,13 @@ export class DiskReserve {
 
   async #poll(): Promise<void> {
     const taken = this.#admittedBytes;
-    const { freeBytes } = await (this.#options.space ?? diskSpace)(this.#options.path);
-    this.#polledFreeBytes = freeBytes;
+    const { space = diskSpace, engine = idleEngine, path } = this.#options;
+    const [{ freeBytes }, use] = await Promise.all([space(path), engine()]);
+    this.#calmFreeBytes = calmFree(freeBytes, use, this.#calmFreeBytes, taken);
+    this.#polledFreeBytes = Math.max(0, this.#calmFreeBytes - use.compactionBytes);
     this.#admittedBeforeBytes = taken;
     this.#admittedBytes -= taken;
-    this.#enter(levelOf(freeBytes, this.#options.reserves));
+    this.#enter(levelOf(this.#polledFreeBytes, this.#options.reserves));
     await this.#growBallast();
   }
 
@@ -163,6 +179,17 @@ export class DiskReserve {
     }
     this.#ballastBytes = await fileBytes(ballastPath);
   }
+}
+
+const idleEngine = (): Promise<EngineSpace> => Promise.resolve({ compactionBytes: 0, isCompacting: false });
+
+/**
+ * Free space without what a running compaction has taken of its share already, so that it does not count twice: what was
+ * free before, less what was admitted since, but no more than the compaction can give back.
+ */
+function calmFree(freeBytes: number, use: EngineSpace, before: number | null, admittedBytes: number): number {
+  if (!use.isCompacting || before === null) return freeBytes;
+  return Math.max(freeBytes, Math.min(before - admittedBytes, freeBytes + use.compactionBytes));
 }
 
 const levelOf = (freeBytes: number, { softBytes, hardBytes }: DiskReserves): DiskLevel =>

@@ -15,7 +15,7 @@ import { assert } from '../model/assert.ts';
 import { CommitLedger, decodeOrigin, MarkCheck, markRange, originKey } from './commit-ledger.ts';
 import { CommitQueue, reservedPrefix, type CommitGroup, type CommitQueueLimits } from './commit-queue.ts';
 import { DataDirectory, type Identity } from './data-directory.ts';
-import { makeRoomToRecover } from './disk-reserve.ts';
+import { makeRoomToRecover, type EngineSpace } from './disk-reserve.ts';
 import { syncDirectory } from './durable-files.ts';
 import { DurableFloor, readFloor } from './durable-floor.ts';
 import { cutTornManifest } from './rocksdb-manifest.ts';
@@ -59,6 +59,11 @@ export const storeLimits: StoreLimits = {
   marksMax: 16_384,
 };
 
+/**
+ * What compactions take at most until they are done. One reads up to 25 tables of 64 MiB (the engine's default, which the
+ * binding can not change), and more than one such at a time is rare.
+ */
+const compactionBytesMax = 2 * 2 ** 30;
 /** How often the engine is asked for errors of its background threads when nothing is written. */
 const healthCheckMs = 1_000;
 const recoveryPageMax = 10_000;
@@ -188,9 +193,20 @@ export class RocksdbStore implements Store {
 
   async valueFiles(): Promise<ValueFiles> {
     this.#checkUsable();
-    const property = async (name: string): Promise<number> => Number(await this.#engine.property(name));
-    const bytes = await property('rocksdb.live-blob-file-size');
-    return { bytes, garbageBytes: await property('rocksdb.live-blob-file-garbage-size') };
+    const bytes = await this.#number('rocksdb.live-blob-file-size');
+    return { bytes, garbageBytes: await this.#number('rocksdb.live-blob-file-garbage-size') };
+  }
+
+  /** What compactions may take from the disk for a while; nothing any more once the store is closed. */
+  async engineSpace(): Promise<EngineSpace> {
+    if (this.#closed || this.#fault !== null) return { compactionBytes: 0, isCompacting: false };
+    const tableBytes = await this.#number('rocksdb.live-sst-files-size');
+    const isCompacting = (await this.#number('rocksdb.num-running-compactions')) > 0;
+    return { compactionBytes: Math.min(compactionBytesMax, tableBytes), isCompacting };
+  }
+
+  async #number(property: string): Promise<number> {
+    return Number(await this.#engine.property(property));
   }
 
   async close(): Promise<void> {

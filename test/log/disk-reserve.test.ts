@@ -3,7 +3,13 @@ import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { DiskReserve, makeRoomToRecover, reservesFor, writeBufferBytesFor } from '../../src/log/disk-reserve.ts';
+import {
+  type EngineSpace,
+  DiskReserve,
+  makeRoomToRecover,
+  reservesFor,
+  writeBufferBytesFor,
+} from '../../src/log/disk-reserve.ts';
 import { ManualClock } from '../fakes/manual-clock.ts';
 
 const mib = 1 << 20;
@@ -13,9 +19,11 @@ interface Rig {
   readonly reserve: DiskReserve;
   readonly levels: string[];
   readonly ballastPath: string;
-  /** Lets a poll see this much free space. */
-  readonly poll: (freeBytes: number) => Promise<void>;
+  /** Lets a poll see this much free space, and this of the engine. */
+  readonly poll: (freeBytes: number, engine?: EngineSpace) => Promise<void>;
 }
+
+const idle: EngineSpace = { compactionBytes: 0, isCompacting: false };
 
 async function withReserve(freeBytes: number, run: (rig: Rig) => Promise<void>): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'sluice-reserve-'));
@@ -23,6 +31,7 @@ async function withReserve(freeBytes: number, run: (rig: Rig) => Promise<void>):
   const clock = new ManualClock();
   const levels: string[] = [];
   let free = freeBytes;
+  let use = idle;
   const reserve = await DiskReserve.start({
     path: directory,
     ballastPath,
@@ -30,10 +39,12 @@ async function withReserve(freeBytes: number, run: (rig: Rig) => Promise<void>):
     clock,
     onLevel: (level) => levels.push(level),
     onFault: (error) => assert.fail(String(error)),
+    engine: () => Promise.resolve(use),
     space: () => Promise.resolve({ totalBytes: 100 * mib, freeBytes: free }),
   });
-  const poll = async (bytes: number): Promise<void> => {
+  const poll = async (bytes: number, engine: EngineSpace = idle): Promise<void> => {
     free = bytes;
+    use = engine;
     clock.advance(pollMs);
     while (clock.timers === 0) await new Promise((resolve) => setImmediate(resolve));
   };
@@ -48,6 +59,24 @@ async function withReserve(freeBytes: number, run: (rig: Rig) => Promise<void>):
 const sizeOf = async (path: string): Promise<number> => (await stat(path).catch(() => ({ size: 0 }))).size;
 
 describe('the disk reserve', () => {
+  it('pit-P91 keeps room for the compaction of what is stored, and does not count a running one twice', () =>
+    withReserve(90 * mib, async ({ reserve, levels, poll }) => {
+      const tables = 30 * mib;
+      await poll(90 * mib, { compactionBytes: tables, isCompacting: false });
+      assert.equal(reserve.freeBytes, 60 * mib);
+      assert.ok(reserve.admit(2 * mib));
+      await poll(88 * mib, { compactionBytes: tables, isCompacting: false });
+      await poll(70 * mib, { compactionBytes: tables, isCompacting: true });
+      assert.equal(reserve.freeBytes, 58 * mib, 'the compaction has taken 18 MiB of its 30');
+      await poll(58 * mib, { compactionBytes: tables, isCompacting: true });
+      assert.equal(reserve.freeBytes, 58 * mib);
+      await poll(40 * mib, { compactionBytes: tables, isCompacting: true });
+      assert.equal(reserve.freeBytes, 40 * mib, 'somebody else has taken the rest');
+      assert.deepEqual(levels, []);
+      await poll(49 * mib, { compactionBytes: tables, isCompacting: false });
+      assert.deepEqual([levels, reserve.admit(1)], [['low'], false]);
+    }));
+
   it('admits down to the soft reserve, and what was admitted elsewhere down to the hard one', () =>
     withReserve(24 * mib, async ({ reserve, poll }) => {
       assert.ok(reserve.admit(3 * mib));
