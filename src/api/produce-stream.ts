@@ -213,6 +213,7 @@ class ProduceStream implements Drainable {
     this.#leave();
     if (ending === 'ok') this.#call.end();
     else this.#call.emit('error', ending);
+    this.#call.resume(); // what comes still is dropped unread; kept back, it would keep the connection open
   }
 
   /** Nothing can be written any more; what the broker still holds is released when it answers. */

@@ -246,6 +246,23 @@ test('draining answers what was read, then ends the stream as certainly not appe
   assert.equal(appends.requests.length, 1);
 });
 
+test('requests that nobody reads any more do not hold up the shutdown', async (t) => {
+  const appends = await held(t);
+  const { stream, replies } = open(appends.rig);
+  stream.write(request(1));
+  await until(() => appends.requests.length === 1);
+  appends.rig.server.drain();
+  for (let id = 2; id < 50; id++) stream.write(request(id));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  appends.accept(0);
+  await replies.next();
+  await replies.ended();
+  const graceMs = 20_000;
+  const closingMs = performance.now();
+  await appends.rig.server.close(graceMs);
+  assert.ok(performance.now() - closingMs < graceMs / 2, 'the connection closed by itself');
+});
+
 /** A client that writes bytes as they are. */
 function openRaw(
   t: TestContext,

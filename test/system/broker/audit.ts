@@ -8,7 +8,8 @@ import type { StoredRecord } from '../../../src/model/record.ts';
 import { createCompression } from '../../../src/runtime/compression.ts';
 import { crc32c } from '../../../src/runtime/crc32c.ts';
 import type { FrontDoor } from './front-door.ts';
-import { idOf, valueBytesMin, type CommitBook, type Ledger, type PartitionBook, type TopicBook } from './ledger.ts';
+import { idOf, valueBytesMin } from './ledger.ts';
+import type { CommitBook, Ledger, PartitionBook, SentRecord, TopicBook } from './ledger.ts';
 import { patience, wait } from './patience.ts';
 
 /** Of an idle machine. */
@@ -37,18 +38,28 @@ export interface Findings {
   commitsLost: number;
   /** Topics whose creation or deletion was acknowledged and is undone. */
   topicsWrong: number;
+  /** For people: what was lost where. */
+  readonly details: string[];
+}
+
+/** For the line of a case. */
+export function figuresOf(found: Findings): Record<string, number> {
+  const counts = Object.entries(found).filter(([, value]) => typeof value === 'number');
+  return Object.fromEntries(counts);
 }
 
 export const nothingFound = (): Findings => ({
   ...{ read: 0, lost: 0, moved: 0, duplicated: 0, wrong: 0, deniedButThere: 0, outOfOrder: 0, gaps: 0 },
-  ...{ commitsLost: 0, topicsWrong: 0 },
+  ...{ commitsLost: 0, topicsWrong: 0, details: [] },
 });
 
 export const isClean = (found: Findings): boolean =>
-  Object.entries(found).every(([name, count]) => name === 'read' || count === 0);
+  Object.entries(figuresOf(found)).every(([name, count]) => name === 'read' || count === 0);
+
+const countNames = Object.keys(figuresOf(nothingFound())) as Exclude<keyof Findings, 'details'>[];
 
 export function addTo(total: Findings, found: Findings): void {
-  for (const key of Object.keys(total) as (keyof Findings)[]) total[key] += found[key];
+  for (const key of countNames) total[key] += found[key];
 }
 
 /** Compares all that the ledger holds by now. Doubtful topics are settled by what is found. */
@@ -101,7 +112,16 @@ async function auditPartition(
     next = stored.offset + 1;
     compare(stored, book, seen, newest, found);
   }
-  for (const record of book.acked.slice(0, acked)) if (!seen.has(record.id)) found.lost++;
+  const lost = book.acked.slice(0, acked).filter(({ id }) => !seen.has(id));
+  found.lost += lost.length;
+  const [first] = lost;
+  if (first !== undefined) found.details.push(describeLoss(topic.name, book.partition, lost.length, first, next));
+}
+
+function describeLoss(topic: string, partition: number, count: number, first: SentRecord, end: number): string {
+  const { offset, ackedAtMs, writer } = first;
+  const agoMs = Math.round(performance.now() - ackedAtMs);
+  return `${count} of ${topic}/${partition}, which ends at ${end}, from ${offset ?? '?'} on, writer ${writer}, ${agoMs} ms old`;
 }
 
 function compare(

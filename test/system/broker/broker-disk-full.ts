@@ -14,6 +14,7 @@ import { newSeed, SeededChance } from '../durability/random.ts';
 import type { CaseResult } from '../report.ts';
 import { FrontDoor } from './front-door.ts';
 import type { TopicBook } from './ledger.ts';
+import { figuresOf } from './audit.ts';
 import { Lives } from './lives.ts';
 import { patience, until, wait } from './patience.ts';
 import { StreamWriter } from './stream-writer.ts';
@@ -39,7 +40,10 @@ export async function runBrokerDiskFull(): Promise<CaseResult> {
     const lives = await Lives.begin({ dataDir, chance: new SeededChance(seed), settings, churn: false });
     try {
       const figures = await new FullDisk(image, lives, await rawStream(lives)).run();
-      return { figures: { ...figures, ...lives.ledger.counts, ...lives.findings, seed }, problems: lives.problems };
+      return {
+        figures: { ...figures, ...lives.ledger.counts, ...figuresOf(lives.findings), seed },
+        problems: lives.problems,
+      };
     } finally {
       await lives.end();
     }

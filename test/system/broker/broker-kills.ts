@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Ext4Image } from '../durability/ext4-image.ts';
 import { newSeed, SeededChance } from '../durability/random.ts';
 import type { CaseResult } from '../report.ts';
-import { addTo, nothingFound } from './audit.ts';
+import { addTo, figuresOf, nothingFound } from './audit.ts';
 import { Lives } from './lives.ts';
 import { wait } from './patience.ts';
 
@@ -49,7 +49,7 @@ export async function runBrokerKills(kills: number): Promise<CaseResult> {
     if (problems.length > 0) break;
   }
   if (figures.acked < kills * 50) problems.push(`only ${figures.acked} records were acknowledged: this proves little`);
-  return { figures: { ...figures, ...findings, seed }, problems };
+  return { figures: { ...figures, ...figuresOf(findings), seed }, problems };
 }
 
 async function liveAndDie(lives: Lives, chance: SeededChance): Promise<void> {

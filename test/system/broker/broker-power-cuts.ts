@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { Ext4Image } from '../durability/ext4-image.ts';
 import { newSeed, SeededChance } from '../durability/random.ts';
 import type { CaseResult } from '../report.ts';
-import { addTo, nothingFound } from './audit.ts';
+import { addTo, figuresOf, nothingFound } from './audit.ts';
 import type { BrokerProcess } from './broker-process.ts';
 import { Lives } from './lives.ts';
 import { patience, wait } from './patience.ts';
@@ -56,7 +56,7 @@ export async function runBrokerPowerCuts(cuts: number): Promise<CaseResult> {
     if (problems.length > 0) break;
   }
   if (figures.acked < cuts * 50) problems.push(`only ${figures.acked} records were acknowledged: this proves little`);
-  return { figures: { ...figures, ...findings, seed }, problems };
+  return { figures: { ...figures, ...figuresOf(findings), seed }, problems };
 }
 
 async function cutOnce(

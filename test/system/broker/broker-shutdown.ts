@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { newSeed, SeededChance } from '../durability/random.ts';
 import type { CaseResult } from '../report.ts';
+import { figuresOf } from './audit.ts';
 import { Lives } from './lives.ts';
 import { patience, wait } from './patience.ts';
 
@@ -37,7 +38,10 @@ export async function runBrokerShutdown(runs: number): Promise<CaseResult> {
     rmSync(directory, { recursive: true, force: true });
   }
   if (figures.inFlight === 0) lives.problems.push('nothing was in flight at any SIGTERM: this proves nothing');
-  return { figures: { ...figures, ...lives.ledger.counts, ...lives.findings, seed }, problems: lives.problems };
+  return {
+    figures: { ...figures, ...lives.ledger.counts, ...figuresOf(lives.findings), seed },
+    problems: lives.problems,
+  };
 }
 
 interface Stopped {

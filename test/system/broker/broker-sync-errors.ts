@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { newSeed, SeededChance } from '../durability/random.ts';
 import type { CaseResult } from '../report.ts';
+import { figuresOf } from './audit.ts';
 import { Lives } from './lives.ts';
 import { patience } from './patience.ts';
 
@@ -36,7 +37,10 @@ export async function runBrokerSyncErrors(runs: number): Promise<CaseResult> {
     await lives.end();
     rmSync(directory, { recursive: true, force: true });
   }
-  return { figures: { ...figures, ...lives.ledger.counts, ...lives.findings, seed }, problems: lives.problems };
+  return {
+    figures: { ...figures, ...lives.ledger.counts, ...figuresOf(lives.findings), seed },
+    problems: lives.problems,
+  };
 }
 
 /** Counts the calls of each thread: from its n-th on, fdatasync does nothing but fail. Times are in the trace. */

@@ -22,6 +22,8 @@ export interface SentRecord {
   outcome: Outcome;
   /** Where it was acknowledged; null: not (yet), or the broker did not say. */
   offset: number | null;
+  /** When that was, on the clock of performance.now(). */
+  ackedAtMs: number;
 }
 
 /** One partition's part of the ledger. */
@@ -100,7 +102,7 @@ export class Ledger {
   sending(book: PartitionBook, writer: number, bytes: number): { readonly record: SentRecord; readonly value: Buffer } {
     const id = this.#nextId++;
     const value = valueOf(id, writer, bytes);
-    const record: SentRecord = { id, writer, hash: crc32c(value), outcome: 'open', offset: null };
+    const record: SentRecord = { id, writer, hash: crc32c(value), outcome: 'open', offset: null, ackedAtMs: 0 };
     book.records.set(id, record);
     return { record, value };
   }
@@ -109,6 +111,7 @@ export class Ledger {
   acknowledged(book: PartitionBook, record: SentRecord, offset: number | null, duplicate = false): void {
     record.outcome = 'acked';
     record.offset = offset;
+    record.ackedAtMs = performance.now();
     book.acked.push(record);
     this.#acked++;
     if (duplicate) this.#retried++;
