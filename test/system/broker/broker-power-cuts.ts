@@ -2,6 +2,10 @@
  * Power cuts under the whole broker: an ext4 image is shut down while it takes records, while topics come and go, and
  * while the sweep compacts what deleted topics left. The broker ends by itself; after a remount all that was acknowledged
  * is there.
+ *
+ * What the broker says after the power is off is not heard: it is stopped before the cut and goes on after it. Without that
+ * the suite finds losses that are none: an fdatasync that has begun when the file system is shut down may return success
+ * (Linux 6.18, ext4, two files synced at a time; seen in a trace of the calls), which no machine without power can do.
  */
 import { execFileSync } from 'node:child_process';
 import { rmSync, statfsSync } from 'node:fs';
@@ -21,6 +25,8 @@ const lifeMsMax = 1_500;
 const endMsMax = 1_000;
 /** When a broker that does not end is helped, on an idle machine. */
 const patienceMs = 5_000;
+/** Until everything is read that the broker had sent when it was stopped, on an idle machine. */
+const lastWordsMs = 50;
 
 export async function runBrokerPowerCuts(cuts: number): Promise<CaseResult> {
   const seed = newSeed();
@@ -71,12 +77,17 @@ async function cutOnce(
   await wait(100 + chance.below(lifeMsMax / 2));
   if (chance.below(2) === 0) await squeeze(image, broker);
   await wait(chance.below(lifeMsMax / 2));
+  broker.signal('SIGSTOP');
+  await wait(lastWordsMs * patience());
+  lives.ledger.isHeard = false;
   cutter.cut();
   await cutter.done();
+  broker.signal('SIGCONT');
   const cutAt = performance.now();
   const ending = await broker.end(patienceMs);
   const endedMs = Math.round(performance.now() - cutAt);
   await load.pause();
+  lives.ledger.isHeard = true;
   if (ending === null) lives.problems.push(`${label}: it ran on over the dead disk: ${broker.lastWords}`);
   else if (ending.code !== 1) lives.problems.push(`${label}: ended with ${ending.code ?? ending.signal ?? '?'}`);
   if (broker.errors.length !== 1) lives.problems.push(`${label}: ${broker.errors.length} error lines`);

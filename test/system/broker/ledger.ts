@@ -81,6 +81,8 @@ const noise = makeNoise(1 << 18);
 export class Ledger {
   readonly topics: TopicBook[] = [];
   readonly commits: CommitBook[] = [];
+  /** False while the power is off: nobody hears what a broker says then, so its promises are none. */
+  isHeard = true;
   #nextId = 1;
   #acked = 0;
   #refused = 0;
@@ -109,6 +111,10 @@ export class Ledger {
 
   /** `duplicate`: the broker says that it answers a retry. */
   acknowledged(book: PartitionBook, record: SentRecord, offset: number | null, duplicate = false): void {
+    if (!this.isHeard) {
+      this.failed(record, true);
+      return;
+    }
     record.outcome = 'acked';
     record.offset = offset;
     record.ackedAtMs = performance.now();
@@ -119,8 +125,9 @@ export class Ledger {
 
   /** `indeterminate` is what the error said. */
   failed(record: SentRecord, indeterminate: boolean): void {
-    record.outcome = indeterminate ? 'unknown' : 'refused';
-    if (indeterminate) this.#unknown++;
+    const isUnknown = indeterminate || !this.isHeard;
+    record.outcome = isUnknown ? 'unknown' : 'refused';
+    if (isUnknown) this.#unknown++;
     else this.#refused++;
   }
 }

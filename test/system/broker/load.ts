@@ -167,8 +167,8 @@ export class Load {
     const offset = ++book.sent;
     try {
       const refused = await this.door.commit({ group, topic: topic.name, partition, offset });
-      if (refused === null) book.acked = offset;
-      else this.#count(refused);
+      if (refused !== null) this.#count(refused);
+      else if (this.#options.ledger.isHeard) book.acked = offset;
     } catch (error) {
       this.#count(asBrokerError(error));
     }
@@ -207,11 +207,12 @@ export class Load {
     const { name, partitions } = topic;
     try {
       const created = await this.client.admin.createTopic({ name, partitions: partitions.length }, { timeoutMs });
+      if (!this.#options.ledger.isHeard) return;
       topic.topicId = created.topicId;
       topic.state = 'live';
     } catch (error) {
       const failure = asBrokerError(error);
-      if (!failure.indeterminate) topic.state = 'deleted';
+      if (!failure.indeterminate && this.#options.ledger.isHeard) topic.state = 'deleted';
       throw failure;
     }
   }
@@ -220,9 +221,9 @@ export class Load {
     topic.state = 'doubtful';
     try {
       await this.client.admin.deleteTopic(topic.name, { timeoutMs: topicCallMsMax });
-      topic.state = 'deleted';
+      if (this.#options.ledger.isHeard) topic.state = 'deleted';
     } catch (error) {
-      if (!asBrokerError(error).indeterminate) topic.state = 'live';
+      if (!asBrokerError(error).indeterminate && this.#options.ledger.isHeard) topic.state = 'live';
     }
   }
 }
