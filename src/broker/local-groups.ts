@@ -48,7 +48,7 @@ export class LocalGroups {
 
   /** Looks what is on disk and reports what the catalog does not know. Once, before anything is started. */
   async recover(state: CatalogState): Promise<void> {
-    for (const group of await this.#deps.host.existing()) this.#onDisk.add(group);
+    for (const { group } of await this.#deps.host.existing()) this.#onDisk.add(group);
     const known = new Set<GroupNumber>([catalogGroup, ...state.tombstones.keys()]);
     for (const { topic } of state.topics.values()) for (const place of topic.partitions) known.add(place.group);
     for (const group of this.#onDisk) if (!known.has(group)) this.#deps.observer.groupOrphaned(group);

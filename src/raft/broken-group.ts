@@ -3,8 +3,11 @@ import type { GroupNumber, LogIndex, Offset, Term } from '../model/ids.ts';
 import { offsetZero, termZero, toLogIndex } from '../model/ids.ts';
 import type { LogReader } from '../log/reader.ts';
 import { LogCorruption } from '../log/reader.ts';
+import { emptyConfiguration } from './core/configuration.ts';
+import type { IndexedConfiguration } from './core/membership.ts';
+import type { FollowerStatus } from './core/progress.ts';
 import type { RoleState } from './core/ready.ts';
-import type { Proposed, RaftGroup } from './group.ts';
+import type { ConfigurationProposed, Proposed, RaftGroup } from './group.ts';
 
 export class BrokenGroup implements RaftGroup {
   readonly group: GroupNumber;
@@ -13,6 +16,8 @@ export class BrokenGroup implements RaftGroup {
   readonly commitIndex: LogIndex = toLogIndex(0);
   readonly appliedIndex: LogIndex = toLogIndex(0);
   readonly highWatermark: Offset = offsetZero;
+  readonly membership: IndexedConfiguration = { index: toLogIndex(0), configuration: emptyConfiguration };
+  readonly followers: readonly FollowerStatus[] = [];
   readonly role: RoleState = { role: 'follower', term: termZero, leader: null, serving: false };
 
   constructor(group: GroupNumber, reason: string) {
@@ -27,6 +32,18 @@ export class BrokenGroup implements RaftGroup {
 
   propose(): Proposed {
     return { kind: 'refused', why: 'quarantined' };
+  }
+
+  changeConfiguration(): ConfigurationProposed {
+    return { kind: 'refused', why: 'quarantined' };
+  }
+
+  transferLeadership(): void {
+    // it leads nothing
+  }
+
+  readIndex(done: (index: LogIndex | null) => void): void {
+    done(null);
   }
 }
 

@@ -21,10 +21,12 @@ import { Checkpoints } from './checkpoints.ts';
 import type { RaftCore } from './core/core.ts';
 import type { RaftEvent } from './core/events.ts';
 import type { Message } from './core/messages.ts';
-import type { ConfigurationRefusal, Ready, RoleState } from './core/ready.ts';
+import type { IndexedConfiguration } from './core/membership.ts';
+import type { FollowerStatus } from './core/progress.ts';
+import type { Ready, RoleState } from './core/ready.ts';
 import type { Configuration } from './core/configuration.ts';
 import type { DriverLimits } from './driver-limits.ts';
-import type { ProposalListener, Proposed, RaftGroup, StateMachine } from './group.ts';
+import type { ConfigurationProposed, ProposalListener, Proposed, RaftGroup, StateMachine } from './group.ts';
 import { LogTrimmer } from './log-trimmer.ts';
 import type { RaftObserver } from './observer.ts';
 import { PendingProposals } from './pending-proposals.ts';
@@ -45,8 +47,6 @@ export interface DriverPort {
 }
 
 type Accepted = Extract<Proposed, { kind: 'accepted' }>;
-export type ConfigurationProposed =
-  Accepted | { readonly kind: 'refused'; readonly why: ConfigurationRefusal | 'stopped' | 'quarantined' };
 
 interface WriteUnderWay {
   readonly number: number;
@@ -130,6 +130,12 @@ export class GroupDriver implements RaftGroup, TurnTaker {
   get highWatermark(): Offset {
     return this.#applier.highWatermark;
   }
+  get membership(): IndexedConfiguration {
+    return this.#core.status.membership;
+  }
+  get followers(): readonly FollowerStatus[] {
+    return this.#state === 'running' ? this.#core.status.followers : [];
+  }
   get quarantine(): string | null {
     return this.#quarantine;
   }
@@ -148,14 +154,12 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     return answer.kind === 'refused' ? answer : this.#accepted(answer.entry, listener);
   }
 
-  /** Starts a change of who votes (RaftCore.proposeConfiguration); `committed` once its first step is. */
   changeConfiguration(target: Configuration, listener: ProposalListener): ConfigurationProposed {
     if (this.#state !== 'running') return { kind: 'refused', why: this.#state };
     const answer = this.#core.proposeConfiguration(target, this.#port.clock.wallMs());
     return answer.kind === 'refused' ? answer : this.#accepted(answer.entry, listener);
   }
 
-  /** Asks the core to hand leadership to another voter; nothing happens if that is not possible. */
   transferLeadership(to: ReplicaId): void {
     this.feed({ kind: 'transfer', to });
   }
@@ -166,10 +170,6 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     return { kind: 'accepted', term, index, baseOffset, appendTimeMs };
   }
 
-  /**
-   * A linearizable read: `done` hears the index that must be applied before it is served, once leadership was confirmed
-   * by peers that were asked after this call; null: this replica can not tell, ask the leader.
-   */
   readIndex(done: (index: LogIndex | null) => void): void {
     if (this.#state !== 'running') {
       done(null);

@@ -3,7 +3,10 @@ import type { Entry, EntryDraft } from '../model/entry.ts';
 import type { GroupNumber, LogIndex, Millis, Offset, ReplicaId, Term } from '../model/ids.ts';
 import type { StateChange, StatePair } from '../model/raft-state.ts';
 import type { LogReader } from '../log/reader.ts';
-import type { ProposalRefusal, RoleState } from './core/ready.ts';
+import type { Configuration } from './core/configuration.ts';
+import type { IndexedConfiguration } from './core/membership.ts';
+import type { FollowerStatus } from './core/progress.ts';
+import type { ConfigurationRefusal, ProposalRefusal, RoleState } from './core/ready.ts';
 
 /** What became of an accepted proposal. `unknown`: it may be committed or not; never to be reported as failed (P30). */
 export type ProposalOutcome =
@@ -27,6 +30,10 @@ export type Proposed =
       readonly appendTimeMs: Millis;
     }
   | { readonly kind: 'refused'; readonly why: ProposalRefusal | 'stopped' | 'quarantined' };
+
+type Accepted = Extract<Proposed, { kind: 'accepted' }>;
+export type ConfigurationProposed =
+  Accepted | { readonly kind: 'refused'; readonly why: ConfigurationRefusal | 'stopped' | 'quarantined' };
 
 interface MachineBase {
   /** Role, term, leader or serving changed; called after everything that was applied before. */
@@ -67,6 +74,10 @@ export interface RaftGroup {
   readonly appliedIndex: LogIndex;
   /** End offset of what is committed and applied here. */
   readonly highWatermark: Offset;
+  /** Who takes part, as this replica's log has it: committed once `index` is at or below the commit index. */
+  readonly membership: IndexedConfiguration;
+  /** How far everyone else is, if this replica leads; else empty. */
+  readonly followers: readonly FollowerStatus[];
   /** Null: healthy. */
   readonly quarantine: string | null;
   /**
@@ -76,19 +87,40 @@ export interface RaftGroup {
   nextAppend(): { readonly term: Term; readonly baseOffset: Offset } | null;
   /** Synchronous. The entry takes effect in memory at once; the listener hears of the rest. */
   propose(draft: EntryDraft, listener: ProposalListener): Proposed;
+  /** Starts a change of who votes (RaftCore.proposeConfiguration); `committed` once its first step is. */
+  changeConfiguration(target: Configuration, listener: ProposalListener): ConfigurationProposed;
+  /** Hands leadership to another voter; nothing happens if that is not possible. */
+  transferLeadership(to: ReplicaId): void;
+  /**
+   * A linearizable read: `done` hears the index that must be applied before it is served, once leadership was confirmed
+   * by peers that were asked after this call; null: this replica can not tell, ask the leader.
+   */
+  readIndex(done: (index: LogIndex | null) => void): void;
 }
 
-/** How a group is founded on this broker. */
+/** How a group comes to be on this broker. */
 export interface GroupSpec {
   readonly group: GroupNumber;
   readonly replicaId: ReplicaId;
-  /** Founding voters; this replica alone for a group of one. */
+  /**
+   * The genesis voters, if this replica is one of them; this replica alone for a group of one. Empty: the replica begins
+   * as a learner that nobody knows yet, and takes part once the leader feeds it (P79). Without meaning once the group is
+   * on disk.
+   */
   readonly voters: readonly ReplicaId[];
 }
 
+/** A replica that has a log here. */
+export interface LocalReplica {
+  readonly group: GroupNumber;
+  readonly replicaId: ReplicaId;
+}
+
 export interface RaftHost {
-  /** Groups that exist on this disk. */
-  existing(): Promise<readonly GroupNumber[]>;
+  /** What exists on this disk, by group number. */
+  existing(): Promise<readonly LocalReplica[]>;
+  /** Makes the log of a group that has none here, durably, and starts nothing: it does not take part yet. */
+  create(spec: GroupSpec, kind: StateMachine['kind']): Promise<void>;
   /** Creates the group if it does not exist, opens it, restores the machine, starts it. */
   start(spec: GroupSpec, machine: StateMachine): Promise<RaftGroup>;
   /** Stops a group: proposals in flight become unknown. */

@@ -5,7 +5,7 @@
 import { InvariantViolation, assert } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Crc32c } from '../model/crc32c.ts';
-import type { GroupNumber } from '../model/ids.ts';
+import type { GroupNumber, ReplicaId } from '../model/ids.ts';
 import type { Random } from '../model/random.ts';
 import type { GroupLog, GroupLogs } from '../log/log.ts';
 import { LogCorruption } from '../log/reader.ts';
@@ -15,7 +15,7 @@ import type { DriverLimits } from './driver-limits.ts';
 import type { DriverPort } from './driver.ts';
 import { GroupDriver } from './driver.ts';
 import { BrokenGroup } from './broken-group.ts';
-import type { GroupSpec, RaftGroup, RaftHost, StateMachine } from './group.ts';
+import type { GroupSpec, LocalReplica, RaftGroup, RaftHost, StateMachine } from './group.ts';
 import type { RaftObserver } from './observer.ts';
 import { genesisOf, recover } from './recover.ts';
 import type { TimedTask } from './timer-wheel.ts';
@@ -70,7 +70,7 @@ export class MultiRaftHost implements RaftHost {
   readonly #hosted = new Map<GroupNumber, Hosted>();
   /** Groups between the call of `start` and its end. */
   readonly #starting = new Set<GroupNumber>();
-  #onDisk: Promise<Set<GroupNumber>> | null = null;
+  #onDisk: Promise<Map<GroupNumber, ReplicaId>> | null = null;
   #closed = false;
 
   constructor(options: HostOptions) {
@@ -103,8 +103,18 @@ export class MultiRaftHost implements RaftHost {
     });
   }
 
-  async existing(): Promise<readonly GroupNumber[]> {
-    return [...(await this.#groupsOnDisk())].sort((a, b) => a - b);
+  async existing(): Promise<readonly LocalReplica[]> {
+    const onDisk = [...(await this.#groupsOnDisk())].map(([group, replicaId]) => ({ group, replicaId }));
+    return onDisk.sort((a, b) => a.group - b.group);
+  }
+
+  async create(spec: GroupSpec, kind: StateMachine['kind']): Promise<void> {
+    const { group, replicaId } = spec;
+    assert(!this.#closed, 'host-1: a closed host starts nothing', `group ${group}`);
+    const onDisk = await this.#groupsOnDisk();
+    assert(!onDisk.has(group), 'host-6: a group is created once', `group ${group}`);
+    await this.#create(spec, kind);
+    onDisk.set(group, replicaId);
   }
 
   async start(spec: GroupSpec, machine: StateMachine): Promise<RaftGroup> {
@@ -162,9 +172,17 @@ export class MultiRaftHost implements RaftHost {
   }
 
   /** Read once: from then on only this host creates and removes groups. */
-  #groupsOnDisk(): Promise<Set<GroupNumber>> {
-    this.#onDisk ??= this.#options.logs.list().then((headers) => new Set(headers.map((header) => header.group)));
+  #groupsOnDisk(): Promise<Map<GroupNumber, ReplicaId>> {
+    const read = async (): Promise<Map<GroupNumber, ReplicaId>> =>
+      new Map((await this.#options.logs.list()).map(({ group, replicaId }) => [group, replicaId]));
+    this.#onDisk ??= read();
     return this.#onDisk;
+  }
+
+  #create(spec: GroupSpec, kind: StateMachine['kind']): Promise<GroupLog> {
+    const { logs, clusterId } = this.#options;
+    const { group, replicaId } = spec;
+    return logs.create({ group, kind, clusterId, replicaId, genesis: genesisOf(spec) });
   }
 
   async #logOf(spec: GroupSpec, machine: StateMachine): Promise<GroupLog> {
@@ -173,8 +191,8 @@ export class MultiRaftHost implements RaftHost {
     const kind = machine.kind;
     const onDisk = await this.#groupsOnDisk();
     if (!onDisk.has(group)) {
-      onDisk.add(group);
-      return await logs.create({ group, kind, clusterId, replicaId, genesis: genesisOf(spec) });
+      onDisk.set(group, replicaId);
+      return await this.#create(spec, kind);
     }
     const log = await logs.open(group);
     assert(log.header.kind === kind, 'host-3: a group keeps its kind', `group ${group}`);

@@ -13,7 +13,19 @@ import type { StatePair, TermStart } from '../../src/model/raft-state.ts';
 import type { LogReader } from '../../src/log/reader.ts';
 import { LogCorruption } from '../../src/log/reader.ts';
 import type { ProposalRefusal, RoleState } from '../../src/raft/core/ready.ts';
-import type { GroupSpec, ProposalListener, Proposed, RaftGroup, RaftHost, StateMachine } from '../../src/raft/group.ts';
+import { emptyConfiguration } from '../../src/raft/core/configuration.ts';
+import type { IndexedConfiguration } from '../../src/raft/core/membership.ts';
+import type { FollowerStatus } from '../../src/raft/core/progress.ts';
+import type {
+  ConfigurationProposed,
+  GroupSpec,
+  LocalReplica,
+  ProposalListener,
+  Proposed,
+  RaftGroup,
+  RaftHost,
+  StateMachine,
+} from '../../src/raft/group.ts';
 
 /** What a group has on disk. */
 interface StoredGroup {
@@ -204,6 +216,27 @@ export class MemoryGroup implements RaftGroup {
     return { kind: 'accepted', term, index, baseOffset, appendTimeMs };
   }
 
+  get membership(): IndexedConfiguration {
+    return { index: indexZero, configuration: { ...emptyConfiguration, voters: [this.#stored.replicaId] } };
+  }
+
+  get followers(): readonly FollowerStatus[] {
+    return [];
+  }
+
+  changeConfiguration(): ConfigurationProposed {
+    assert.fail('a group in memory keeps its one voter');
+  }
+
+  transferLeadership(): void {
+    assert.fail('a group in memory has nobody to hand over to');
+  }
+
+  /** Needs no round: the only voter is this one. */
+  readIndex(done: (index: LogIndex | null) => void): void {
+    done(this.role.serving ? this.commitIndex : null);
+  }
+
   stop(): void {
     this.#stopped = true;
     this.role = { ...this.role, role: 'follower', serving: false };
@@ -325,8 +358,17 @@ export class MemoryRaftHost implements RaftHost {
     return found;
   }
 
-  existing(): Promise<readonly GroupNumber[]> {
-    return Promise.resolve([...this.#disk.groups.keys()].sort((a, b) => a - b));
+  existing(): Promise<readonly LocalReplica[]> {
+    const stored = [...this.#disk.groups].map(([group, { replicaId }]) => ({ group, replicaId }));
+    return Promise.resolve(stored.sort((a, b) => a.group - b.group));
+  }
+
+  async create(spec: GroupSpec, kind: StateMachine['kind']): Promise<void> {
+    await Promise.resolve();
+    const failure = this.failing.get(spec.group);
+    if (failure !== undefined) throw failure;
+    assert.ok(!this.#disk.groups.has(spec.group), `group ${spec.group} is created once`);
+    this.#disk.groups.set(spec.group, emptyGroup(spec, kind));
   }
 
   async start(spec: GroupSpec, machine: StateMachine): Promise<RaftGroup> {
@@ -334,7 +376,7 @@ export class MemoryRaftHost implements RaftHost {
     const failure = this.failing.get(spec.group);
     if (failure !== undefined) throw failure;
     assert.ok(!this.groups.has(spec.group), `group ${spec.group} is started once`);
-    const stored = this.#disk.groups.get(spec.group) ?? emptyGroup(spec, machine);
+    const stored = this.#disk.groups.get(spec.group) ?? emptyGroup(spec, machine.kind);
     assert.equal(stored.kind, machine.kind);
     assert.equal(stored.replicaId, spec.replicaId);
     this.#disk.groups.set(spec.group, stored);
@@ -364,8 +406,8 @@ export class MemoryRaftHost implements RaftHost {
   }
 }
 
-const emptyGroup = (spec: GroupSpec, machine: StateMachine): StoredGroup => ({
-  kind: machine.kind,
+const emptyGroup = (spec: GroupSpec, kind: StateMachine['kind']): StoredGroup => ({
+  kind,
   replicaId: spec.replicaId,
   entries: [],
   term: termZero,

@@ -8,8 +8,15 @@ import type { GroupNumber, LogIndex, Offset } from '../../src/model/ids.ts';
 import { offsetZero, toGroupNumber, toLogIndex, toMillis, toReplicaId, toTerm } from '../../src/model/ids.ts';
 import type { StatePair } from '../../src/model/raft-state.ts';
 import type { LogReader } from '../../src/log/reader.ts';
+import { emptyConfiguration } from '../../src/raft/core/configuration.ts';
 import type { RoleState } from '../../src/raft/core/ready.ts';
-import type { CommandMachine, ProposalListener, Proposed, RaftGroup } from '../../src/raft/group.ts';
+import type {
+  CommandMachine,
+  ConfigurationProposed,
+  ProposalListener,
+  Proposed,
+  RaftGroup,
+} from '../../src/raft/group.ts';
 
 const self = toReplicaId(1);
 const other = toReplicaId(2);
@@ -18,6 +25,8 @@ export class ScriptedRaftGroup implements RaftGroup {
   readonly group: GroupNumber = toGroupNumber(7);
   readonly highWatermark: Offset = offsetZero;
   readonly quarantine: string | null = null;
+  readonly membership = { index: toLogIndex(0), configuration: { ...emptyConfiguration, voters: [self] } };
+  readonly followers = [];
   role: RoleState = { role: 'follower', term: toTerm(0), leader: null, serving: false };
   /** True: proposals are committed in a microtask of their own. False: by `commit`. */
   automatic = true;
@@ -69,6 +78,18 @@ export class ScriptedRaftGroup implements RaftGroup {
     this.#pending.push({ entry, listener });
     if (this.automatic) queueMicrotask(() => this.commit());
     return { ...entry, kind: 'accepted' };
+  }
+
+  changeConfiguration(): ConfigurationProposed {
+    return { kind: 'refused', why: 'invalid' };
+  }
+
+  transferLeadership(): void {
+    // there is nobody else
+  }
+
+  readIndex(done: (index: LogIndex | null) => void): void {
+    done(this.role.serving ? this.commitIndex : null);
   }
 
   /** Becomes leader of a new term; serves at once unless `serving` is false. */

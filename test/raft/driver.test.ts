@@ -5,7 +5,7 @@ import { GroupDriver } from '../../src/raft/driver.ts';
 import { StoreFault } from '../../src/log/store.ts';
 import { toGroupNumber, toOffset, toReplicaId } from '../../src/model/ids.ts';
 import { logStartDraft } from '../../src/raft/log-start.ts';
-import { Listening, RecordingCommands, RecordingData, Rig, batch, command, groupSeven, settle } from './rig.ts';
+import { Listening, RecordingCommands, RecordingData, Rig, batch, command, groupSeven, one, settle } from './rig.ts';
 
 test('a group of one elects itself without waiting and serves once its own no-op is applied (pit-P18, pit-P32)', async () => {
   const rig = new Rig();
@@ -391,7 +391,7 @@ test('a group that was removed is gone; it can be founded anew', async () => {
   assert.deepEqual(listening.heard, ['unknown stopped']);
   assert.deepEqual(await rig.host.existing(), []);
   const again = await rig.startData(new RecordingData());
-  assert.deepEqual(await rig.host.existing(), [groupSeven]);
+  assert.deepEqual(await rig.host.existing(), [{ group: groupSeven, replicaId: one }]);
   await settle();
   assert.equal(again.highWatermark, 0);
 });

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { InvariantViolation } from '../../src/model/assert.ts';
 import { toGroupNumber, toReplicaId } from '../../src/model/ids.ts';
 import type { Configuration } from '../../src/raft/core/configuration.ts';
-import { GroupDriver } from '../../src/raft/driver.ts';
+import { emptyConfiguration } from '../../src/raft/core/configuration.ts';
 import type { RaftGroup } from '../../src/raft/group.ts';
 import { ManualClock } from '../fakes/manual-clock.ts';
 import type { MemoryLogs } from '../fakes/memory-log.ts';
@@ -177,7 +177,6 @@ test('a fourth replica joins as a learner, votes once it has caught up, and lead
   assert.equal(group.role.role, 'learner', 'nobody asked it to take part');
   const change = async (target: Partial<Configuration> & { revision: number }): Promise<string[]> => {
     const leading = three.leader.group;
-    assert.ok(leading instanceof GroupDriver);
     const listening = new Listening();
     const configuration = { voters, outgoing: [], learners: [], ...target };
     assert.equal(leading.changeConfiguration(configuration, listening).kind, 'accepted');
@@ -187,11 +186,37 @@ test('a fourth replica joins as a learner, votes once it has caught up, and lead
   assert.deepEqual(await change({ revision: 1, learners: [four] }), ['durable', 'committed']);
   assert.equal(machine.state, 'a');
   assert.deepEqual(await change({ revision: 2, voters: [...voters, four] }), ['durable', 'committed']);
-  const old = three.leader.group;
-  assert.ok(old instanceof GroupDriver);
-  old.transferLeadership(four);
+  const leading = three.leader.group;
+  assert.deepEqual(leading.membership.configuration.voters, [...voters, four]);
+  assert.ok(leading.membership.index <= leading.commitIndex, 'committed');
+  const told = leading.followers.find((one) => one.id === four);
+  assert.deepEqual([told?.state, told?.match], ['replicate', leading.log.lastIndex]);
+  assert.ok(told !== undefined && told.heardMs > three.clock.monotonicMs() - 1_000);
+  leading.transferLeadership(four);
   await three.pass(500);
   assert.equal(group.role.serving, true);
+});
+
+test('a replica that was created takes no part before it is started, across a restart', async () => {
+  const three = new Three();
+  const [first] = voters;
+  const created = new Rig({ clock: three.clock, transport: three.network.transportOf(first!), seed: 1 });
+  await created.host.create({ group: groupSeven, replicaId: first!, voters }, 'data');
+  for (const id of voters.slice(1)) await three.start(id);
+  await three.pass(3_000);
+  assert.deepEqual(await created.host.existing(), [{ group: groupSeven, replicaId: first }]);
+  assert.ok(created.dropped.length > 0 && created.dropped.every((line) => line === '7 unknown-group'));
+  await assert.rejects(created.host.create({ group: groupSeven, replicaId: first!, voters }, 'data'), /host-6/);
+  // what it is started with later has no say: the log knows its genesis
+  const again = new Rig({
+    clock: three.clock,
+    transport: three.network.transportOf(first!),
+    logs: created.logs.crash(),
+  });
+  const group = await again.host.start({ group: groupSeven, replicaId: first!, voters: [] }, new RecordingData());
+  assert.deepEqual(group.membership, { index: 0, configuration: { ...emptyConfiguration, voters } });
+  await three.pass(1_000);
+  assert.equal(group.role.leader, three.leader.group.role.leader);
 });
 
 test('the deadlines of many groups share one timer a host', async () => {

@@ -3,12 +3,23 @@ import type { EntryDraft } from '../../model/entry.ts';
 import type { Millis, Offset, Term } from '../../model/ids.ts';
 import type { Configuration } from './configuration.ts';
 import type { RaftEvent } from './events.ts';
+import type { IndexedConfiguration } from './membership.ts';
+import type { FollowerStatus } from './progress.ts';
 import type { ConfigurationAnswer, ProposalAnswer, Ready, RoleState } from './ready.ts';
+
+export interface CoreStatus {
+  /** In force, with the index of its entry: committed or not. */
+  readonly membership: IndexedConfiguration;
+  /** Everyone else who takes part; empty unless this replica leads. */
+  readonly followers: readonly FollowerStatus[];
+}
 
 export interface RaftCore {
   readonly role: RoleState;
   /** On the monotonic clock: when a `tick` must be fed at the latest. Infinity: never. */
   readonly nextDeadline: number;
+  /** Who takes part, and for a leader how far the others are. Made anew with each look. */
+  readonly status: CoreStatus;
   /** Term and base offset that the next accepted proposal will get; null if this replica does not lead. */
   nextAppend(): { readonly term: Term; readonly baseOffset: Offset } | null;
   /**

@@ -85,6 +85,7 @@ export function onHeard(replica: Replica, lead: Leadership, from: ReplicaId, rou
     return;
   }
   progress.round = Math.max(progress.round, round);
+  progress.heardMs = replica.now;
   onAlive(replica, progress, verified);
   confirmReads(replica, lead);
 }

@@ -26,6 +26,19 @@ export type ProgressState =
   /** It lost what it had acknowledged: never counted, never fed again; the catalog must replace it (P27). */
   | { readonly kind: 'lost' };
 
+/** What others may know of it. */
+export interface FollowerStatus {
+  readonly id: ReplicaId;
+  readonly state: ProgressState['kind'];
+  readonly match: LogIndex;
+  readonly next: LogIndex;
+  /** On the monotonic clock, when it was heard last in this term; -Infinity: not yet. */
+  readonly heardMs: number;
+  readonly inFlightBytes: number;
+  /** Entries are being read from disk for it. */
+  readonly reading: boolean;
+}
+
 interface InFlight {
   readonly lastIndex: LogIndex;
   readonly bytes: number;
@@ -53,6 +66,8 @@ export class Progress {
   /** When anything was sent or heard that carries the log (design D3: bulk). */
   bulkSentMs = -Infinity;
   bulkHeardMs = -Infinity;
+  /** When anything at all was heard of it in this term; -Infinity: nothing was. */
+  heardMs = -Infinity;
   /** The commit index that the replica will know from what was sent. */
   sentCommit: LogIndex = toLogIndex(0);
   /** A read of the log that is under way for this replica. */

@@ -23,12 +23,11 @@ import { countOwnVote, electionTimeout } from './candidate.ts';
 import { advanceCommit } from './commit.ts';
 import type { Configuration } from './configuration.ts';
 import { proposeConfiguration } from './configuration-change.ts';
-import type { RaftCore } from './core.ts';
+import type { CoreStatus, RaftCore } from './core.ts';
 import type { RaftEvent } from './events.ts';
 import { leaderDeadline, leaderTick, onHeard, readIndex } from './heartbeats.ts';
 import { receive } from './inbox.ts';
 import { propose } from './leader.ts';
-import type { ProgressState } from './progress.ts';
 import type { ConfigurationAnswer, ProposalAnswer, Ready, RoleState } from './ready.ts';
 import type { DropReason, ReplicaOptions } from './replica.ts';
 import { Replica } from './replica.ts';
@@ -39,17 +38,7 @@ import { startTransfer } from './transfer.ts';
 
 export type RaftNodeOptions = ReplicaOptions;
 
-export interface FollowerStatus {
-  readonly id: ReplicaId;
-  readonly state: ProgressState['kind'];
-  readonly match: LogIndex;
-  readonly next: LogIndex;
-  readonly inFlightBytes: number;
-  /** Entries are being read from disk for it. */
-  readonly reading: boolean;
-}
-
-export interface NodeStatus {
+export interface NodeStatus extends CoreStatus {
   readonly vote: ReplicaId | null;
   readonly commit: LogIndex;
   readonly applied: LogIndex;
@@ -57,9 +46,6 @@ export interface NodeStatus {
   readonly lastIndex: LogIndex;
   readonly uncommittedBytes: number;
   readonly memoryBytes: number;
-  readonly configuration: Configuration;
-  /** Empty unless this replica leads. */
-  readonly followers: readonly FollowerStatus[];
 }
 
 type PeerHeard = Extract<RaftEvent, { kind: 'peer-heard' }>;
@@ -112,9 +98,9 @@ export class RaftNode implements RaftCore {
       lastIndex: log.lastIndex,
       uncommittedBytes: log.uncommittedBytes,
       memoryBytes: log.memoryBytes,
-      configuration: membership.current,
-      followers: followers.map(({ id, state, match, next, inFlightBytes, reading }) => {
-        return { id, state: state.kind, match, next, inFlightBytes, reading: reading !== null };
+      membership: membership.newest,
+      followers: followers.map(({ id, state, match, next, heardMs, inFlightBytes, reading }) => {
+        return { id, state: state.kind, match, next, heardMs, inFlightBytes, reading: reading !== null };
       }),
     };
   }

@@ -136,6 +136,7 @@ export function onAppendReply(replica: Replica, lead: Leadership, reply: AppendR
     return;
   }
   progress.bulkHeardMs = replica.now;
+  progress.heardMs = replica.now;
   const { result } = reply;
   switch (result.kind) {
     case 'accepted':

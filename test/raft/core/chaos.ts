@@ -122,7 +122,7 @@ export class Chaos {
     const many = this.random.below(4) === 0;
     const voters: number[] = [];
     const learners: number[] = [];
-    const now = node.core.status.configuration;
+    const now = node.core.status.membership.configuration;
     for (const { id } of this.nodes) {
       const place = now.voters.includes(id) ? 0 : now.learners.includes(id) ? 2 : 3;
       const next = many || this.random.below(5) === 0 ? this.random.below(4) : place;

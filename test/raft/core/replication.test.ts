@@ -519,7 +519,8 @@ test('a peer that can not be reached is probed from what it acknowledged, not fr
   for (const text of ['a', 'b', 'c']) cluster.propose(1, text);
   const leader = cluster.node(1);
   const three = (): object | undefined => leader.core.status.followers.find((one) => one.id === 3);
-  assert.deepEqual(three(), { id: 3, state: 'replicate', match: 1, next: 5, inFlightBytes: 195, reading: false });
+  const told = { id: 3, state: 'replicate', match: 1, next: 5, inFlightBytes: 195, reading: false };
+  assert.deepEqual(three(), { ...told, heardMs: cluster.now });
   cluster.heal();
   leader.step({ kind: 'peer-unreachable', to: toReplicaId(3) });
   assert.equal(leader.core.status.followers.find((one) => one.id === 3)?.state, 'probe');
