@@ -11,7 +11,7 @@ import { GarbageMeter } from '../src/log/garbage-meter.ts';
 import { DurableGroupLogs } from '../src/log/group-logs.ts';
 import type { GroupHeader, GroupLog } from '../src/log/log.ts';
 import { RocksdbStore } from '../src/log/rocksdb-store.ts';
-import type { Store, ValueFiles } from '../src/log/store.ts';
+import type { Store, StoreView, ValueFiles } from '../src/log/store.ts';
 import { TailCacheBudget } from '../src/log/tail-cache-budget.ts';
 import { chainAfter, chainGenesis, type Entry } from '../src/model/entry.ts';
 import {
@@ -149,6 +149,9 @@ class NoStore implements Store {
   }
   scan(): Promise<readonly never[]> {
     return Promise.resolve([]);
+  }
+  view(): StoreView {
+    return { getMany: (keys) => this.getMany(keys), scan: () => this.scan(), close: () => Promise.resolve() };
   }
   valueFiles(): Promise<ValueFiles> {
     return Promise.resolve({ bytes: 0, garbageBytes: 0 });

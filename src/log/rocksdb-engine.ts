@@ -10,7 +10,7 @@
  * - an iterator whose limit equals its capacity makes one empty round trip.
  */
 import RocksDB from 'rocksdb-native';
-import type { StoreChange, StoreEntry, StoreRange } from './store.ts';
+import type { StoreChange, StoreEntry, StoreRange, StoreView } from './store.ts';
 
 export interface EngineSettings {
   /** A memtable, and so one write-ahead file, is closed at this size. */
@@ -96,26 +96,22 @@ export class RocksdbEngine {
     await batch.flush();
   }
 
-  async getMany(keys: readonly Uint8Array[]): Promise<readonly (Uint8Array | null)[]> {
-    if (keys.length === 0) return [];
-    const batch = this.#db.read({ capacity: keys.length, autoDestroy: true });
-    const values = Promise.all(keys.map((key) => batch.get(key)));
-    const [found] = await Promise.all([values, batch.flush()]);
-    return found;
+  getMany(keys: readonly Uint8Array[]): Promise<readonly (Uint8Array | null)[]> {
+    return getMany(this.#db, keys);
   }
 
-  async scan(range: StoreRange): Promise<readonly StoreEntry[]> {
-    const entries: StoreEntry[] = [];
-    if (Buffer.compare(range.from, range.to) >= 0) return entries;
-    const iterator = this.#db.iterator({
-      gte: range.from,
-      lt: range.to,
-      reverse: range.reverse === true,
-      limit: range.limit,
-      capacity: Math.min(range.limit + 1, scanCapacityMax),
-    });
-    for await (const { key, value } of iterator) entries.push({ key, value });
-    return entries;
+  scan(range: StoreRange): Promise<readonly StoreEntry[]> {
+    return scan(this.#db, range);
+  }
+
+  /** What is in the engine at this moment; it is kept from compactions until the view is closed. */
+  view(): StoreView {
+    const session = this.#db.session({ snapshot: true });
+    return {
+      getMany: (keys) => getMany(session, keys),
+      scan: (range) => scan(session, range),
+      close: () => session.close(),
+    };
   }
 
   /** Writes the memtable to a table, so that its write-ahead file can go. */
@@ -150,6 +146,28 @@ export class RocksdbEngine {
   close(): Promise<void> {
     return this.#root.close({ force: true });
   }
+}
+
+async function getMany(db: RocksDB, keys: readonly Uint8Array[]): Promise<readonly (Uint8Array | null)[]> {
+  if (keys.length === 0) return [];
+  const batch = db.read({ capacity: keys.length, autoDestroy: true });
+  const values = Promise.all(keys.map((key) => batch.get(key)));
+  const [found] = await Promise.all([values, batch.flush()]);
+  return found;
+}
+
+async function scan(db: RocksDB, range: StoreRange): Promise<readonly StoreEntry[]> {
+  const entries: StoreEntry[] = [];
+  if (Buffer.compare(range.from, range.to) >= 0) return entries;
+  const iterator = db.iterator({
+    gte: range.from,
+    lt: range.to,
+    reverse: range.reverse === true,
+    limit: range.limit,
+    capacity: Math.min(range.limit + 1, scanCapacityMax),
+  });
+  for await (const { key, value } of iterator) entries.push({ key, value });
+  return entries;
 }
 
 function addTo(batch: ReturnType<RocksDB['write']>, change: StoreChange): void {

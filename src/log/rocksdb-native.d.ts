@@ -19,6 +19,8 @@ declare module 'rocksdb-native' {
 
   interface SessionOptions {
     readonly keyEncoding?: KeyEncoding<string> | null;
+    /** The session reads what is there when it is made. */
+    readonly snapshot?: boolean;
   }
 
   interface OpenOptions extends ColumnFamilyOptions, SessionOptions {

@@ -22,7 +22,7 @@ import { cutTornManifest } from './rocksdb-manifest.ts';
 import { LogCorruption } from './reader.ts';
 import { engineDefaults, RocksdbEngine, type EngineSettings } from './rocksdb-engine.ts';
 import { StoreFault, StoreOpenError, type Store, type StoreChange, type StoreEntry } from './store.ts';
-import type { StoreRange, StoreRecovery, ValueFiles } from './store.ts';
+import type { StoreRange, StoreRecovery, StoreView, ValueFiles } from './store.ts';
 import { LiveWalSync, type WalSync } from './wal-sync.ts';
 
 export interface RocksdbStoreOptions {
@@ -176,9 +176,21 @@ export class RocksdbStore implements Store {
 
   async scan(range: StoreRange): Promise<readonly StoreEntry[]> {
     this.#checkUsable();
-    const reserved = Uint8Array.of(reservedPrefix);
-    const to = Buffer.compare(range.to, reserved) > 0 ? reserved : range.to;
-    return reading(this.#engine.scan({ ...range, to }));
+    return reading(this.#engine.scan(withoutReserved(range)));
+  }
+
+  view(): StoreView {
+    this.#checkUsable();
+    const view = this.#engine.view();
+    const whileOpen = async <T>(read: () => Promise<T>): Promise<T> => {
+      this.#checkUsable();
+      return reading(read());
+    };
+    return {
+      getMany: (keys) => whileOpen(() => view.getMany(keys)),
+      scan: (range) => whileOpen(() => view.scan(withoutReserved(range))),
+      close: () => view.close(),
+    };
   }
 
   async reclaim(from: Uint8Array, to: Uint8Array, rewritePart = 1): Promise<void> {
@@ -299,6 +311,12 @@ export class RocksdbStore implements Store {
     this.#queue.fail(this.#fault);
     this.#onFault(this.#fault);
   }
+}
+
+/** store-6. */
+function withoutReserved(range: StoreRange): StoreRange {
+  const reserved = Uint8Array.of(reservedPrefix);
+  return Buffer.compare(range.to, reserved) > 0 ? { ...range, to: reserved } : range;
 }
 
 /** The binding wraps the engine's message in the cause. */

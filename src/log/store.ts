@@ -45,7 +45,24 @@ export interface StoreRecovery {
   readonly floorCommit: number;
 }
 
-export interface Store {
+/** What can be read of a store, now or as it was. */
+export interface StoreReads {
+  /** One value a key, in order. At most 10,000 keys. */
+  getMany(keys: readonly Uint8Array[]): Promise<readonly (Uint8Array | null)[]>;
+  /** Consistent page of a range. */
+  scan(range: StoreRange): Promise<readonly StoreEntry[]>;
+}
+
+/**
+ * The store as it was at one moment: later writes are not seen. Holds back what the engine would free, so whoever opens
+ * views bounds their number and closes them.
+ */
+export interface StoreView extends StoreReads {
+  /** Waits for the reads that run. Nothing is read afterwards. */
+  close(): Promise<void>;
+}
+
+export interface Store extends StoreReads {
   readonly recovery: StoreRecovery;
   /** Numbers of the newest write that is queued, and of the newest that is durable. */
   readonly commitNumbers: { readonly queued: number; readonly durable: number };
@@ -58,10 +75,8 @@ export interface Store {
   readonly queuedBytes: number;
   /** Newest value that was *applied* to the engine; a write is visible no later than when its promise resolves. */
   get(key: Uint8Array): Promise<Uint8Array | null>;
-  /** One value a key, in order. At most 10,000 keys. */
-  getMany(keys: readonly Uint8Array[]): Promise<readonly (Uint8Array | null)[]>;
-  /** Consistent page of a range. */
-  scan(range: StoreRange): Promise<readonly StoreEntry[]>;
+  /** What is applied to the engine now, whole writes only; durable or not. */
+  view(): StoreView;
   /**
    * Gives back disk space of deleted keys in [from, to); slow, runs beside everything else.
    * @param rewritePart 0 to 1, default 1. 0 gives back files of which nothing is left, and needs hardly any room. Above, the

@@ -204,6 +204,48 @@ export function storeSuite(name: string, withStore: WithStore): void {
         assert.equal(store.commitNumbers.durable, durable);
       }));
 
+    it('inv-store-2 a view shows the writes that were applied when it was opened, and nothing of later ones', () =>
+      withStore(async ({ store }) => {
+        const count = 3_000;
+        const old = Array.from(
+          { length: count },
+          (_, n) => ({ kind: 'put', key: numbered(n), value: key('old') }) as const,
+        );
+        await store.write([...old, put('gone', '1')]);
+        const view = store.view();
+        const newer = old.map((change) => ({ ...change, value: key('new') }));
+        const written = store.write([...newer, remove('gone'), put('added', '1')]);
+        const during = await view.scan({ ...everything, limit: 10 });
+        await written;
+        await store.reclaim(numbered(0), numbered(count));
+        const after = await view.scan(everything);
+        assert.deepEqual(pairs(during), pairs(after).slice(0, 10));
+        assert.deepEqual([after.length, ...new Set(after.map(({ value }) => text(value)))], [count + 1, '1', 'old']);
+        const values = await view.getMany([key('gone'), key('added'), numbered(7)]);
+        assert.deepEqual(values.map(text), ['1', null, 'old']);
+        await view.close();
+        await assert.rejects(view.scan(everything));
+        assert.equal(text(await store.get(numbered(7))), 'new');
+        assert.equal(await store.get(key('gone')), null);
+      }));
+
+    it('inv-store-6 a view does not show the keys of the store itself', () =>
+      withStore(async ({ store }) => {
+        await store.write([put('a', '1')]);
+        const view = store.view();
+        assert.deepEqual(pairs(await view.scan({ ...everything, to: Uint8Array.of(0xff, 0xff) })), ['a=1']);
+        await view.close();
+      }));
+
+    it('closes with a view that is open, which then reads nothing', () =>
+      withStore(async ({ store, reopen }) => {
+        await store.write([put('a', '1')]);
+        const view = store.view();
+        const again = await reopen();
+        await assert.rejects(view.scan(everything), StoreFault);
+        assert.equal(text(await again.get(key('a'))), '1');
+      }));
+
     it('reclaims beside everything else', () =>
       withStore(async ({ store }) => {
         await store.write(

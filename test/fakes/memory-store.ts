@@ -10,6 +10,7 @@ import {
   type StoreEntry,
   type StoreRange,
   type StoreRecovery,
+  type StoreView,
   type ValueFiles,
 } from '../../src/log/store.ts';
 
@@ -73,6 +74,11 @@ class SortedPairs {
       }
     }
   }
+}
+
+function pageOf(pairs: SortedPairs, range: StoreRange): readonly StoreEntry[] {
+  const found = pairs.range(range.from, range.to);
+  return (range.reverse === true ? [...found].reverse() : found).slice(0, range.limit);
 }
 
 export class MemoryStore implements Store {
@@ -189,8 +195,32 @@ export class MemoryStore implements Store {
   async scan(range: StoreRange): Promise<readonly StoreEntry[]> {
     this.#check();
     await nextTurn();
-    const found = this.#applied.range(range.from, range.to);
-    return (range.reverse === true ? [...found].reverse() : found).slice(0, range.limit);
+    return pageOf(this.#applied, range);
+  }
+
+  view(): StoreView {
+    this.#check();
+    const pairs = new SortedPairs(this.#applied.entries);
+    let closed = false;
+    const whileOpen = async (): Promise<void> => {
+      if (closed) throw new Error('The view is closed.');
+      this.#check();
+      await nextTurn();
+    };
+    return {
+      getMany: async (keys) => {
+        await whileOpen();
+        return keys.map((key) => pairs.get(key));
+      },
+      scan: async (range) => {
+        await whileOpen();
+        return pageOf(pairs, range);
+      },
+      close: async () => {
+        closed = true;
+        await nextTurn();
+      },
+    };
   }
 
   async reclaim(): Promise<void> {

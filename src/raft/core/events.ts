@@ -37,5 +37,7 @@ export type RaftEvent =
     }
   /** The snapshot of Ready.install was installed durably. */
   | { readonly kind: 'snapshot-installed'; readonly meta: SnapshotMeta }
+  /** The snapshot that is being received can not be taken: it is damaged, or larger than what is allowed. */
+  | { readonly kind: 'snapshot-refused'; readonly id: string }
   /** The log's prefix through `index` was dropped locally. */
   | { readonly kind: 'compacted'; readonly firstIndex: LogIndex };

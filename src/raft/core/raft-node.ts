@@ -32,7 +32,7 @@ import type { ConfigurationAnswer, ProposalAnswer, Ready, RoleState } from './re
 import type { DropReason, ReplicaOptions } from './replica.ts';
 import { Replica } from './replica.ts';
 import { neededAbove, onEntriesRead, onUnreachable, replicate } from './replication.ts';
-import { onSnapshotInstalled } from './snapshot-receiving.ts';
+import { onSnapshotInstalled, onSnapshotRefused } from './snapshot-receiving.ts';
 import { onSnapshotRead } from './snapshot-sending.ts';
 import { startTransfer } from './transfer.ts';
 
@@ -183,6 +183,9 @@ export class RaftNode implements RaftCore {
       case 'snapshot-installed':
         onSnapshotInstalled(replica, event.meta);
         this.#toldCommit = toLogIndex(Math.max(this.#toldCommit, replica.applied));
+        return;
+      case 'snapshot-refused':
+        onSnapshotRefused(replica, event.id);
         return;
       case 'compacted':
         replica.log.compacted(event.firstIndex);

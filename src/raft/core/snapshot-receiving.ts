@@ -2,7 +2,7 @@
 import { assert } from '../../model/assert.ts';
 import { toLogIndex } from '../../model/ids.ts';
 import type { SnapshotChunk, SnapshotReply } from './messages.ts';
-import type { Replica } from './replica.ts';
+import type { Receiving, Replica } from './replica.ts';
 import type { SnapshotMeta } from './snapshot.ts';
 
 export function onSnapshotChunk(replica: Replica, chunk: SnapshotChunk): void {
@@ -57,7 +57,7 @@ export function onSnapshotInstalled(replica: Replica, meta: SnapshotMeta): void 
   assert(replica.role.kind !== 'leader', 'raft-13: a leader installs no snapshot');
   assert(meta.lastIndex > replica.commit, 'raft-4: a snapshot never moves the commit index back', `${meta.lastIndex}`);
   const { lastIndex: index, endOffset, chain } = meta;
-  replica.log.reset({ index, endOffset, chain }, meta.lastTerm, meta.terms);
+  replica.log.reset({ index, endOffset, chain }, meta);
   replica.ledger.reset(index);
   replica.membership.reset({ index, configuration: meta.configuration });
   replica.commit = index;
@@ -65,16 +65,25 @@ export function onSnapshotInstalled(replica: Replica, meta: SnapshotMeta): void 
   replica.verified = index;
   replica.receiving = null;
   replica.followMembership();
+  tell(replica, receiving, 'installed', meta.byteLength);
+}
+
+/** What was received can not be used. The leader hears so, and begins again after a while, not at once. */
+export function onSnapshotRefused(replica: Replica, id: string): void {
+  const { receiving } = replica;
+  if (receiving?.id !== id) return;
+  replica.receiving = null;
+  replica.drop('damaged');
+  tell(replica, receiving, 'refused', 0);
+}
+
+/** Answers the leader that was sending, if it still is one. */
+function tell(
+  replica: Replica,
+  { from: to, id: snapshotId }: Receiving,
+  result: SnapshotReply['result'],
+  position: number,
+): void {
   const { id: from, term } = replica;
-  const position = meta.byteLength;
-  const to = receiving.from;
-  replica.sendAfterPersist({
-    kind: 'snapshot-reply',
-    from,
-    to,
-    term,
-    snapshotId: meta.id,
-    result: 'installed',
-    position,
-  });
+  replica.sendAfterPersist({ kind: 'snapshot-reply', from, to, term, snapshotId, result, position });
 }

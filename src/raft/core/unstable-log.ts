@@ -16,6 +16,7 @@ import { nextIndex, previousIndex, toLogIndex, toMillis } from '../../model/ids.
 import type { TermStart } from '../../model/raft-state.ts';
 import { entryOverheadBytes } from './limits.ts';
 import type { RecoveredState } from './ready.ts';
+import type { SnapshotMeta } from './snapshot.ts';
 
 /** The end of the entry at `index`. */
 export interface Position {
@@ -245,7 +246,7 @@ export class UnstableLog {
   }
 
   /** A snapshot took the place of the whole log: it is empty and begins after `position`. */
-  reset(position: Position, term: Term, terms: readonly TermStart[]): void {
+  reset(position: Position, { lastTerm: term, terms, appendTimeMs }: SnapshotMeta): void {
     this.#entries = [];
     this.#head = 0;
     this.#memoryBytes = 0;
@@ -255,6 +256,7 @@ export class UnstableLog {
     this.#lastTerm = term;
     this.#endOffset = position.endOffset;
     this.#lastChain = must(position.chain, 'a snapshot knows its chain value');
+    this.#lastAppendTimeMs = appendTimeMs;
     this.#terms = [...terms];
     this.#boundaryTerm = term;
     this.#boundaryChain = position.chain;

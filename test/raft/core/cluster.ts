@@ -386,9 +386,14 @@ export class Cluster {
       lastTerm: at.term,
       endOffset: entryEndOffset(at),
       chain: at.chain,
+      appendTimeMs: at.appendTimeMs,
+      maxTimestampMs: null,
+      payloadBytes: 0,
+      logStart: entryEndOffset(at),
       configuration,
       terms,
       byteLength,
+      checksum: crc32c(Buffer.from(node.applied.join(','))),
     };
     const entries = node.image.entries.filter((entry) => entry.index > at.index);
     node.image = { ...node.image, snapshot, entries, state: [...node.applied] };
@@ -483,7 +488,7 @@ export function recoveredFrom(image: Image, genesis: Configuration): RecoveredSt
     lastIndex: last?.index ?? applied,
     lastTerm: last?.term ?? snapshot?.lastTerm ?? termZero,
     lastChain: last?.chain ?? snapshot?.chain ?? genesisChain,
-    lastAppendTimeMs: last?.appendTimeMs ?? toMillis(0),
+    lastAppendTimeMs: last?.appendTimeMs ?? snapshot?.appendTimeMs ?? toMillis(0),
     endOffset: last === undefined ? (snapshot?.endOffset ?? offsetZero) : entryEndOffset(last),
     appliedIndex: applied,
     terms: termsOf(image).filter((start) => entries.some((entry) => entry.term === start.term)),

@@ -1,7 +1,7 @@
 /** Snapshots: reliability 2-C. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { toReplicaId, toTerm } from '../../../src/model/ids.ts';
+import { toMillis, toReplicaId, toTerm } from '../../../src/model/ids.ts';
 import type { Message, SnapshotChunk } from '../../../src/raft/core/messages.ts';
 import { Cluster, ids } from './cluster.ts';
 
@@ -197,4 +197,47 @@ test('a receiver that refuses, or claims more than there is, is asked again afte
   cluster.heal();
   cluster.pass(5_000);
   assert.deepEqual(cluster.node(3).applied, ['first', 'second', 'third', 'fourth']);
+});
+
+test('inv-I9: append times do not go back behind a snapshot that was installed', () => {
+  const cluster = new Cluster();
+  cluster.pass(5_000);
+  cluster.elect(1);
+  cluster.isolate(3);
+  cluster.propose(1, 'first');
+  cluster.compact(1);
+  cluster.heal();
+  cluster.pass(2_000);
+  const { appendTimeMs } = cluster.node(1).image.snapshot!;
+  assert.ok(appendTimeMs >= 5_000);
+  const clock = cluster.now;
+  cluster.elect(3);
+  const node = cluster.node(3);
+  const draft = { kind: 'batch', count: 1, payload: Buffer.from('x'), maxTimestampMs: null } as const;
+  const answer = node.core.propose(draft, toMillis(17));
+  assert.ok(answer.kind === 'accepted' && answer.entry.appendTimeMs >= appendTimeMs, `wall clock at ${clock}`);
+});
+
+test('pit-P48: a snapshot that can not be taken is refused, changes nothing, and is asked for again after a while', () => {
+  const cluster = behind();
+  cluster.posted = [];
+  let count = 0;
+  cluster.loses = (message) => message.kind === 'snapshot-chunk' && ++count > 2;
+  cluster.pass(500);
+  cluster.heal();
+  const node = cluster.node(3);
+  const before = node.image;
+  const { id } = chunks(cluster.posted)[0]!.meta;
+  cluster.posted = [];
+  node.step({ kind: 'snapshot-refused', id: 'another' });
+  assert.equal(node.core.dropped.get('damaged'), undefined);
+  node.step({ kind: 'snapshot-refused', id });
+  cluster.settle();
+  assert.equal(node.core.dropped.get('damaged'), 1);
+  assert.deepEqual(node.image, before);
+  const [reply, ...more] = cluster.posted.filter((message) => message.kind === 'snapshot-reply');
+  assert.deepEqual([reply?.result, more], ['refused', []]);
+  assert.deepEqual(chunks(cluster.posted), [], 'not at once: it would be refused again and again');
+  cluster.pass(5_000);
+  assert.deepEqual(node.applied, ['first', 'second', 'third', 'fourth']);
 });
