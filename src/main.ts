@@ -120,6 +120,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     onFault: fault,
   });
 
+  const noPeers = new NoPeers();
   const host = new MultiRaftHost({
     logs,
     clusterId: identity.clusterId,
@@ -129,7 +130,8 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     crc32c,
     raftLimits: raftLimitsDefault,
     driverLimits: driverLimitsDefault,
-    transport: new NoPeers(),
+    transport: noPeers,
+    directory: noPeers,
     schedule: endOfTurn,
     observer: logRaft(logger),
     fatal: fault,

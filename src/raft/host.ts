@@ -20,7 +20,7 @@ import type { RaftObserver } from './observer.ts';
 import { genesisOf, recover } from './recover.ts';
 import type { TimedTask } from './timer-wheel.ts';
 import { TimerWheel } from './timer-wheel.ts';
-import type { PeerTransport } from './transport.ts';
+import type { PeerDirectory, PeerTransport } from './transport.ts';
 import type { Schedule } from './turns.ts';
 import { TurnQueue } from './turns.ts';
 
@@ -40,6 +40,8 @@ export interface HostOptions {
   readonly raftLimits: RaftLimits;
   readonly driverLimits: DriverLimits;
   readonly transport: PeerTransport;
+  /** Which broker a frame for a replica goes to. */
+  readonly directory: PeerDirectory;
   /** `endOfTurn` in production. */
   readonly schedule: Schedule;
   readonly observer: RaftObserver;

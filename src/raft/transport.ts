@@ -1,19 +1,53 @@
 /** The port to the replicas on other brokers. Best effort: Raft repeats what is lost. */
-import type { GroupNumber } from '../model/ids.ts';
+import type { BrokerId, GroupNumber, ReplicaId } from '../model/ids.ts';
+import type { BeatFrame } from './beat-frame.ts';
 import type { Message } from './core/messages.ts';
+
+/**
+ * Each pair of brokers has two connections (design D3): what carries the log or a snapshot, and what keeps leaders alive
+ * and elects them, so that the latter never waits behind the former (P51, P76).
+ */
+export type Channel = 'bulk' | 'beat';
+
+/** The channel on which a message travels; beat frames travel on `beat`. */
+export function channelOf(message: Message): Channel {
+  switch (message.kind) {
+    case 'append-request':
+    case 'append-reply':
+    case 'snapshot-chunk':
+    case 'snapshot-reply':
+      return 'bulk';
+    case 'vote-request':
+    case 'vote-reply':
+    case 'heartbeat-request':
+    case 'heartbeat-reply':
+    case 'timeout-now':
+      return 'beat';
+  }
+}
 
 export interface PeerTransport {
   /**
-   * Sends to the replica `message.to` of the group. Never throws and never waits; drops, and counts, what it can not
-   * send or has no room for.
+   * Sends to the replica `message.to` of the group, on `channelOf(message)`. Never throws and never waits; drops, and
+   * counts, what it can not send or has no room for.
    */
   send(group: GroupNumber, message: Message): void;
   /** Called by the host once, before the first group starts. */
   onMessage(receive: (group: GroupNumber, message: Message) => void): void;
+  /** Sends a frame to a broker, on the beat channel; the rules are those of `send`. */
+  sendBeat(to: BrokerId, frame: BeatFrame): void;
+  /** Called by the host once, before the first group starts. `from`: the broker at the other end of the connection. */
+  onBeat(receive: (from: BrokerId, frame: BeatFrame) => void): void;
+}
+
+/** Who holds which replica. Replica ids are never reused, so an answer never changes once there is one (design D4). */
+export interface PeerDirectory {
+  /** Null: not known yet, ask again later. */
+  brokerOf(replica: ReplicaId): BrokerId | null;
 }
 
 /** For a broker without peers: every group has one voter, so there is nobody to send to. */
-export class NoPeers implements PeerTransport {
+export class NoPeers implements PeerTransport, PeerDirectory {
   /** Messages that were addressed to somebody all the same. */
   dropped = 0;
 
@@ -23,5 +57,17 @@ export class NoPeers implements PeerTransport {
 
   onMessage(): void {
     // nobody will ever send
+  }
+
+  sendBeat(): void {
+    this.dropped++;
+  }
+
+  onBeat(): void {
+    // nobody will ever send
+  }
+
+  brokerOf(): null {
+    return null;
   }
 }

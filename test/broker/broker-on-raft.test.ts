@@ -58,6 +58,7 @@ async function run(path: string, cacheBytes: number, checkpointEntriesMax: numbe
     raftLimits: raftLimitsDefault,
     driverLimits: { ...driverLimitsDefault, checkpointEntriesMax },
     transport: new NoPeers(),
+    directory: new NoPeers(),
     schedule: endOfTurn,
     observer: {},
     fatal: onFault,

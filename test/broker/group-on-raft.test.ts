@@ -53,7 +53,7 @@ async function run(path: string, topics: TableTopics): Promise<Running> {
     logs: new DurableGroupLogs({ store, crc32c, cache, garbage: new GarbageMeter() }),
     ...{ clusterId, mayVote: true, clock: realClock, random: systemRandom, crc32c, fatal },
     ...{ raftLimits: raftLimitsDefault, driverLimits: driverLimitsDefault },
-    ...{ transport: new NoPeers(), schedule: endOfTurn, observer: {} },
+    ...{ transport: new NoPeers(), directory: new NoPeers(), schedule: endOfTurn, observer: {} },
   });
   const catalogRevision = (): number => topics.revision;
   const service = new GroupService({ clock: realClock, random: systemRandom, topics, catalogRevision, partitionCount });

@@ -1,27 +1,51 @@
-/** Connects hosts in one process: messages arrive in a later turn, in order, unless the test cuts a host off. */
-import type { GroupNumber } from '../../src/model/ids.ts';
+/**
+ * Connects hosts in one process: messages and frames arrive in a later turn, in order, unless the test cuts a host off or
+ * loses them. A broker is named by the first replica that it holds.
+ */
+import type { BrokerId, GroupNumber, ReplicaId } from '../../src/model/ids.ts';
+import { toBrokerId } from '../../src/model/ids.ts';
+import type { BeatFrame } from '../../src/raft/beat-frame.ts';
 import type { Message } from '../../src/raft/core/messages.ts';
-import type { PeerTransport } from '../../src/raft/transport.ts';
+import type { PeerDirectory, PeerTransport } from '../../src/raft/transport.ts';
 
 type Receive = (group: GroupNumber, message: Message) => void;
+type ReceiveBeat = (from: BrokerId, frame: BeatFrame) => void;
 
 export class MemoryNetwork {
   readonly #receivers = new Map<number, Receive>();
+  readonly #beatReceivers = new Map<number, ReceiveBeat>();
+  readonly #brokers = new Map<number, BrokerId>();
   /** Replicas that nothing reaches and that reach nobody. */
   readonly cutOff = new Set<number>();
   sent = 0;
+  beatsSent = 0;
+  /** Which messages get lost; a test may change it. */
+  loses: (message: Message) => boolean = () => false;
+  /** Which frames get lost; a test may change it. */
+  losesBeat: (from: number, to: number, frame: BeatFrame) => boolean = () => false;
 
-  /** The transport of the broker that holds the replicas `replicas`. */
-  transportOf(...replicas: readonly number[]): PeerTransport {
+  /** The transport of the broker that holds the replicas `replicas`, which knows where everybody's are. */
+  transportOf(...replicas: readonly number[]): PeerTransport & PeerDirectory {
+    const broker = toBrokerId(replicas[0] ?? 0);
+    for (const replica of replicas) this.#brokers.set(replica, broker);
     return {
       send: (group, message) => {
         this.sent++;
-        if (this.cutOff.has(message.from) || this.cutOff.has(message.to)) return;
+        if (this.cutOff.has(message.from) || this.cutOff.has(message.to) || this.loses(message)) return;
         setImmediate(() => this.#receivers.get(message.to)?.(group, message));
       },
       onMessage: (receive) => {
         for (const replica of replicas) this.#receivers.set(replica, receive);
       },
+      sendBeat: (to, frame) => {
+        this.beatsSent++;
+        if (this.cutOff.has(broker) || this.cutOff.has(to) || this.losesBeat(broker, to, frame)) return;
+        setImmediate(() => this.#beatReceivers.get(to)?.(broker, frame));
+      },
+      onBeat: (receive) => {
+        this.#beatReceivers.set(broker, receive);
+      },
+      brokerOf: (replica: ReplicaId) => this.#brokers.get(replica) ?? null,
     };
   }
 }

@@ -18,7 +18,7 @@ import type {
 } from '../../src/raft/group.ts';
 import { MultiRaftHost } from '../../src/raft/host.ts';
 import { NoPeers } from '../../src/raft/transport.ts';
-import type { PeerTransport } from '../../src/raft/transport.ts';
+import type { PeerDirectory, PeerTransport } from '../../src/raft/transport.ts';
 import { crc32c } from '../../src/runtime/crc32c.ts';
 import { ManualClock } from '../fakes/manual-clock.ts';
 import { MemoryLogs } from '../fakes/memory-log.ts';
@@ -116,7 +116,7 @@ export interface RigOptions {
   readonly raft?: Partial<RaftLimits>;
   readonly driver?: Partial<DriverLimits>;
   readonly mayVote?: boolean;
-  readonly transport?: PeerTransport;
+  readonly transport?: PeerTransport & PeerDirectory;
   readonly clock?: ManualClock;
   readonly seed?: number;
 }
@@ -131,6 +131,7 @@ export class Rig {
   constructor(options: RigOptions = {}) {
     this.logs = options.logs ?? new MemoryLogs();
     this.clock = options.clock ?? new ManualClock();
+    const transport = options.transport ?? new NoPeers();
     this.host = new MultiRaftHost({
       logs: options.groupLogs ?? this.logs,
       clusterId: 'f0000000-0000-4000-8000-00000000000f',
@@ -140,7 +141,8 @@ export class Rig {
       crc32c,
       raftLimits: { ...raftLimitsDefault, ...options.raft },
       driverLimits: { ...driverLimitsDefault, ...options.driver },
-      transport: options.transport ?? new NoPeers(),
+      transport,
+      directory: transport,
       schedule: (run) => setImmediate(run),
       observer: { dropped: (group, why) => this.dropped.push(`${group} ${why}`) },
       fatal: (error) => this.fatal.push(error),

@@ -1,5 +1,5 @@
 /** What goes wrong during the safety phase. Which kinds a run has, and how often, is drawn from its seed ("swarm"). */
-import type { Channel } from './sim-network.ts';
+import type { Channel } from '../../src/raft/transport.ts';
 import type { SimNode } from './sim-node.ts';
 import type { SimRandom } from './sim-random.ts';
 import type { SimWorld } from './sim-world.ts';

@@ -2,7 +2,7 @@
 import type { Entry } from '../../src/model/entry.ts';
 import type { GroupNumber } from '../../src/model/ids.ts';
 import type { RoleState } from '../../src/raft/core/ready.ts';
-import type { Delivery } from './sim-network.ts';
+import type { BeatDelivery, Delivery } from './sim-network.ts';
 import type { SimNode } from './sim-node.ts';
 import type { Operation } from './workload.ts';
 import type { SimWorld } from './sim-world.ts';
@@ -29,6 +29,8 @@ export abstract class Invariant {
 
   /** A message is about to leave. */
   onSend?(delivery: Delivery): void;
+  /** A frame is about to leave. */
+  onBeat?(delivery: BeatDelivery): void;
   onRole?(node: SimNode, group: GroupNumber, state: RoleState): void;
   /** An entry was applied; `hash` is the machine's state after it. */
   onApplied?(node: SimNode, group: GroupNumber, entry: Entry, hash: number): void;

@@ -1,13 +1,14 @@
 /** The network between simulated nodes: delay, loss, duplication, reordering, and links that are cut, one way or one channel. */
-import type { GroupNumber } from '../../src/model/ids.ts';
+import type { BrokerId, GroupNumber, ReplicaId } from '../../src/model/ids.ts';
+import { toBrokerId } from '../../src/model/ids.ts';
+import type { BeatFrame } from '../../src/raft/beat-frame.ts';
 import type { Message } from '../../src/raft/core/messages.ts';
-import type { PeerTransport } from '../../src/raft/transport.ts';
+import type { Channel, PeerDirectory, PeerTransport } from '../../src/raft/transport.ts';
+import { channelOf } from '../../src/raft/transport.ts';
 import type { SimRandom } from './sim-random.ts';
 import type { SimScheduler } from './sim-scheduler.ts';
 
 export type NodeNumber = number;
-/** Heartbeats and votes have a connection of their own, beside the bulk (design D3). */
-export type Channel = 'bulk' | 'beat';
 
 export interface NetworkMood {
   delayMsMin: number;
@@ -26,10 +27,31 @@ export interface Delivery {
   readonly message: Message;
 }
 
-export const channelOf = (message: Message): Channel =>
-  message.kind === 'append-request' || message.kind === 'append-reply' || message.kind.startsWith('snapshot')
-    ? 'bulk'
-    : 'beat';
+export interface BeatDelivery {
+  readonly from: NodeNumber;
+  readonly to: NodeNumber;
+  readonly frame: BeatFrame;
+}
+
+/** Anything under way. */
+interface Parcel {
+  readonly from: NodeNumber;
+  readonly to: NodeNumber;
+  readonly channel: Channel;
+  arrive(): void;
+}
+
+/** Where things arrive. */
+export interface Receivers {
+  message(delivery: Delivery): void;
+  beat(delivery: BeatDelivery): void;
+}
+
+/** Sees what is about to leave. */
+export interface Spy {
+  message(delivery: Delivery): void;
+  beat(delivery: BeatDelivery): void;
+}
 
 export class SimNetwork {
   readonly mood: NetworkMood = { delayMsMin: 0.5, delayMsMean: 2, loss: 0, duplication: 0, reordering: 0 };
@@ -40,26 +62,30 @@ export class SimNetwork {
   readonly #cut = new Set<string>();
   /** When the last message of each connection arrives: a connection keeps order unless the mood says otherwise. */
   readonly #lastArrival = new Map<string, number>();
-  readonly #deliver: (delivery: Delivery) => void;
+  readonly #receivers: Receivers;
 
-  constructor(scheduler: SimScheduler, random: SimRandom, deliver: (delivery: Delivery) => void) {
+  constructor(scheduler: SimScheduler, random: SimRandom, receivers: Receivers) {
     this.#scheduler = scheduler;
     this.#random = random;
-    this.#deliver = deliver;
+    this.#receivers = receivers;
   }
 
-  /** The transport of one life of a node. */
-  transport(
-    nodeOf: (replica: number) => NodeNumber | undefined,
-    from: NodeNumber,
-    spy: (delivery: Delivery) => void,
-  ): SimTransport {
-    return new SimTransport((group, message) => {
-      const to = nodeOf(message.to);
-      if (to === undefined) return;
-      const delivery = { from, to, group, message };
-      spy(delivery);
-      this.send(delivery);
+  /** The transport of one life of a node. Brokers are named by their node's number. */
+  transport(nodeOf: (replica: number) => NodeNumber | undefined, from: NodeNumber, spy: Spy): SimTransport {
+    return new SimTransport({
+      message: (group, message) => {
+        const to = nodeOf(message.to);
+        if (to === undefined) return;
+        const delivery = { from, to, group, message };
+        spy.message(delivery);
+        this.send(delivery);
+      },
+      beat: (to, frame) => {
+        const delivery = { from, to, frame };
+        spy.beat(delivery);
+        this.sendBeat(delivery);
+      },
+      nodeOf,
     });
   }
 
@@ -84,9 +110,20 @@ export class SimNetwork {
   }
 
   send(delivery: Delivery): void {
+    const { from, to, message } = delivery;
+    const channel = channelOf(message);
+    this.#post({ from, to, channel, arrive: () => this.#receivers.message(delivery) });
+  }
+
+  sendBeat(delivery: BeatDelivery): void {
+    const { from, to } = delivery;
+    this.#post({ from, to, channel: 'beat', arrive: () => this.#receivers.beat(delivery) });
+  }
+
+  #post(parcel: Parcel): void {
     const { mood } = this;
     this.counts.sent++;
-    if (this.#isCut(delivery)) {
+    if (this.#isCut(parcel)) {
       this.counts.cut++;
       return;
     }
@@ -94,15 +131,15 @@ export class SimNetwork {
       this.counts.lost++;
       return;
     }
-    this.#schedule(delivery, this.#random.chance(mood.reordering));
+    this.#schedule(parcel, this.#random.chance(mood.reordering));
     if (!this.#random.chance(mood.duplication)) return;
     this.counts.duplicated++;
-    this.#schedule(delivery, true);
+    this.#schedule(parcel, true);
   }
 
-  #schedule(delivery: Delivery, alone: boolean): void {
+  #schedule(parcel: Parcel, alone: boolean): void {
     const { delayMsMin, delayMsMean } = this.mood;
-    const connection = this.#connection(delivery);
+    const connection = connectionOf(parcel);
     let at = this.#scheduler.now + delayMsMin + this.#random.exponential(delayMsMean);
     if (alone) at += this.#random.exponential(delayMsMean * 5);
     else {
@@ -111,43 +148,65 @@ export class SimNetwork {
     }
     this.#scheduler.after(at - this.#scheduler.now, () => {
       // a cut also takes what is under way
-      if (this.#isCut(delivery)) {
+      if (this.#isCut(parcel)) {
         this.counts.cut++;
         return;
       }
       this.counts.delivered++;
-      this.#deliver(delivery);
+      parcel.arrive();
     });
   }
 
-  #connection({ from, to, message }: Delivery): string {
-    return `${from}>${to}/${channelOf(message)}`;
-  }
-
-  #isCut(delivery: Delivery): boolean {
-    return this.#cut.size > 0 && this.#cut.has(this.#connection(delivery));
+  #isCut(parcel: Parcel): boolean {
+    return this.#cut.size > 0 && this.#cut.has(connectionOf(parcel));
   }
 }
 
-export class SimTransport implements PeerTransport {
-  readonly #send: (group: GroupNumber, message: Message) => void;
+const connectionOf = ({ from, to, channel }: Parcel): string => `${from}>${to}/${channel}`;
+
+interface Wire {
+  message(group: GroupNumber, message: Message): void;
+  beat(to: NodeNumber, frame: BeatFrame): void;
+  nodeOf(replica: number): NodeNumber | undefined;
+}
+
+export class SimTransport implements PeerTransport, PeerDirectory {
+  readonly #wire: Wire;
   #receive: ((group: GroupNumber, message: Message) => void) | null = null;
+  #receiveBeat: ((from: BrokerId, frame: BeatFrame) => void) | null = null;
   #open = true;
 
-  constructor(send: (group: GroupNumber, message: Message) => void) {
-    this.#send = send;
+  constructor(wire: Wire) {
+    this.#wire = wire;
   }
 
   send(group: GroupNumber, message: Message): void {
-    if (this.#open) this.#send(group, message);
+    if (this.#open) this.#wire.message(group, message);
   }
 
   onMessage(receive: (group: GroupNumber, message: Message) => void): void {
     this.#receive = receive;
   }
 
+  sendBeat(to: BrokerId, frame: BeatFrame): void {
+    if (this.#open) this.#wire.beat(to, frame);
+  }
+
+  onBeat(receive: (from: BrokerId, frame: BeatFrame) => void): void {
+    this.#receiveBeat = receive;
+  }
+
+  brokerOf(replica: ReplicaId): BrokerId | null {
+    const node = this.#wire.nodeOf(replica);
+    return node === undefined ? null : toBrokerId(node);
+  }
+
   deliver(group: GroupNumber, message: Message): void {
     if (this.#open) this.#receive?.(group, message);
+  }
+
+  deliverBeat(from: NodeNumber, frame: BeatFrame): void {
+    if (this.#open) this.#receiveBeat?.(toBrokerId(from), frame);
   }
 
   /** The node died: nothing leaves and nothing arrives any more. */

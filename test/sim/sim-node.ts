@@ -10,7 +10,7 @@ import type { RaftLimits } from '../../src/raft/core/limits.ts';
 import { SimClock } from './sim-clock.ts';
 import { SimDisk } from './sim-disk.ts';
 import { SimCommandMachine, SimDataMachine } from './sim-machine.ts';
-import type { Delivery, NodeNumber, SimTransport } from './sim-network.ts';
+import type { BeatDelivery, Delivery, NodeNumber, SimTransport } from './sim-network.ts';
 import type { SimRandom } from './sim-random.ts';
 import type { SimScheduler } from './sim-scheduler.ts';
 
@@ -71,6 +71,7 @@ export class SimNode {
       raftLimits: environment.raftLimits,
       driverLimits: environment.driverLimits,
       transport: this.#transport,
+      directory: this.#transport,
       schedule: (run) => {
         environment.scheduler.after(0, () => {
           if (this.life === life && this.alive) run();
@@ -107,6 +108,10 @@ export class SimNode {
 
   deliver({ group, message }: Delivery): void {
     if (this.alive) this.#transport?.deliver(group, message);
+  }
+
+  deliverBeat({ from, frame }: BeatDelivery): void {
+    if (this.alive) this.#transport?.deliverBeat(from, frame);
   }
 
   #machine(plan: GroupPlan, life: number): StateMachine {

@@ -75,8 +75,9 @@ export class SimWorld {
 
   constructor(settings: WorldSettings, random: SimRandom) {
     this.settings = settings;
-    this.network = new SimNetwork(this.scheduler, random.split('network'), (delivery) => {
-      this.#node(delivery.to)?.deliver(delivery);
+    this.network = new SimNetwork(this.scheduler, random.split('network'), {
+      message: (delivery) => this.#node(delivery.to)?.deliver(delivery),
+      beat: (delivery) => this.#node(delivery.to)?.deliverBeat(delivery),
     });
     const numbers = Array.from({ length: settings.nodes }, (_, i) => i + 1);
     this.groups = Array.from({ length: settings.groups }, (_, i) => toGroupNumber(i));
@@ -94,13 +95,15 @@ export class SimWorld {
           driverLimits: settings.driverLimits,
           clusterId: '7d3c0a52-64e5-4f07-9d4e-51d2a2a6a001',
           transport: (from) =>
-            this.network.transport(
-              (replica) => this.#replicas.get(toReplicaId(replica)),
-              from,
-              (delivery) => {
+            this.network.transport((replica) => this.#replicas.get(toReplicaId(replica)), from, {
+              message: (delivery) => {
                 this.#onSend(delivery);
               },
-            ),
+              beat: (delivery) => {
+                this.tell('onBeat', delivery);
+                this.trace.beat(delivery);
+              },
+            }),
           onRole: (node, group, state) => {
             this.#onRole(node, group, state);
           },

@@ -3,7 +3,7 @@
  * come, so that two runs of a seed can be compared without keeping them; the last ones are kept for a failure.
  */
 import type { GroupNumber } from '../../src/model/ids.ts';
-import type { Delivery } from './sim-network.ts';
+import type { BeatDelivery, Delivery } from './sim-network.ts';
 import type { SimScheduler } from './sim-scheduler.ts';
 
 const linesKept = 4_000;
@@ -44,6 +44,13 @@ export class Trace {
     this.#mix(message.kind.length * 1009 + message.term);
     if (!this.verbose) return;
     this.say(from, group, message.kind, `-> n${to} ${JSON.stringify(message, shorten)}`);
+  }
+
+  beat({ from, to, frame }: BeatDelivery): void {
+    this.#mix(from * 64 + to);
+    this.#mix(frame.sequence);
+    if (!this.verbose) return;
+    this.say(from, null, `beat ${frame.kind}`, `-> n${to} ${JSON.stringify(frame, shorten)}`);
   }
 
   #mix(value: number): void {
