@@ -2,6 +2,8 @@
 import type { Entry } from '../../model/entry.ts';
 import type { Configuration } from './configuration.ts';
 import type { Message } from './messages.ts';
+import type { FollowerStatus } from './progress.ts';
+import type { NodeStatus } from './raft-node.ts';
 import type { Ready, RoleState } from './ready.ts';
 
 /** `3/2 batch@10+5`: index 3, term 2, five records from offset 10; other kinds have no `+`. */
@@ -79,4 +81,16 @@ function describePersist({ hardState, truncateAfter, entries }: NonNullable<Read
   const vote = hardState === null ? '' : ` t${hardState.term} vote ${hardState.vote ?? '-'} commit ${hardState.commit}`;
   const cut = truncateAfter === null ? '' : ` truncate after ${truncateAfter}`;
   return `${vote}${cut}${entries.length > 0 ? ` [${entries.map(describeEntry).join(', ')}]` : ''}`;
+}
+
+/** `leader t1 of 1 serving, vote 1, log 1 to 3, commit 3, applied 3` */
+export function describeStatus(role: RoleState, status: NodeStatus): string {
+  const { vote, firstIndex, lastIndex, commit, applied } = status;
+  return `${describeRole(role)}, vote ${vote ?? '-'}, log ${firstIndex} to ${lastIndex}, commit ${commit}, applied ${applied}`;
+}
+
+/** `2 replicate match 3 next 5, 65 bytes in flight` */
+export function describeFollower({ id, state, match, next, inFlightBytes, reading }: FollowerStatus): string {
+  const flight = inFlightBytes > 0 ? `, ${inFlightBytes} bytes in flight` : '';
+  return `${id} ${state} match ${match} next ${next}${flight}${reading ? ', reading' : ''}`;
 }
