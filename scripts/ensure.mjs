@@ -1,6 +1,6 @@
 // Makes a fresh clone runnable with nothing but Node and npm: installs and builds what is missing or stale, and says so.
 import { execFileSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import path from 'node:path';
 
@@ -37,9 +37,12 @@ if (
   run('npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']);
 }
 if (process.argv.includes('--build')) {
-  const built = modified(path.join(root, '.cache/build.tsbuildinfo'));
+  const memory = path.join(root, '.cache/build.tsbuildinfo');
+  // what tsc remembers having built it does not build again, also if somebody has deleted it
+  if (!existsSync(path.join(root, 'dist/src/main.js'))) rmSync(memory, { force: true });
+  const built = modified(memory);
   const sources = Math.max(...['src', 'clients/typescript/src'].map((folder) => newestIn(path.join(root, folder))));
-  if (built < sources || !existsSync(path.join(root, 'dist/src/main.js'))) {
+  if (built < sources) {
     say('building (tsc) ...');
     run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
   }
