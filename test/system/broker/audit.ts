@@ -68,9 +68,11 @@ export async function audit(ledger: Ledger, client: Client, door: FrontDoor): Pr
   const promised = ledger.topics.flatMap((topic) =>
     topic.partitions.map((book) => ({ topic, book, acked: book.acked.length })),
   );
-  await auditTopics(ledger, client, found);
+  const listed = await auditTopics(ledger, client, found);
   for (const { topic, book, acked } of promised) {
-    if (topic.state === 'live') await auditPartition(topic, book, acked, client, door, found);
+    if (topic.state !== 'live') continue;
+    if (!listed.has(topic.name)) found.lost += acked;
+    else await auditPartition(topic, book, acked, client, door, found);
   }
   for (const group of new Set(ledger.commits.map((book) => book.group))) {
     const books = ledger.commits.filter((book) => book.group === group);
@@ -80,7 +82,8 @@ export async function audit(ledger: Ledger, client: Client, door: FrontDoor): Pr
   return found;
 }
 
-async function auditTopics(ledger: Ledger, client: Client, found: Findings): Promise<void> {
+/** Returns the ids of the topics that there are, by name. */
+async function auditTopics(ledger: Ledger, client: Client, found: Findings): Promise<ReadonlyMap<string, string>> {
   const listed = new Map((await client.admin.listTopics()).map(({ name, topicId }) => [name, topicId]));
   for (const topic of ledger.topics) {
     const topicId = listed.get(topic.name) ?? null;
@@ -93,6 +96,7 @@ async function auditTopics(ledger: Ledger, client: Client, found: Findings): Pro
   }
   const known = new Set(ledger.topics.map(({ name }) => name));
   for (const name of listed.keys()) if (!known.has(name)) found.topicsWrong++;
+  return listed;
 }
 
 async function auditPartition(

@@ -65,6 +65,42 @@ export async function runBrokerPowerCuts(cuts: number): Promise<CaseResult> {
   return { figures: { ...figures, ...figuresOf(findings), seed }, problems };
 }
 
+/**
+ * The same with a broker whose syncs do nothing: one of `cutsMax` cuts must show loss, by records that are missing or by a
+ * broker that sets itself apart or does not open its directory. Else the suite can not see loss.
+ */
+export async function runBrokerControl(cutsMax: number): Promise<CaseResult> {
+  const seed = newSeed();
+  const chance = new SeededChance(seed);
+  const figures = { cuts: 0, lost: 0, setApart: 0, notStarted: 0 };
+  const isLossSeen = (): boolean => figures.lost + figures.setApart + figures.notStarted > 0;
+  while (figures.cuts < cutsMax && !isLossSeen()) {
+    const image = Ext4Image.create(imageMegabytes);
+    const lives = await Lives.begin({ dataDir: join(image.path, 'data'), chance });
+    try {
+      await lives.broker.kill();
+      if (!(await lives.restart('without syncs', noSyncs))) return { figures, problems: lives.problems };
+      await cutOnce(image, lives, chance, 'control');
+      figures.cuts++;
+      image.unmount();
+      image.mount();
+      await lives.restart('after the cut');
+      figures.lost += lives.findings.lost;
+      if (lives.broker.isSetApart) figures.setApart++;
+      else if (lives.broker.pid === 0) figures.notStarted++;
+    } finally {
+      await lives.end();
+      image.destroy();
+    }
+  }
+  const problems = isLossSeen() ? [] : ['a broker that does not sync lost nothing: this suite can not see loss'];
+  return { figures: { ...figures, seed }, problems };
+}
+
+/** strace answers the broker's syncs with success instead of the kernel. */
+const noSyncs =
+  'strace -f --seccomp-bpf -o /dev/null -e trace=fdatasync,fsync -e inject=fdatasync,fsync:retval=0'.split(' ');
+
 async function cutOnce(
   image: Ext4Image,
   lives: Lives,

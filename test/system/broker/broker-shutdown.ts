@@ -68,7 +68,7 @@ async function stopOnce(lives: Lives, chance: SeededChance, label: string): Prom
   await load.pause();
   if (ending?.code !== 0) problem(`ended with ${ending?.code ?? ending?.signal ?? 'kill -9 by this test'}`);
   if (endedMs > endMsMax * patience()) problem(`it took ${endedMs} ms to end`);
-  if (broker.errors.length > 0) problem(`${broker.errors.length} error lines`);
+  if (broker.errors.length > 0) problem(`error lines: ${JSON.stringify(broker.errors)}`);
   // what a writer opened afterwards may have met a closed door
   const ends = load.streams.flatMap(({ ends: [first] }) => (first === undefined ? [] : [first]));
   const endedTyped = ends.filter(({ code }) => code === 'BROKER_SHUTTING_DOWN').length;
