@@ -152,7 +152,7 @@ export class Broker implements BrokerApi {
     const { clock, host } = this.#options;
     await answerBy(clock, millisPlus(clock.monotonicMs(), this.#limits.drainMsMax), ended, () => null);
     this.#catalog.close();
-    this.#localGroups.close();
+    await this.#localGroups.close();
     await host.close();
     await this.#topics.settle();
   }

@@ -65,9 +65,10 @@ export class LocalGroups {
     return this.#running.get(group) ?? null;
   }
 
-  /** Nothing is started from now on. */
-  close(): void {
+  /** Nothing is started or removed from now on; resolves when what was begun has ended, so that the host may close. */
+  async close(): Promise<void> {
     this.#closed = true;
+    await Promise.allSettled(this.#steps.values());
   }
 
   /**

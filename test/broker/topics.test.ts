@@ -219,6 +219,34 @@ test('a catalog that can not be opened, or a stop meanwhile, ends the start', as
   await ended;
 });
 
+for (const what of ['created', 'deleted'] as const) {
+  test(`on close the disk's part of a topic that is being ${what} is ended first, however late it began`, async () => {
+    const fixture = await BrokerFixture.started();
+    await fixture.topic('orders');
+    await fixture.topic('old');
+    const catalog = fixture.host.running(catalogGroup);
+    const orders = fixture.group(0);
+    orders.hold();
+    catalog.hold();
+    const appended = fixture.append('orders', text(['a']), { waitMs: 60_000 });
+    const context = fixture.context(60_000);
+    if (what === 'created') void fixture.broker.createTopic(wish('new', 2), context);
+    else void fixture.broker.deleteTopic({ name: 'old', topicId: null }, context);
+    await settle();
+    const closing = fixture.broker.close();
+    await settle(); // nothing went on behind the answers when it looked; it waits for the append
+    let diskAnswers = (): void => undefined;
+    fixture.host.delay = new Promise((resolve) => (diskAnswers = resolve));
+    catalog.release();
+    orders.release();
+    assert.equal(value(await appended).committed, true);
+    assert.equal(await isPending(closing), true, 'it waits for the disk');
+    diskAnswers();
+    await closing;
+    assert.deepEqual(fixture.faults, []);
+  });
+}
+
 test('who does not serve the catalog does not say that a topic does not exist', async () => {
   const fixture = await BrokerFixture.started();
   await fixture.topic('orders');

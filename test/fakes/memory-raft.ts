@@ -345,6 +345,9 @@ export class MemoryRaftHost implements RaftHost {
   electing = true;
   /** Groups whose start rejects. */
   readonly failing = new Map<GroupNumber, Error>();
+  /** Set: starts and removals wait for it, as for a slow disk. */
+  delay: Promise<void> | null = null;
+  #closed = false;
 
   constructor(disk: MemoryDisk, clock: Clock) {
     this.#disk = disk;
@@ -372,7 +375,8 @@ export class MemoryRaftHost implements RaftHost {
   }
 
   async start(spec: GroupSpec, machine: StateMachine): Promise<RaftGroup> {
-    await Promise.resolve();
+    await this.delay;
+    assert.ok(!this.#closed, `a closed host starts nothing: group ${spec.group}`);
     const failure = this.failing.get(spec.group);
     if (failure !== undefined) throw failure;
     assert.ok(!this.groups.has(spec.group), `group ${spec.group} is started once`);
@@ -398,10 +402,13 @@ export class MemoryRaftHost implements RaftHost {
 
   async remove(group: GroupNumber): Promise<void> {
     await this.stop(group);
+    await this.delay;
+    assert.ok(!this.#closed, `a closed host removes nothing: group ${group}`);
     this.#disk.groups.delete(group);
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     for (const group of [...this.groups.keys()]) await this.stop(group);
   }
 }
