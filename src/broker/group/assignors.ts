@@ -2,6 +2,7 @@
  * The two ways to share partitions. Both are functions of their arguments alone: members and topics in ascending order
  * give the same shares everywhere.
  */
+import { assert } from '../../model/assert.ts';
 import type { Assignment } from './assignment.ts';
 import { assignmentOf } from './assignment.ts';
 import type { TopicShape } from './group-topics.ts';
@@ -104,13 +105,19 @@ class Sharing {
     }
   }
 
-  /** Every move makes the sum of squared loads smaller, so this ends. */
+  /** Every move makes the sum of squared loads smaller by at least 2, so this ends (group-9). */
   level(): void {
+    const squares = [...this.loads.values()].reduce((sum, load) => sum + load * load, 0);
+    let movesLeft = Math.floor(squares / 2);
     let moved = true;
     while (moved) {
       moved = false;
       for (const shape of this.topics) {
-        while (this.moveOne(shape)) moved = true;
+        while (this.moveOne(shape)) {
+          assert(movesLeft > 0, 'group-9: levelling ends');
+          movesLeft--;
+          moved = true;
+        }
       }
     }
   }

@@ -12,6 +12,7 @@
  * - group-6: stored forms decode completely; unknown versions halt the partition.
  * - group-7: what is created, joined, removed was not, or was, there.
  * - group-8: the tables count what they hold.
+ * - group-9: sharing partitions ends: each move makes the shares more even.
  */
 import type { Result } from '../../model/errors.ts';
 import type { Millis } from '../../model/ids.ts';
