@@ -131,6 +131,11 @@ export class FieldChecks {
 
   /** Null: by name alone. */
   topicId(field: string, value: string | undefined): string | null {
+    return this.uuid(field, value);
+  }
+
+  /** In lower case; null: absent. */
+  uuid(field: string, value: string | undefined): string | null {
     if (value === undefined) return null;
     if (!uuidPattern.test(value)) this.complain(field, 'must be a UUID', value);
     return value.toLowerCase();

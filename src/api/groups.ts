@@ -53,6 +53,7 @@ async function joinGroup(
     topics: request.topics.map((name) => checks.topic('topics', name)),
     resumeToken: token,
     clientId: checks.text('client_id', request.clientId, nameCharsMax),
+    joinId: checks.uuid('join_id', request.joinId),
   });
   if (checked.kind === 'refused') return checked;
   const joined = await broker.joinGroup(checked.value, context);

@@ -143,11 +143,17 @@ export class GroupPartition implements CommandMachine, LanePort {
     else call.refuse(refused);
   }
 
-  /** Lets a member go whose caller was gone before it was one: nobody has its token, and it would keep others out. */
+  /**
+   * Lets a member go whose caller was gone before it was one: nobody has its token, and it would keep others out. Unless a
+   * retry of the join was answered meanwhile.
+   */
   releaseUnheard(group: GroupRef, joined: { readonly memberId: string; readonly memberEpoch: MemberEpoch }): void {
     const { memberId, memberEpoch } = joined;
     const leaving = { ...group, memberId, memberEpoch };
-    this.chore(`join of ${memberId}`, group, (context) => this.coordinator.leave(leaving, context));
+    this.chore(`join of ${memberId}`, group, (context) => {
+      const hasCaller = this.timers.wasHeard(group, memberId);
+      return hasCaller ? answered<unknown>(null) : this.coordinator.leave(leaving, context);
+    });
   }
 
   /** Looks soon for offsets of topics that are gone. */

@@ -105,10 +105,12 @@ export class GroupService implements GroupPartitions, GroupApi {
     const { resumeToken } = request;
     const resume = resumeToken === null ? null : readToken(group, resumeToken);
     if (resumeToken !== null && resume === null) return refuseToken();
-    const issued = issueToken(group, this.options.random);
-    const { topics, clientId } = request;
+    const { topics, clientId, joinId } = request;
+    const issued = issueToken(group, joinId, this.options.random);
     const join = { ...group, topics, clientId, resume, fresh: issued.credentials };
     const joined = await this.call(group, context, (coordinator, handle) => coordinator.join(join, handle), {
+      // a retry of its join speaks for a new member; nobody is watched by this name before it is one
+      heardOf: issued.credentials.memberId,
       unheard: (partition, answer) => {
         // Who resumed has its token; a new member's went nowhere.
         if (!answer.resumed) partition.releaseUnheard(group, answer);

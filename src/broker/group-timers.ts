@@ -125,6 +125,8 @@ export interface ExpiryListener {
 export class MemberTimers {
   private readonly sessions: MovableTimers;
   private readonly revocations: MovableTimers;
+  /** Members that were heard of since they joined or resumed. */
+  private readonly heardOf = new Set<string>();
   /** For which epoch a revocation is awaited: a member that owes more in the same epoch gets no more time. */
   private readonly owedEpochs = new Map<string, number>();
 
@@ -149,7 +151,13 @@ export class MemberTimers {
 
   /** The member lives. */
   heard(group: GroupRef, memberId: string): void {
-    this.sessions.extend(keyOf(group, memberId));
+    const key = keyOf(group, memberId);
+    if (this.sessions.extend(key)) this.heardOf.add(key);
+  }
+
+  /** Whether it was heard of since it joined or resumed. */
+  wasHeard(group: GroupRef, memberId: string): boolean {
+    return this.heardOf.has(keyOf(group, memberId));
   }
 
   /** Gives every member of a group its time in full. */
@@ -165,11 +173,13 @@ export class MemberTimers {
     switch (event.kind) {
       case 'member-joined':
       case 'member-resumed':
+        this.heardOf.delete(keyOf(event.group, event.memberId));
         this.sessions.start(keyOf(event.group, event.memberId));
         // Who resumes has given up what its older self owed; if it owes again, that is told next.
         this.endRevocation(keyOf(event.group, event.memberId));
         return;
       case 'member-left':
+        this.heardOf.delete(keyOf(event.group, event.memberId));
         this.sessions.drop(keyOf(event.group, event.memberId));
         this.endRevocation(keyOf(event.group, event.memberId));
         return;
@@ -184,6 +194,7 @@ export class MemberTimers {
   }
 
   clear(): void {
+    this.heardOf.clear();
     this.sessions.clear();
     this.revocations.clear();
     this.owedEpochs.clear();

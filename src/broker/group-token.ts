@@ -25,14 +25,30 @@ export interface IssuedToken {
   readonly credentials: Credentials;
 }
 
-export function issueToken(group: GroupRef, random: Random): IssuedToken {
-  const memberId = randomUuid(random);
+/**
+ * The token of a new member. For a join with an id (a random UUID, lower case) it is a function of that id, so that a retry
+ * finds the member that the first try made, although the group stores no more of it than of any other.
+ */
+export function issueToken(group: GroupRef, joinId: string | null, random: Random): IssuedToken {
+  const chance = joinId === null ? random : drawnFrom(group, joinId);
+  const memberId = randomUuid(chance);
   const token = new Uint8Array(checkedBytes + checkBytes);
   token[0] = tokenVersion;
-  token.set(random.bytes(nonceBytes), 1);
+  token.set(chance.bytes(nonceBytes), 1);
   token.set(new TextEncoder().encode(memberId), 1 + nonceBytes);
   token.set(checkOf(group, token.subarray(0, checkedBytes)), checkedBytes);
   return { token, credentials: credentialsOf(token) };
+}
+
+/** Bytes that only who knows the id can tell: what is public of a member (its id) does not give its nonce away. */
+function drawnFrom(group: GroupRef, joinId: string): Pick<Random, 'bytes'> {
+  let draws = 0;
+  return {
+    bytes: (count) => {
+      const seed = ['join', groupKeyOf(group), joinId, String(draws++)].join('\0');
+      return createHash('sha256').update(seed).digest().subarray(0, count);
+    },
+  };
 }
 
 /** Null: not a token, damaged, or another group's. */

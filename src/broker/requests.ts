@@ -148,6 +148,8 @@ export interface JoinGroup {
   readonly topics: readonly string[];
   readonly resumeToken: Uint8Array | null;
   readonly clientId: string;
+  /** Lower-case UUID that names this join and its retries; null: each call that makes a member makes another one. */
+  readonly joinId: string | null;
 }
 
 export interface Membership {

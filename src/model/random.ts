@@ -7,7 +7,7 @@ export interface Random {
 }
 
 /** A version 4 UUID (RFC 9562) in its canonical 36 characters. */
-export function randomUuid(random: Random): string {
+export function randomUuid(random: Pick<Random, 'bytes'>): string {
   const bytes = random.bytes(16);
   bytes[6] = ((bytes[6] ?? 0) & 0x0f) | 0x40;
   bytes[8] = ((bytes[8] ?? 0) & 0x3f) | 0x80;

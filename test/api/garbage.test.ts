@@ -42,7 +42,7 @@ const samples: Readonly<Record<string, unknown>> = {
     },
   },
   listOffsets: { queries: [{ ...partition, at: { $case: 'timestampMs', value: 5n } }] },
-  joinGroup: { group: 'g', topics: ['a', 'b'], resumeToken: new Uint8Array(5), clientId: 'me' },
+  joinGroup: { group: 'g', topics: ['a', 'b'], resumeToken: new Uint8Array(5), clientId: 'me', joinId: 'j' },
   heartbeat: { ...member, owned: [{ topic: 'a', topicId: '', partitions: [1, 2] }] },
   leaveGroup: member,
   commit: {

@@ -32,7 +32,8 @@ test('a join is answered with membership, assignment and times', async (t) => {
       ),
   });
   const { groups } = await startRig(t, broker);
-  const request = { group: 'g', topics: ['orders'], resumeToken: undefined, clientId: 'me' };
+  const joinId = '0B1E3F52-6f0a-4c6e-9d1b-2f3a4c5d6e7f';
+  const request = { group: 'g', topics: ['orders'], resumeToken: undefined, clientId: 'me', joinId };
   const joined = await call<JoinGroupResponse>((reply) => groups.joinGroup(request, reply));
   assert.ok(joined.kind === 'ok');
   assert.deepEqual(
@@ -46,7 +47,8 @@ test('a join is answered with membership, assignment and times', async (t) => {
       heartbeatIntervalMs: 5_000n,
     },
   );
-  assert.deepEqual(broker.calls[0]!.args[0], { group: 'g', topics: ['orders'], resumeToken: null, clientId: 'me' });
+  const asked = { group: 'g', topics: ['orders'], resumeToken: null, clientId: 'me', joinId: joinId.toLowerCase() };
+  assert.deepEqual(broker.calls[0]!.args[0], asked);
 });
 
 test('an unchanged assignment is absent in the answer to a heartbeat, an empty one is there', async (t) => {
@@ -175,8 +177,18 @@ test('bad input is refused with its specific error', async (t) => {
       await join({ topics: ['a', 'b b'] }),
       await join({ clientId: 'x'.repeat(250) }),
       await join({ resumeToken: new Uint8Array(2_000) }),
+      await join({ joinId: '' }),
+      await join({ joinId: 'mine' }),
     ],
-    ['INVALID_REQUEST', 'INVALID_REQUEST', 'INVALID_TOPIC', 'INVALID_REQUEST', 'INVALID_RESUME_TOKEN'],
+    [
+      'INVALID_REQUEST',
+      'INVALID_REQUEST',
+      'INVALID_TOPIC',
+      'INVALID_REQUEST',
+      'INVALID_RESUME_TOKEN',
+      'INVALID_REQUEST',
+      'INVALID_REQUEST',
+    ],
   );
   assert.deepEqual(broker.calls, []);
 });

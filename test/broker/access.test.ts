@@ -37,7 +37,7 @@ async function every(fixture: BrokerFixture): Promise<(string | null)[]> {
     await broker.describeTopic('orders', context),
     await broker.listTopics({ includeInternal: false, limit: 1, after: '' }, context),
     await broker.describeCluster(context),
-    await broker.joinGroup({ group: 'g', topics: ['orders'], resumeToken: null, clientId: '' }, context),
+    await broker.joinGroup({ group: 'g', topics: ['orders'], resumeToken: null, clientId: '', joinId: null }, context),
     await broker.heartbeat({ ...group, owned: [] }, context),
     await broker.leaveGroup(group, context),
     await broker.commitOffsets(

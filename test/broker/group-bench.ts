@@ -67,7 +67,13 @@ export class ServiceBench {
   }
 
   join(resumeToken: Uint8Array | null = null, group = 'g', topics = ['t']): Promise<Result<Membership>> {
-    return this.service.joinGroup({ group, topics, resumeToken, clientId: 'client' }, this.context());
+    return this.service.joinGroup({ group, topics, resumeToken, clientId: 'client', joinId: null }, this.context());
+  }
+
+  /** A first join that can be tried again. */
+  joinAs(joinId: string, waitMs = 10_000, group = 'g'): Promise<Result<Membership>> {
+    const request = { group, topics: ['t'], resumeToken: null, clientId: 'client', joinId };
+    return this.service.joinGroup(request, this.context(waitMs));
   }
 
   async joined(resumeToken: Uint8Array | null = null, group = 'g'): Promise<Membership> {

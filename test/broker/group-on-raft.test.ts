@@ -95,7 +95,7 @@ test('pit-P108: members and committed offsets of both partitions are there after
   const first = await run(path, topics);
   assert.deepEqual(new Set(names.map((name) => first.service.partitionOf(name))), new Set([0, 1]));
   const joinAs = (service: GroupService, group: string, resumeToken: Uint8Array | null) =>
-    service.joinGroup({ group, topics: ['t'], resumeToken, clientId: 'test' }, context());
+    service.joinGroup({ group, topics: ['t'], resumeToken, clientId: 'test', joinId: null }, context());
   const members = await Promise.all(names.map(async (name) => valueOf(await joinAs(first.service, name, null))));
   await Promise.all(
     names.flatMap((name, i) =>

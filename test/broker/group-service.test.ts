@@ -354,7 +354,13 @@ test('a token is nowhere stored: neither in the log nor in the state', async () 
   const bench = ServiceBench.serving();
   const { resumeToken } = await bench.joined();
   const nonce = Buffer.from(resumeToken.subarray(1, 17));
-  for (const { payload } of bench.raft.committed) assert.equal(Buffer.from(payload).indexOf(nonce), -1);
+  const named = valueOf(await bench.joinAs(joinId, 10_000, 'another'));
+  assert.equal(named.memberId.includes(joinId), false);
+  for (const { payload } of bench.raft.committed) {
+    assert.equal(Buffer.from(payload).indexOf(nonce), -1);
+    assert.equal(Buffer.from(payload).indexOf(named.resumeToken.subarray(1, 17)), -1);
+    assert.equal(Buffer.from(payload).indexOf(joinId), -1);
+  }
   for (const { value } of bench.raft.state) assert.equal(Buffer.from(value).indexOf(nonce), -1);
 });
 
@@ -398,7 +404,7 @@ test('a call whose time is over before its turn, or whose caller is gone, has no
 test('a member whose caller had gone before it was one keeps nobody out', async () => {
   const bench = ServiceBench.serving();
   bench.raft.automatic = false;
-  const request = { group: 'g', topics: ['t'], resumeToken: null, clientId: '' };
+  const request = { group: 'g', topics: ['t'], resumeToken: null, clientId: '', joinId: null };
   const late = bench.service.joinGroup(request, bench.context(1_000));
   bench.clock.advance(1_000);
   assert.equal(errorOf(await late).code, 'REQUEST_TIMED_OUT');
@@ -417,6 +423,69 @@ test('a member whose caller had gone before it was one keeps nobody out', async 
   bench.raft.automatic = true;
   bench.raft.commit();
   assert.equal((await bench.joined(next.resumeToken)).memberId, next.memberId, 'who has the token has the place');
+});
+
+const joinId = '0b1e3f52-6f0a-4c6e-9d1b-2f3a4c5d6e7f';
+
+for (const from of ['state', 'log'] as const) {
+  test(`a first join whose answer was lost is answered again, also after a restart from the ${from}`, async () => {
+    const bench = ServiceBench.serving();
+    const lost = valueOf(await bench.joinAs(joinId));
+    const entries = bench.raft.committed.length;
+    assert.deepEqual(valueOf(await bench.joinAs(joinId)), lost);
+    assert.equal(bench.raft.committed.length, entries, 'nothing is written for it');
+    assert.equal(errorOf(await bench.join()).code, 'GROUP_MAX_SIZE_REACHED');
+    bench.restart(from);
+    const member = valueOf(await bench.joinAs(joinId));
+    assert.deepEqual(member, lost);
+    valueOf(await bench.heartbeat(member));
+    assert.equal((await bench.joined(member.resumeToken)).memberId, member.memberId, 'its token works');
+  });
+}
+
+test('a join id holds while its member lives, for one group and one subscription', async () => {
+  const bench = ServiceBench.serving();
+  bench.topics.create('u', 1);
+  const member = valueOf(await bench.joinAs(joinId));
+  const request = { group: 'g', topics: ['t', 'u'], resumeToken: null, clientId: 'client', joinId };
+  assert.equal(errorOf(await bench.service.joinGroup(request, bench.context())).code, 'INVALID_REQUEST');
+  const elsewhere = valueOf(await bench.joinAs(joinId, 10_000, 'another'));
+  assert.notEqual(elsewhere.memberId, member.memberId);
+  assert.equal(errorOf(await bench.join(elsewhere.resumeToken)).code, 'INVALID_RESUME_TOKEN');
+  valueOf(await bench.service.leaveGroup({ group: 'g', ...member }, bench.context()));
+  assert.equal(valueOf(await bench.joinAs(joinId)).memberEpoch, 2, 'another membership');
+});
+
+test('a retried join keeps the member that the first try made, and the session starts in full', async () => {
+  const bench = ServiceBench.serving();
+  bench.raft.automatic = false;
+  const late = bench.joinAs(joinId, 1_000);
+  const retry = bench.joinAs(joinId);
+  bench.clock.advance(1_000);
+  assert.equal(errorOf(await late).code, 'REQUEST_TIMED_OUT');
+  bench.raft.automatic = true;
+  bench.raft.commit();
+  const member = valueOf(await retry);
+  bench.clock.advance(44_000);
+  await settle();
+  assert.deepEqual(valueOf(await bench.joinAs(joinId)), member);
+  bench.clock.advance(44_000);
+  await settle();
+  valueOf(await bench.heartbeat(member));
+  const kinds = bench.events.map(({ kind }) => kind);
+  assert.equal(kinds.includes('member-left'), false);
+
+  bench.raft.automatic = false;
+  valueOf(await bench.heartbeat(member));
+  const leaving = bench.service.leaveGroup({ group: 'g', ...member }, bench.context());
+  const unheard = bench.joinAs(joinId, 1_000);
+  bench.raft.commit();
+  valueOf(await leaving);
+  bench.clock.advance(1_000);
+  assert.equal(errorOf(await unheard).code, 'REQUEST_TIMED_OUT');
+  bench.raft.automatic = true;
+  bench.raft.commit();
+  assert.equal((await bench.joined()).memberId === member.memberId, false, 'that nobody retried keeps nobody out');
 });
 
 test('calls leave no timers behind', async () => {

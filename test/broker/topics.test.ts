@@ -335,7 +335,7 @@ test('sem-O4: offsets of a deleted topic are forgotten with it', async () => {
   await fixture.topic('orders');
   const membership = value(
     await fixture.broker.joinGroup(
-      { group: 'billing', topics: ['orders'], resumeToken: null, clientId: '' },
+      { group: 'billing', topics: ['orders'], resumeToken: null, clientId: '', joinId: null },
       fixture.context(),
     ),
   );

@@ -2,6 +2,7 @@
  * A member of a consumer group: joins, lives, comes back, leaves. Heartbeats have their own timer and never wait for what
  * the application does with its records.
  */
+import { randomUuid } from '../../../src/model/random.ts';
 import { backoffMs, pause } from './backoff.ts';
 import type { Brokers, CallOptions } from './brokers.ts';
 import { asBrokerError, BrokerError } from './errors.ts';
@@ -48,6 +49,8 @@ export class Membership {
   readonly #stopped = new AbortController();
   #state: MemberState | null = null;
   #token: Uint8Array | null = null;
+  /** Of the join that has no answer yet: whatever of it is tried again is the same join. Null: it was answered. */
+  #joinId: string | null = null;
   #heartbeatMs = 5_000;
   #timer: { cancel(): void } | null = null;
   /** The heartbeat on its way. Invariant: one at a time, so that epochs are learnt in order. */
@@ -109,6 +112,7 @@ export class Membership {
 
   async #join(options: CallOptions): Promise<void> {
     const answer = await this.#ask(options);
+    this.#joinId = null;
     this.#state = { memberId: answer.memberId, memberEpoch: answer.memberEpoch };
     this.#heartbeatMs = toNumber(answer.heartbeatIntervalMs);
     this.#token = answer.resumeToken;
@@ -121,7 +125,8 @@ export class Membership {
     const { group, topics, clientId } = this.#options;
     const signal =
       options.signal === undefined ? this.#stopped.signal : AbortSignal.any([options.signal, this.#stopped.signal]);
-    const fresh = { group, topics: [...topics], clientId };
+    this.#joinId ??= randomUuid(this.#brokers.environment.random);
+    const fresh = { group, topics: [...topics], clientId, joinId: this.#joinId };
     if (this.#token === null) return this.#brokers.call(methods.joinGroup, fresh, { ...options, signal });
     try {
       return await this.#brokers.call(

@@ -319,6 +319,22 @@ describe('membership', () => {
     assert.equal(server.group('g').member?.epoch, 2);
   });
 
+  it('joins once though the answers to its join are lost, and names each join by an id of its own', async () => {
+    server.heartbeatIntervalMs = 20;
+    await fill(numbers(4));
+    const before = server.calls.get('joinGroup') ?? 0;
+    server.unaryFault = (method, attempt) => (method === 'joinGroup' && attempt < before + 2 ? 'drop' : null);
+    const consumer = consume();
+    assert.deepEqual(await take(consumer.records(), 4), numbers(4));
+    assert.equal(server.calls.get('joinGroup'), before + 3);
+    const first = server.group('g').member;
+    assert.equal(first?.epoch, 1);
+    assert.match(first.joinId ?? '', /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    server.group('g').member = null;
+    await until(() => server.group('g').member !== null);
+    assert.notEqual(server.group('g').member?.joinId, first.joinId);
+  });
+
   it('begins anew when the token is not known any more', async () => {
     await fill(numbers(2));
     const storage = memoryStorage();

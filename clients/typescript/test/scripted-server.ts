@@ -48,6 +48,7 @@ interface Member {
   id: string;
   epoch: number;
   token: string;
+  joinId: string | undefined;
   assignment: group.TopicPartitions[];
   heartbeats: number;
   commitSequence: number;
@@ -456,12 +457,13 @@ export class ScriptedServer {
       if (target.member?.token !== Buffer.from(resumeToken).toString()) throw new Refusal('INVALID_RESUME_TOKEN');
       target.member.epoch += 1;
       target.member.assignment = assignment;
-    } else {
+    } else if (target.member === null || request.joinId === undefined || target.member.joinId !== request.joinId) {
       if (target.member !== null) throw new Refusal('GROUP_MAX_SIZE_REACHED');
       target.member = {
         id: randomUUID(),
         epoch: 1,
         token: randomUUID(),
+        joinId: request.joinId,
         assignment,
         heartbeats: 0,
         commitSequence: 0,

@@ -30,7 +30,7 @@ export interface JoinRequest extends GroupRef {
   readonly clientId: string;
   /** From a well-formed resume token of this group; null: none was brought. */
   readonly resume: Credentials | null;
-  /** For a new member, if it becomes one. */
+  /** For a new member, if it becomes one. If there is that member already, this is a retry of its join. */
   readonly fresh: Credentials;
 }
 
@@ -73,14 +73,18 @@ export interface HeartbeatAnswer {
 
 /**
  * Joins, or comes back. A token whose member is gone (its session ended, it left) joins as a new member: the process may
- * have been away for days.
+ * have been away for days. A retry of a join whose answer was lost is answered again.
  */
 export function decideJoin(groups: GroupsView, request: JoinRequest, context: HandleContext): Decision<JoinAnswer> {
   const refused = refuseJoin(request, context);
   if (refused !== null) return refused;
   const group = groups.find(request);
   const resumed = request.resume === null ? undefined : group?.members.get(request.resume.memberId);
-  if (group === null || resumed === undefined) return decideNewMember(groups, group, request, context);
+  if (group === null || resumed === undefined) {
+    const joined = group?.members.get(request.fresh.memberId);
+    if (group === null || joined === undefined) return decideNewMember(groups, group, request, context);
+    return answerAgain(group, joined, request, context);
+  }
   if (resumed.nonceHash !== request.resume?.nonceHash) {
     return refuse('INVALID_RESUME_TOKEN', 'The resume token is not the one that this member was given.');
   }
@@ -104,6 +108,22 @@ function refuseJoin(request: JoinRequest, context: HandleContext): Refused | nul
     if (found.internal) return refuse('INVALID_TOPIC', `${name} is internal and can not be consumed.`, { fields });
   }
   return null;
+}
+
+/** The member is there: nothing changes, nobody is fenced; it hears what it has by now. */
+function answerAgain(
+  group: GroupView,
+  member: MemberState,
+  request: JoinRequest,
+  context: HandleContext,
+): Decision<JoinAnswer> {
+  const topics = sortedTopics(request);
+  if (member.nonceHash !== request.fresh.nonceHash || topics.join(' ') !== member.topics.join(' ')) {
+    return refuse('INVALID_REQUEST', 'The join id was used for another join: each join has its own, retries keep it.');
+  }
+  const { memberId, epoch, assigned } = member;
+  const assignment = partitionsByName(new RebalancePlan(group, context.topics), assigned);
+  return answered({ memberId, memberEpoch: epoch, assignment, resumed: false });
 }
 
 function decideNewMember(

@@ -164,6 +164,34 @@ test('sem-K7: the default assignor is uniform; a group keeps the one it was crea
   assert.equal(bench.group.assignor, 'uniform');
 });
 
+test('a join that is tried again is answered with what its member has by now, and changes nothing', () => {
+  const bench = new Bench({ membersMax: 2 });
+  const topicId = bench.topics.create('t', 2);
+  const joined = bench.join(['t']);
+  const again = { fresh: { memberId: 'm1', nonceHash: 'm1-nonce' } };
+  assert.deepEqual(bench.join(['t', 't'], again), joined);
+  bench.join(['t']);
+  bench.beat('m1');
+  bench.beat('m1');
+  const entries = bench.entries.length;
+  const now = { ...joined, memberEpoch: 3, assignment: [{ topic: 't', topicId, partitions: [0] }] };
+  assert.deepEqual(bench.join(['t'], again), now, 'in a group that is full, too');
+  assert.equal(bench.entries.length, entries);
+  assert.equal(bench.heartbeat('m1', 3, now.assignment).memberEpoch, 3, 'nobody is fenced');
+});
+
+test('a join id that was used for another join is refused', () => {
+  const bench = new Bench();
+  bench.topics.create('t', 1);
+  bench.topics.create('u', 1);
+  bench.join(['t']);
+  refuses('INVALID_REQUEST', () => bench.join(['t', 'u'], { fresh: { memberId: 'm1', nonceHash: 'm1-nonce' } }));
+  refuses('INVALID_REQUEST', () => bench.join(['t'], { fresh: { memberId: 'm1', nonceHash: 'forged' } }));
+  bench.leave('m1');
+  const anew = bench.join(['u'], { fresh: { memberId: 'm1', nonceHash: 'm1-nonce' } });
+  assert.deepEqual([anew.memberEpoch, anew.resumed], [2, false]);
+});
+
 test('a second member without a resume token is refused and told what to do', () => {
   const bench = new Bench();
   bench.topics.create('t', 2);

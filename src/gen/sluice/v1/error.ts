@@ -92,7 +92,10 @@ export const ErrorCode = {
   ERROR_CODE_STORAGE_CORRUPTION: 41,
   /** ERROR_CODE_INVALID_PRODUCER_SECRET - The producer's secret does not match the one that InitProducer gave. */
   ERROR_CODE_INVALID_PRODUCER_SECRET: 42,
-  /** ERROR_CODE_INVALID_RESUME_TOKEN - The resume token is malformed, unknown or used by a newer connection. */
+  /**
+   * ERROR_CODE_INVALID_RESUME_TOKEN - The resume token is malformed, of another group, or not the one that its member was given. One whose member is gone is not
+   * refused: it joins as a new member.
+   */
   ERROR_CODE_INVALID_RESUME_TOKEN: 43,
   /** ERROR_CODE_NON_EMPTY_GROUP - The group still has members. */
   ERROR_CODE_NON_EMPTY_GROUP: 44,

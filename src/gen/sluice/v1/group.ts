@@ -33,12 +33,21 @@ export interface JoinGroupRequest {
   group: string;
   /** Names of the topics to consume, 1 to 100; they must exist. */
   topics: string[];
-  /** What the last JoinGroup gave: the member comes back with its assignment and fences its older self. Absent: a new member. */
+  /**
+   * What the last JoinGroup gave: the member comes back with its assignment and fences its older self. Absent, or of a member
+   * that is gone (it left, or its session ended): a new member.
+   */
   resumeToken?:
     | Uint8Array
     | undefined;
   /** A name for people, at most 249 characters. Default empty. */
   clientId: string;
+  /**
+   * A random UUID for this join, made by the client and sent again with each retry of it: if the answer was lost, the new member
+   * is answered again, with the membership that it has by then, for as long as it lives, and no second one is made. It is as
+   * secret as the resume token that it brings. Absent: each call that makes a member makes another one.
+   */
+  joinId?: string | undefined;
 }
 
 /** Membership. */
@@ -278,7 +287,7 @@ export const TopicPartitions: MessageFns<TopicPartitions> = {
 };
 
 function createBaseJoinGroupRequest(): JoinGroupRequest {
-  return { group: "", topics: [], resumeToken: undefined, clientId: "" };
+  return { group: "", topics: [], resumeToken: undefined, clientId: "", joinId: undefined };
 }
 
 export const JoinGroupRequest: MessageFns<JoinGroupRequest> = {
@@ -294,6 +303,9 @@ export const JoinGroupRequest: MessageFns<JoinGroupRequest> = {
     }
     if (message.clientId !== "") {
       writer.uint32(34).string(message.clientId);
+    }
+    if (message.joinId !== undefined) {
+      writer.uint32(42).string(message.joinId);
     }
     return writer;
   },
@@ -341,6 +353,14 @@ export const JoinGroupRequest: MessageFns<JoinGroupRequest> = {
             }
 
             message.clientId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.joinId = reader.string();
             continue;
           }
         }
