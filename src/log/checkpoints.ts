@@ -4,14 +4,28 @@
  * older ones are kept too, spread over the log, and the one at the log's base.
  */
 import type { Offset } from '../model/ids.ts';
+import type { HoldBack } from './log.ts';
 import type { LogPosition } from './log-position.ts';
 
 /** Checkpoints kept per group. About one in this many parts of the log outlives its removal for want of a checkpoint. */
 export const checkpointsMax = 16;
 
-/** The checkpoint to which the log's first index can move, now that records below `logStart` are gone; null: none. */
-export function removableThrough(checkpoints: readonly LogPosition[], logStart: Offset): LogPosition | null {
-  return checkpoints.findLast(({ endOffset }) => endOffset <= logStart) ?? null;
+/**
+ * The checkpoint to which the log's first index can move, now that records below `logStart` are gone; null: none.
+ * @param needed what must stay for a follower, unless that is too much: then the follower gets a snapshot (P49)
+ * @param payloadBytes of all entries through the end of the log
+ */
+export function removableThrough(
+  checkpoints: readonly LogPosition[],
+  logStart: Offset,
+  needed: HoldBack | null = null,
+  payloadBytes = 0,
+): LogPosition | null {
+  const below = checkpoints.filter(({ endOffset }) => endOffset <= logStart);
+  const newest = below.at(-1) ?? null;
+  if (needed === null) return newest;
+  const held = below.findLast(({ index }) => index <= needed.above) ?? null;
+  return payloadBytes - (held?.payloadBytes ?? 0) <= needed.bytesMax ? held : newest;
 }
 
 /**

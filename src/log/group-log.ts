@@ -9,14 +9,15 @@ import type { Crc32c } from '../model/crc32c.ts';
 import type { Entry } from '../model/entry.ts';
 import { entryEndOffset } from '../model/entry.ts';
 import type { LogIndex, Millis, Offset, Term } from '../model/ids.ts';
-import { nextIndex, previousIndex, toLogIndex, toOffset } from '../model/ids.ts';
+import { indexZero, nextIndex, previousIndex, toLogIndex, toOffset } from '../model/ids.ts';
 import type { HardState, StateChange, StatePair, TermStart } from '../model/raft-state.ts';
 import { removableThrough, thinned } from './checkpoints.ts';
 import { positionOf } from './entry-codec.ts';
 import type { GarbageMeter } from './garbage-meter.ts';
 import { appliedIndexCodec, checkpointListCodec, hardStateCodec, logStartCodec, opaqueCodec } from './group-records.ts';
-import { GroupKeys, keyTags, stateKeyOf } from './keys.ts';
-import type { Checkpoint, GroupHeader, GroupLog, LogWrite, LogWriteDone } from './log.ts';
+import { GroupKeys, keyTags } from './keys.ts';
+import type { Checkpoint, GroupHeader, GroupLog, HoldBack, LogSnapshot, LogWrite, LogWriteDone } from './log.ts';
+import type { SnapshotHead, SnapshotReceipt } from './log.ts';
 import { LogChanges } from './log-changes.ts';
 import type { LogPosition } from './log-position.ts';
 import { recoverLog, type RecoveredLog } from './log-recovery.ts';
@@ -24,7 +25,10 @@ import { LogShape, type ConfigurationEntry } from './log-shape.ts';
 import { readBelow } from './offset-read.ts';
 import { ReadEnds } from './read-ends.ts';
 import { LogCorruption } from './reader.ts';
+import { snapshotOf, snapshotOfView } from './snapshot-export.ts';
+import { checkHead, SnapshotImport } from './snapshot-import.ts';
 import { SparseIndex } from './sparse-index.ts';
+import { StateKeys } from './state-keys.ts';
 import type { Store } from './store.ts';
 import { entriesPerReadMax, StoredEntries } from './stored-entries.ts';
 import { TailCache } from './tail-cache.ts';
@@ -47,9 +51,6 @@ interface PendingAppend {
   durableThrough: LogIndex;
 }
 
-/** State keys fetched at a time. */
-const statePageMax = 1_024;
-
 export class DurableGroupLog implements GroupLog {
   readonly header: GroupHeader;
   readonly #store: Store;
@@ -57,7 +58,8 @@ export class DurableGroupLog implements GroupLog {
   readonly #garbage: GarbageMeter;
   readonly #keys: GroupKeys;
   readonly #entries: StoredEntries;
-  readonly #shape: LogShape;
+  readonly #state: StateKeys;
+  #shape: LogShape;
   readonly #sparse: SparseIndex;
   readonly #cache: TailCache;
   readonly #pending: PendingAppend[] = [];
@@ -67,6 +69,10 @@ export class DurableGroupLog implements GroupLog {
   #appliedIndex: LogIndex;
   /** Ascending. Invariant: log-9: the log of a data group begins after one of them, or at the very beginning (D6). */
   #checkpoints: readonly LogPosition[];
+  /** What stays for a follower although it lies below the log start. */
+  #needed: HoldBack | null = null;
+  /** The snapshot that comes in. */
+  #import: SnapshotImport | null = null;
   /** Rises whenever entries go away or are hidden: what was read meanwhile is read again (log-2). */
   #shrinkCount = 0;
   #newestWrite: Promise<unknown> = Promise.resolve();
@@ -79,6 +85,7 @@ export class DurableGroupLog implements GroupLog {
     this.#garbage = parts.garbage;
     this.#keys = parts.keys;
     this.#entries = parts.entries;
+    this.#state = new StateKeys(parts.keys, recovered.stateTag, recovered.isStateStaged ? 'leftover' : 'empty');
     this.#shape = new LogShape(recovered, parts.crc32c);
     this.#sparse = new SparseIndex(this.#shape.tail.maxTimestampMs);
     this.#cache = new TailCache(parts.cache, this.#shape.tail.index);
@@ -111,6 +118,9 @@ export class DurableGroupLog implements GroupLog {
   }
   get lastChain(): number {
     return this.#shape.tail.chain;
+  }
+  get baseChain(): number {
+    return this.#shape.base.chain;
   }
   get lastAppendTimeMs(): Millis {
     return this.#shape.tail.appendTimeMs;
@@ -179,7 +189,9 @@ export class DurableGroupLog implements GroupLog {
 
   /** Also when nothing else changes: an append always writes something, so that it has its place in the order. */
   #replaceHardState(hardState: HardState | null, changes: LogChanges): void {
-    if (hardState !== null) this.#shape.replaceHardState(hardState);
+    // what the log begins after is committed, also for a caller that has not heard of the snapshot yet
+    const commit = toLogIndex(Math.max(hardState?.commit ?? 0, this.#shape.base.index));
+    if (hardState !== null) this.#shape.replaceHardState({ ...hardState, commit });
     const { term } = this.#shape.hardState;
     assert(term >= this.lastTerm, 'log-6: no entry is of a later term than the hard state', `${this.lastTerm}`);
     if (hardState === null && changes.list.length > 0) return;
@@ -200,7 +212,7 @@ export class DurableGroupLog implements GroupLog {
 
   /** Moves the base to the newest checkpoint below the log start, if there is one, and lets older checkpoints go. */
   #removeBelowLogStart(changes: LogChanges): void {
-    const base = removableThrough(this.#checkpoints, this.#logStart);
+    const base = removableThrough(this.#checkpoints, this.#logStart, this.#needed, this.#shape.tail.payloadBytes);
     if (base === null || base.index <= this.#shape.base.index) return;
     this.#removeThrough(base, changes);
     const kept = this.#checkpoints.filter(({ index }) => index >= base.index);
@@ -245,11 +257,17 @@ export class DurableGroupLog implements GroupLog {
     await this.#newestWrite;
     const newest = this.#checkpoints.at(-1);
     if (newest === undefined) return null;
-    const key = this.#checkpointKey(newest.index);
+    const state = await this.#stateAt(newest.index);
+    return state === null ? this.loadCheckpoint() : { index: newest.index, state };
+  }
+
+  /** The state of the checkpoint at `index`; null: it was dropped meanwhile. */
+  async #stateAt(index: LogIndex): Promise<Uint8Array | null> {
+    const key = this.#checkpointKey(index);
     const value = await this.#store.get(key);
-    if (value === null && this.#checkpoints.at(-1) !== newest) return this.loadCheckpoint();
-    if (value === null) throw this.#corruption(`the checkpoint at entry ${newest.index} is missing`);
-    return { index: newest.index, state: opaqueCodec.decode({ key, value }, this.#crc32c) };
+    if (value !== null) return opaqueCodec.decode({ key, value }, this.#crc32c);
+    if (!this.#checkpoints.some((position) => position.index === index)) return null;
+    throw this.#corruption(`the checkpoint at entry ${index} is missing`);
   }
 
   #keepCheckpoints(kept: readonly LogPosition[], changes: LogChanges): void {
@@ -272,7 +290,7 @@ export class DurableGroupLog implements GroupLog {
     assert(applied <= this.lastIndex, 'log-10: what is applied is in the log', `${applied}`);
     this.#appliedIndex = applied;
     const write = this.#changes();
-    for (const change of changes) write.list.push({ ...change, key: this.#keys.state(change.key) });
+    this.#state.change(changes, write);
     write.put(this.#keys.single(keyTags.appliedIndex), applied, appliedIndexCodec);
     await this.#write(write);
   }
@@ -280,13 +298,9 @@ export class DurableGroupLog implements GroupLog {
   async *readState(): AsyncGenerator<readonly StatePair[]> {
     await this.#newestWrite;
     const applied = this.#appliedIndex;
-    const { from: first, to } = this.#keys.tagged(keyTags.state);
-    for (let from: Uint8Array | null = first; from !== null;) {
-      const page = await this.#store.scan({ from, to, limit: statePageMax });
+    for await (const page of this.#state.pages(this.#store)) {
       assert(applied === this.#appliedIndex, 'log-10: state is read before it goes on changing');
-      if (page.length > 0) yield page.map(({ key, value }) => ({ key: stateKeyOf(key), value }));
-      const last = page.length < statePageMax ? undefined : page.at(-1);
-      from = last === undefined ? null : Buffer.concat([last.key, Buffer.alloc(1)]);
+      yield page;
     }
   }
 
@@ -311,6 +325,97 @@ export class DurableGroupLog implements GroupLog {
       const [stored] = await this.#entries.metadata(index, index);
       return positionOf(must(stored, 'metadata() answers with what was asked for'));
     });
+  }
+
+  // Snapshots.
+
+  holdBack(needed: HoldBack | null): void {
+    this.#needed = needed;
+  }
+
+  openSnapshot(): Promise<LogSnapshot | null> {
+    if (this.header.kind === 'data') return this.#unlessShrunk(null, () => this.#openCheckpoint());
+    return snapshotOfView(this.#store.view(), this.#keys, this.header, this.#crc32c);
+  }
+
+  /** The state at the log's base, which every replica needs that is behind it (log-9). */
+  async #openCheckpoint(): Promise<LogSnapshot | null> {
+    const { base, terms, configurations } = this.#shape;
+    if (base.index === indexZero) return null;
+    await this.#newestWrite;
+    const state = await this.#stateAt(base.index);
+    if (state === null) return null; // the base moved meanwhile: tried again
+    const head = {
+      position: base,
+      logStart: this.#logStart,
+      configuration: configurations.findLast(({ index }) => index <= base.index)?.payload ?? this.header.genesis,
+      terms: terms.filter(({ startIndex }) => startIndex <= base.index).slice(-1),
+    };
+    return snapshotOf(head, state, this.#crc32c);
+  }
+
+  receiveSnapshot(head: SnapshotHead): SnapshotReceipt {
+    checkHead(this.header.kind, head);
+    this.#import?.abandon();
+    let begun = false;
+    const target = {
+      stage: (pairs: readonly StatePair[]): Promise<unknown> => {
+        const changes = this.#changes();
+        if (!begun) this.#state.beginStaging(changes);
+        begun = true;
+        this.#state.stage(pairs, changes);
+        return this.#store.write(changes.list);
+      },
+      install: (installed: SnapshotHead, state: Uint8Array | null) => this.#install(installed, state),
+      abandoned: () => {
+        if (this.header.kind === 'commands') this.#state.abandonStaged();
+        this.#import = null;
+      },
+    };
+    this.#import = new SnapshotImport(this.header.kind, head, target, this.#crc32c);
+    return this.#import;
+  }
+
+  /** log-12: everything that was here goes, and what the snapshot stands for comes, in one write. */
+  async #install(head: SnapshotHead, state: Uint8Array | null): Promise<void> {
+    const changes = this.#changes();
+    this.#beginAfter(head, changes);
+    if (state === null) {
+      this.#state.adoptStaged(changes);
+      this.#appliedIndex = head.position.index;
+      changes.put(this.#keys.single(keyTags.appliedIndex), this.#appliedIndex, appliedIndexCodec);
+    } else {
+      changes.put(this.#checkpointKey(head.position.index), state, opaqueCodec);
+      this.#keepCheckpoints([head.position], changes);
+    }
+    this.#import = null;
+    await this.#write(changes);
+  }
+
+  #beginAfter({ position, configuration, terms }: SnapshotHead, changes: LogChanges): void {
+    const { hardState } = this.#shape;
+    const at = `${position.index}`;
+    assert(position.endOffset >= this.#logStart, 'log-4: the log start never falls', at);
+    assert(position.index > this.#shape.base.index, 'log-12: a snapshot is ahead of the one before', at);
+    assert(
+      position.index >= Math.max(hardState.commit, this.#appliedIndex),
+      'log-6: nothing committed is taken back',
+      at,
+    );
+    assert(position.term <= hardState.term, 'log-6: no entry is of a later term than the hard state', at);
+    const { index } = position;
+    const configurations = configuration.length === 0 ? [] : [{ index, payload: configuration }];
+    this.#garbage.dropped(this.payloadBytes);
+    const start = { base: position, hardState: { ...hardState, commit: index }, positions: [position] };
+    this.#shape = new LogShape({ ...start, terms, configurations }, this.#crc32c);
+    this.#logStart = position.endOffset;
+    this.#checkpoints = [];
+    this.#cache.restartAfter(index);
+    this.#sparse.reset(position.maxTimestampMs);
+    for (const pending of this.#pending) pending.durableThrough = toLogIndex(Math.min(pending.durableThrough, index));
+    this.#shrinkCount++;
+    changes.replaceAll(start.hardState, terms, configurations);
+    this.#putLogStart(changes);
   }
 
   // Reading.

@@ -4,7 +4,8 @@ import type { LogIndex, Millis, Offset } from '../model/ids.ts';
 import { toGroupNumber, toLogIndex, toMillis, toOffset, toReplicaId, toTerm } from '../model/ids.ts';
 import type { HardState, TermStart } from '../model/raft-state.ts';
 import type { StoreEntry } from './store.ts';
-import { indexOfKey } from './keys.ts';
+import type { StateTag } from './keys.ts';
+import { indexOfKey, keyTags } from './keys.ts';
 import type { GroupHeader, GroupKind } from './log.ts';
 import type { LogPosition } from './log-position.ts';
 import { readPosition, writePosition } from './log-position.ts';
@@ -99,6 +100,15 @@ export const opaqueCodec = codec<Uint8Array>(
 export const appliedIndexCodec = codec<LogIndex>(
   (writer, index) => writer.uint64(index),
   (reader) => toLogIndex(reader.uint64()),
+);
+
+export const stateSpaceCodec = codec<StateTag>(
+  (writer, tag) => writer.uint8(tag),
+  (reader) => {
+    const tag = reader.uint8();
+    if (tag === keyTags.state || tag === keyTags.otherState) return tag;
+    throw new LogCorruption(`state keys lie under ${tag}, unknown here: upgrade this broker`);
+  },
 );
 
 export const termStartCodec = codec<TermStart>(

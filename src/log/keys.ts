@@ -8,6 +8,7 @@
  *                                   02                             log start, and the position before the log
  *                                   03                             positions of the checkpoints
  *                                   04                             applied index (commands groups)
+ *                                   05                             which of 40 and 41 holds the state keys; absent: 40
  *                                   10   index (8)                 checkpoint: the state as of the index
  *                                   11   start index (8)           a term and where it starts
  *                                   12   index (8)                 payload of a configuration entry
@@ -16,6 +17,7 @@
  *                                   30   base offset (8)           sparse: index of the batch that starts there
  *                                   31   timestamp (8) index (8)   sparse: running maximum of the timestamps
  *                                   40   any bytes                 state keys (commands groups)
+ *                                   41   any bytes                 state keys of a snapshot that comes in, then the other way round
  *     01 00 00 gg gg gg gg gg gg                                   header of a group
  *
  * Headers stand apart so that listing the groups reads nothing else, and removing a group is one range and one key.
@@ -38,6 +40,7 @@ export const keyTags = {
   logStart: 0x02,
   checkpointList: 0x03,
   appliedIndex: 0x04,
+  stateSpace: 0x05,
   checkpoint: 0x10,
   termStart: 0x11,
   configuration: 0x12,
@@ -46,10 +49,14 @@ export const keyTags = {
   offsetIndex: 0x30,
   timeIndex: 0x31,
   state: 0x40,
+  otherState: 0x41,
 } as const;
 type Tag = (typeof keyTags)[keyof typeof keyTags];
 /** Tags that one number follows. */
-type NumberedTag = Exclude<Tag, 0x01 | 0x02 | 0x03 | 0x04 | 0x31 | 0x40>;
+type NumberedTag = Exclude<Tag, 0x01 | 0x02 | 0x03 | 0x04 | 0x05 | 0x31 | 0x40 | 0x41>;
+
+/** Where state keys may lie: one of the two is in use, the other one takes what a snapshot brings. */
+export type StateTag = (typeof keyTags)['state' | 'otherState'];
 
 /** Bytes of the group number and the tag. */
 const prefixLength = 9;
@@ -65,7 +72,9 @@ export class GroupKeys {
   }
 
   /** Key of what there is once in a group. */
-  single(tag: (typeof keyTags)['hardState' | 'logStart' | 'checkpointList' | 'appliedIndex']): Uint8Array {
+  single(
+    tag: (typeof keyTags)['hardState' | 'logStart' | 'checkpointList' | 'appliedIndex' | 'stateSpace'],
+  ): Uint8Array {
     return this.#withPrefix(tag, prefixLength);
   }
 
@@ -95,8 +104,8 @@ export class GroupKeys {
     return key;
   }
 
-  state(key: Uint8Array): Uint8Array {
-    const stored = this.#withPrefix(keyTags.state, prefixLength + key.length);
+  state(key: Uint8Array, tag: StateTag = keyTags.state): Uint8Array {
+    const stored = this.#withPrefix(tag, prefixLength + key.length);
     stored.set(key, prefixLength);
     return stored;
   }
@@ -104,6 +113,11 @@ export class GroupKeys {
   /** All keys with a tag. */
   tagged(tag: Tag): KeyRange {
     return { from: this.#withPrefix(tag, prefixLength), to: this.#withPrefix(tag + 1, prefixLength) };
+  }
+
+  /** Entries, checkpoints, and all that is kept beside them per index, offset or timestamp; not what there is once. */
+  entriesAndCheckpoints(): KeyRange {
+    return { from: this.tagged(keyTags.checkpoint).from, to: this.tagged(keyTags.state).from };
   }
 
   /** All keys of the group but its header. */

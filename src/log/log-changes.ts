@@ -3,10 +3,10 @@ import type { Crc32c } from '../model/crc32c.ts';
 import type { Entry } from '../model/entry.ts';
 import type { LogIndex } from '../model/ids.ts';
 import { indexZero, nextIndex, offsetPlus, toMillis } from '../model/ids.ts';
-import type { TermStart } from '../model/raft-state.ts';
+import type { HardState, TermStart } from '../model/raft-state.ts';
 import { isInline, storedLength, writeMetadata } from './entry-codec.ts';
 import type { RecordCodec } from './group-records.ts';
-import { offsetPointCodec, opaqueCodec, termStartCodec } from './group-records.ts';
+import { hardStateCodec, offsetPointCodec, opaqueCodec, termStartCodec } from './group-records.ts';
 import type { GroupKeys, KeyRange } from './keys.ts';
 import { keyTags, numberedKeyLength } from './keys.ts';
 import type { LogPosition } from './log-position.ts';
@@ -82,6 +82,21 @@ export class LogChanges {
     }
     if (firstConfiguration !== null) {
       this.deleteRange(this.#keys.numberedRange(keyTags.configuration, indexZero, firstConfiguration));
+    }
+  }
+
+  /** Deletes all entries and checkpoints; what a log begins with that goes on after a snapshot comes instead. */
+  replaceAll(
+    hardState: HardState,
+    terms: readonly TermStart[],
+    configurations: readonly { readonly index: LogIndex; readonly payload: Uint8Array }[],
+  ): void {
+    this.deleteRange(this.#keys.entriesAndCheckpoints());
+    this.put(this.#keys.single(keyTags.hardState), hardState, hardStateCodec);
+    for (const start of terms)
+      this.put(this.#keys.numbered(keyTags.termStart, start.startIndex), start, termStartCodec);
+    for (const { index, payload } of configurations) {
+      this.put(this.#keys.numbered(keyTags.configuration, index), payload, opaqueCodec);
     }
   }
 

@@ -14,9 +14,10 @@ import {
   hardStateCodec,
   logStartCodec,
   opaqueCodec,
+  stateSpaceCodec,
   termStartCodec,
 } from './group-records.ts';
-import type { GroupKeys } from './keys.ts';
+import type { GroupKeys, StateTag } from './keys.ts';
 import { indexOfKey, keyTags } from './keys.ts';
 import type { GroupHeader } from './log.ts';
 import type { LogPosition } from './log-position.ts';
@@ -24,6 +25,7 @@ import { genesisPosition } from './log-position.ts';
 import type { ConfigurationEntry } from './log-shape.ts';
 import { tailPositionsMax } from './log-shape.ts';
 import { LogCorruption } from './reader.ts';
+import { otherThan } from './state-keys.ts';
 import type { Store, StoreEntry } from './store.ts';
 import type { StoredEntries } from './stored-entries.ts';
 
@@ -32,6 +34,10 @@ export interface RecoveredLog extends LogStart {
   readonly hardState: HardState;
   readonly checkpoints: readonly LogPosition[];
   readonly appliedIndex: LogIndex;
+  /** Where the state keys of a commands group lie. */
+  readonly stateTag: StateTag;
+  /** Something lies in the other place: a snapshot that was not installed. */
+  readonly isStateStaged: boolean;
   readonly terms: readonly TermStart[];
   readonly configurations: readonly ConfigurationEntry[];
   /** Position after the newest entry known to be committed, and after each entry behind it. Empty: an empty log. */
@@ -60,12 +66,13 @@ export async function recoverLog(
     })),
   ]);
   const tail = last === null ? singles.base : positionOf(last);
-  const recovered = { ...singles, terms, configurations };
+  const [staged] = await store.scan({ ...keys.tagged(otherThan(singles.stateTag)), limit: 1 });
+  const recovered = { ...singles, isStateStaged: staged !== undefined, terms, configurations };
   checkAgreement(keys, recovered, tail);
   return { ...recovered, positions: await readPositions(entries, recovered, tail) };
 }
 
-type Singles = Pick<RecoveredLog, 'logStart' | 'base' | 'hardState' | 'checkpoints' | 'appliedIndex'>;
+type Singles = Pick<RecoveredLog, 'logStart' | 'base' | 'hardState' | 'checkpoints' | 'appliedIndex' | 'stateTag'>;
 
 async function readSingles(store: Store, keys: GroupKeys, genesis: LogPosition, crc32c: Crc32c): Promise<Singles> {
   const singleKeys = [
@@ -73,9 +80,10 @@ async function readSingles(store: Store, keys: GroupKeys, genesis: LogPosition, 
     keys.single(keyTags.logStart),
     keys.single(keyTags.checkpointList),
     keys.single(keyTags.appliedIndex),
+    keys.single(keyTags.stateSpace),
   ] as const;
   const values = await store.getMany(singleKeys);
-  const decoded = <T>(at: 0 | 1 | 2 | 3, codec: RecordCodec<T>, absent: T): T => {
+  const decoded = <T>(at: 0 | 1 | 2 | 3 | 4, codec: RecordCodec<T>, absent: T): T => {
     const value = values[at] ?? null;
     return value === null ? absent : codec.decode({ key: singleKeys[at], value }, crc32c);
   };
@@ -84,6 +92,7 @@ async function readSingles(store: Store, keys: GroupKeys, genesis: LogPosition, 
     ...decoded(1, logStartCodec, { logStart: offsetZero, base: genesis }),
     checkpoints: decoded(2, checkpointListCodec, []),
     appliedIndex: decoded(3, appliedIndexCodec, indexZero),
+    stateTag: decoded<StateTag>(4, stateSpaceCodec, keyTags.state),
   };
 }
 

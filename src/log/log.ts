@@ -13,10 +13,14 @@
  * - log-9: the log of a data group begins after one of its checkpoints, or at the very beginning (design D6).
  * - log-10: checkpoints, applied index and state keys speak of entries that are in the log, and only move forward.
  * - log-11: a log that was removed is not written to any more; reads find nothing.
+ * - log-12: a snapshot takes the place of entries, checkpoints and state in one write; nothing of it is seen before, and
+ *   a crash leaves the old or the new, whole (P41, P42, P82).
+ * - log-13: a snapshot of a data group never begins above the log start: nothing that is retained is skipped (design D6).
  */
 import type { Entry } from '../model/entry.ts';
 import type { GroupNumber, LogIndex, Millis, Offset, ReplicaId, Term } from '../model/ids.ts';
-import type { HardState, StateChange, StatePair } from '../model/raft-state.ts';
+import type { HardState, StateChange, StatePair, TermStart } from '../model/raft-state.ts';
+import type { LogPosition } from './log-position.ts';
 import type { LogReader } from './reader.ts';
 
 /** `data`: the log is the state. `commands`: a state machine whose state keys live beside the log (design D6). */
@@ -58,12 +62,62 @@ export interface Checkpoint {
   readonly state: Uint8Array;
 }
 
+/** All that a log needs to begin after an entry: the state as of the entry comes apart from it, as bytes. */
+export interface SnapshotHead {
+  /** After the entry, which is committed. */
+  readonly position: LogPosition;
+  /** The sender's log start; at or above the position's end offset in a data group (log-13), 0 in a commands group. */
+  readonly logStart: Offset;
+  /** The encoded configuration in force at the entry; empty: not known. */
+  readonly configuration: Uint8Array;
+  /** The start of the entry's own term. */
+  readonly terms: readonly TermStart[];
+  /** Bytes of the state. */
+  readonly byteLength: number;
+  /** CRC-32C of the state. */
+  readonly checksum: number;
+}
+
+/** The state of a group as of one entry, to be sent; it does not change while the group goes on. */
+export interface LogSnapshot {
+  readonly head: SnapshotHead;
+  /** The state from its beginning, in pieces of `bytesMax` bytes, of which the last may be shorter. The same each time. */
+  chunks(bytesMax: number): AsyncIterable<Uint8Array>;
+  /** Lets go of what it holds back. */
+  close(): Promise<void>;
+}
+
+/** A snapshot on its way in. Nothing of it is seen before `install`. */
+export interface SnapshotReceipt {
+  /** Takes the next bytes; resolves when more may come. Rejects with SnapshotRefused, after which it is over. */
+  add(bytes: Uint8Array): Promise<void>;
+  /**
+   * The state takes the place of everything in the log (log-12): at once in memory, durably when it resolves. Rejects with
+   * SnapshotRefused, before anything changed, if the state is not whole.
+   */
+  install(): Promise<void>;
+  /** It will not go on. */
+  abandon(): void;
+}
+
+/** What a leader keeps for a follower that is behind (P49). */
+export interface HoldBack {
+  /** Entries above this index are still needed. */
+  readonly above: LogIndex;
+  /** As long as what is kept, to the end of the log, is no more than this. Payload bytes. */
+  readonly bytesMax: number;
+}
+
 export interface GroupLog extends LogReader {
   readonly header: GroupHeader;
   readonly hardState: HardState;
   readonly lastTerm: Term;
   /** Chain value of the last entry (entry-3), or the genesis value. */
   readonly lastChain: number;
+  /** Chain value before the first entry that is in the log. */
+  readonly baseChain: number;
+  /** Payload bytes of the entries in the log. */
+  readonly payloadBytes: number;
   /** Append time of the last entry, for monotone stamps; 0 if none. */
   readonly lastAppendTimeMs: Millis;
   /** Configuration entries from the newest one below firstIndex on: (index, payload). */
@@ -98,6 +152,23 @@ export interface GroupLog extends LogReader {
   compactThrough(index: LogIndex): Promise<void>;
   /** All state keys, ascending, in pages. */
   readState(): AsyncIterable<readonly StatePair[]>;
+
+  /**
+   * Entries of a data group that are still needed stay, although they lie below the log start, until this is called again;
+   * null: none are. Nothing is removed by the call itself.
+   */
+  holdBack(needed: HoldBack | null): void;
+  /**
+   * What a replica needs that lacks the entries before `firstIndex`: the state at the base of a data group's log, or as of
+   * the applied index of a commands group. Null: there is nothing before the first entry, or the log was removed. Rejects
+   * with LogCorruption.
+   */
+  openSnapshot(): Promise<LogSnapshot | null>;
+  /**
+   * Begins to take a snapshot that is ahead of everything committed here; one at a time, a new one ends the one before.
+   * @throws SnapshotRefused
+   */
+  receiveSnapshot(head: SnapshotHead): SnapshotReceipt;
 }
 
 /** All groups of this broker. */

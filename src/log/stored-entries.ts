@@ -14,7 +14,7 @@ import { offsetPointCodec } from './group-records.ts';
 import type { GroupKeys } from './keys.ts';
 import { indexOfKey, keyTags } from './keys.ts';
 import { LogCorruption } from './reader.ts';
-import type { Store } from './store.ts';
+import type { StoreReads } from './store.ts';
 
 /** Metadata records fetched at a time, unless the caller knows better. */
 const metadataPageUsual = 64;
@@ -29,11 +29,11 @@ export interface LocatedPoint extends OffsetPoint {
 }
 
 export class StoredEntries {
-  readonly #store: Store;
+  readonly #store: StoreReads;
   readonly #keys: GroupKeys;
   readonly #crc32c: Crc32c;
 
-  constructor(store: Store, keys: GroupKeys, crc32c: Crc32c) {
+  constructor(store: StoreReads, keys: GroupKeys, crc32c: Crc32c) {
     this.#store = store;
     this.#keys = keys;
     this.#crc32c = crc32c;

@@ -24,7 +24,7 @@ const pinnedFactorMax = 2;
 
 export class TailCache implements BudgetMember {
   readonly #budget: TailCacheBudget;
-  readonly #run: IndexRun<Entry>;
+  #run: IndexRun<Entry>;
   #durableThrough: LogIndex;
   #bytes = 0;
 
@@ -81,6 +81,13 @@ export class TailCache implements BudgetMember {
     while (this.#run.length > 0 && this.#run.firstIndex < index) freed += costOf(this.#run.shift());
     this.#run.dropBefore(index);
     this.#grow(-freed);
+  }
+
+  /** Forgets everything: the log is empty and durable, and goes on after `lastIndex`. */
+  restartAfter(lastIndex: LogIndex): void {
+    this.#grow(-this.#bytes);
+    this.#run = new IndexRun(toLogIndex(lastIndex + 1));
+    this.#durableThrough = lastIndex;
   }
 
   evictOldest(): number {

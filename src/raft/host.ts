@@ -155,7 +155,7 @@ export class MultiRaftHost implements RaftHost {
   async #open(spec: GroupSpec, machine: StateMachine): Promise<RaftGroup> {
     const log = await this.#logOf(spec, machine);
     const { clock, driverLimits, mayVote } = this.#options;
-    const recovered = await recover(log, machine, this.#options.crc32c, driverLimits.recentBytesMax);
+    const recovered = await recover(log, machine, driverLimits.recentBytesMax);
     const core = new RaftNode({
       id: log.header.replicaId,
       recovered: recovered.state,

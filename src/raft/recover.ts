@@ -1,8 +1,6 @@
 /** Brings a group back from its log: the machine from its checkpoint or state keys, the core from the rest. */
 import { assert, must } from '../model/assert.ts';
-import type { Crc32c } from '../model/crc32c.ts';
 import type { Entry } from '../model/entry.ts';
-import { chainGenesis } from '../model/entry.ts';
 import type { LogIndex, Offset } from '../model/ids.ts';
 import { nextIndex, offsetZero, previousIndex, toLogIndex } from '../model/ids.ts';
 import type { GroupLog } from '../log/log.ts';
@@ -26,12 +24,7 @@ export function genesisOf(spec: GroupSpec): Uint8Array {
 }
 
 /** @throws InvariantViolation or LogCorruption: the group is to be quarantined */
-export async function recover(
-  log: GroupLog,
-  machine: StateMachine,
-  crc32c: Crc32c,
-  recentBytesMax: number,
-): Promise<Recovered> {
+export async function recover(log: GroupLog, machine: StateMachine, recentBytesMax: number): Promise<Recovered> {
   const appliedIndex = await restoreMachine(log, machine);
   assert(appliedIndex >= log.firstIndex - 1, 'recover-1: nothing between the state and the log is missing');
   assert(appliedIndex <= log.lastIndex, 'recover-2: the state is not ahead of the log', `${appliedIndex}`);
@@ -42,7 +35,7 @@ export async function recover(
     hardState,
     firstIndex,
     boundaryTerm,
-    boundaryChain: firstIndex === 1 ? chainGenesis(log.header, crc32c) : null,
+    boundaryChain: log.baseChain,
     lastIndex,
     lastTerm,
     lastChain,

@@ -6,56 +6,43 @@ import assert from 'node:assert/strict';
 import { chainGenesis, entryEndOffset } from '../../src/model/entry.ts';
 import type { Entry } from '../../src/model/entry.ts';
 import type { GroupNumber, LogIndex, Millis, Offset, Term } from '../../src/model/ids.ts';
-import { indexZero, offsetZero, termZero, toLogIndex, toMillis } from '../../src/model/ids.ts';
 import type { HardState, StateChange, StatePair, TermStart } from '../../src/model/raft-state.ts';
-import type { Checkpoint, GroupHeader, GroupLog, GroupLogs, LogWrite, LogWriteDone } from '../../src/log/log.ts';
+import type { Checkpoint, GroupHeader, GroupLog, GroupLogs, HoldBack, LogSnapshot } from '../../src/log/log.ts';
+import type { LogWrite, LogWriteDone, SnapshotHead, SnapshotReceipt } from '../../src/log/log.ts';
 import { LogCorruption } from '../../src/log/reader.ts';
+import { checkHead, SnapshotImport } from '../../src/log/snapshot-import.ts';
 import { crc32c } from '../../src/runtime/crc32c.ts';
-
-/** What is on disk. Copied, never shared, between the live image and the synced one. */
-interface Image {
-  readonly entries: readonly Entry[];
-  readonly firstIndex: LogIndex;
-  readonly boundaryTerm: Term;
-  readonly hardState: HardState;
-  readonly logStart: Offset;
-  readonly checkpoint: Checkpoint | null;
-  readonly state: ReadonlyMap<string, StatePair>;
-  readonly appliedIndex: LogIndex;
-}
-
-const emptyImage: Image = {
-  entries: [],
-  firstIndex: toLogIndex(1),
-  boundaryTerm: termZero,
-  hardState: { term: termZero, vote: null, commit: indexZero },
-  logStart: offsetZero,
-  checkpoint: null,
-  state: new Map(),
-  appliedIndex: indexZero,
-};
+import type { DiskOperation } from '../sim/group-image.ts';
+import { GroupImage } from '../sim/group-image.ts';
 
 interface HeldWrite {
-  readonly image: Image;
+  readonly image: GroupImage;
   readonly finish: () => void;
 }
 
 export class MemoryLog implements GroupLog {
   readonly header: GroupHeader;
-  #image: Image;
-  #synced: Image;
+  /** What was written, and what of it is durable. Replaced, never changed. */
+  #image: GroupImage;
+  #synced: GroupImage;
   #held: HeldWrite[] | null = null;
   #writeNumber = 0;
+  #needed: HoldBack | null = null;
+  #import: SnapshotImport | null = null;
   /** Fails the next write with this error. */
   failNext: Error | null = null;
   /** True: nothing is found in the cache. */
   cold = false;
   /** Set: reads of entries reject as damaged. */
   damaged = false;
+  /** Set: what a snapshot that is opened says of itself. */
+  falsify: ((snapshot: LogSnapshot) => LogSnapshot) | null = null;
   /** Calls of append, for tests that count writes. */
   readonly writes: LogWrite[] = [];
+  /** Snapshots that were opened and not closed. */
+  snapshotsOpen = 0;
 
-  constructor(header: GroupHeader, image: Image = emptyImage) {
+  constructor(header: GroupHeader, image = new GroupImage(header, chainGenesis(header, crc32c))) {
     this.header = header;
     this.#image = image;
     this.#synced = image;
@@ -88,20 +75,25 @@ export class MemoryLog implements GroupLog {
     return this.#image.firstIndex;
   }
   get lastIndex(): LogIndex {
-    return toLogIndex(this.#image.firstIndex + this.#image.entries.length - 1);
+    return this.#image.last.index;
   }
   get lastTerm(): Term {
-    return this.#image.entries.at(-1)?.term ?? this.#image.boundaryTerm;
+    return this.#image.last.term;
   }
   get lastChain(): number {
-    return this.#image.entries.at(-1)?.chain ?? chainGenesis(this.header, crc32c);
+    return this.#image.last.chain;
+  }
+  get baseChain(): number {
+    return this.#image.before.chain;
   }
   get lastAppendTimeMs(): Millis {
-    return this.#image.entries.at(-1)?.appendTimeMs ?? toMillis(0);
+    return this.#image.last.appendTimeMs;
   }
   get endOffset(): Offset {
-    const last = this.#image.entries.at(-1);
-    return last === undefined ? offsetZero : entryEndOffset(last);
+    return this.#image.last.endOffset;
+  }
+  get payloadBytes(): number {
+    return this.#image.last.payloadBytes - this.#image.before.payloadBytes;
   }
   get logStart(): Offset {
     return this.#image.logStart;
@@ -110,45 +102,35 @@ export class MemoryLog implements GroupLog {
     return this.#image.appliedIndex;
   }
   get terms(): readonly TermStart[] {
-    const terms: TermStart[] = [];
-    for (const entry of this.#image.entries) {
-      if (terms.at(-1)?.term === entry.term) continue;
-      terms.push({ term: entry.term, startIndex: entry.index, startOffset: entry.baseOffset });
-    }
-    return terms;
+    return this.#image.terms;
   }
   get configurations(): readonly { readonly index: LogIndex; readonly payload: Uint8Array }[] {
-    return this.#image.entries.filter((entry) => entry.kind === 'configuration');
+    return this.#image.configurations;
   }
 
   termAt(index: LogIndex): Term | null {
-    if (index === this.#image.firstIndex - 1) return this.#image.boundaryTerm;
-    return this.#image.entries[index - this.#image.firstIndex]?.term ?? null;
+    if (index === this.#image.before.index) return this.#image.before.term;
+    return this.#image.at(index)?.term ?? null;
   }
 
   append(write: LogWrite): Promise<LogWriteDone> {
     this.writes.push(write);
-    const kept =
-      write.truncateAfter === null
-        ? this.#image.entries
-        : this.#image.entries.filter((entry) => entry.index <= (write.truncateAfter ?? 0));
-    const entries = [...kept, ...write.entries];
+    const done = this.#write({ kind: 'write', write });
     const first = this.#image.firstIndex;
-    entries.forEach((entry, i) => {
+    this.#image.entries.forEach((entry, i) => {
       assert.equal(entry.index, first + i, 'entries follow each other');
     });
-    const done = this.#write({ ...this.#image, entries, hardState: write.hardState ?? this.hardState });
     const { lastIndex, lastTerm } = this;
     const writeNumber = ++this.#writeNumber;
     return done.then(() => ({ lastIndex, lastTerm, writeNumber }));
   }
 
   moveLogStart(logStart: Offset): Promise<void> {
-    return this.#write({ ...this.#image, logStart });
+    return this.#write({ kind: 'log-start', logStart, needed: this.#needed });
   }
 
   saveCheckpoint(checkpoint: Checkpoint): Promise<void> {
-    return this.#write({ ...this.#image, checkpoint });
+    return this.#write({ kind: 'checkpoint', checkpoint, needed: this.#needed });
   }
 
   loadCheckpoint(): Promise<Checkpoint | null> {
@@ -157,26 +139,54 @@ export class MemoryLog implements GroupLog {
 
   writeState(applied: LogIndex, changes: readonly StateChange[]): Promise<void> {
     assert.ok(applied > this.appliedIndex, 'the applied index rises');
-    const state = new Map(this.#image.state);
-    for (const change of changes) {
-      const name = Buffer.from(change.key).toString('latin1');
-      if (change.kind === 'put') state.set(name, { key: change.key, value: change.value });
-      else state.delete(name);
-    }
-    return this.#write({ ...this.#image, state, appliedIndex: applied });
+    return this.#write({ kind: 'state', applied, changes });
   }
 
-  compactThrough(index: LogIndex): Promise<void> {
-    assert.ok(index <= this.appliedIndex, 'only what the state stands for is dropped');
-    const boundaryTerm = this.termAt(index) ?? this.#image.boundaryTerm;
-    const entries = this.#image.entries.filter((entry) => entry.index > index);
-    return this.#write({ ...this.#image, entries, boundaryTerm, firstIndex: toLogIndex(index + 1) });
+  compactThrough(through: LogIndex): Promise<void> {
+    assert.ok(through <= this.appliedIndex, 'only what the state stands for is dropped');
+    return this.#write({ kind: 'compact', through });
   }
 
   async *readState(): AsyncIterable<readonly StatePair[]> {
     await Promise.resolve();
-    const pairs = [...this.#image.state.entries()].sort(([a], [b]) => (a < b ? -1 : 1));
-    if (pairs.length > 0) yield pairs.map(([, pair]) => pair);
+    if (this.#image.pairs.length > 0) yield this.#image.pairs;
+  }
+
+  holdBack(needed: HoldBack | null): void {
+    this.#needed = needed;
+  }
+
+  openSnapshot(): Promise<LogSnapshot | null> {
+    const snapshot = this.#image.snapshot(crc32c);
+    if (snapshot === null) return Promise.resolve(null);
+    this.snapshotsOpen++;
+    const counted = {
+      ...snapshot,
+      close: () => {
+        this.snapshotsOpen--;
+        return Promise.resolve();
+      },
+    };
+    return Promise.resolve(this.falsify?.(counted) ?? counted);
+  }
+
+  receiveSnapshot(head: SnapshotHead): SnapshotReceipt {
+    checkHead(this.header.kind, head);
+    this.#import?.abandon();
+    const staged: StatePair[] = [];
+    const target = {
+      stage: (pairs: readonly StatePair[]) => {
+        staged.push(...pairs);
+        return this.#write({ kind: 'unseen' });
+      },
+      install: (installed: SnapshotHead, state: Uint8Array | null) => {
+        assert.ok(installed.position.index >= this.hardState.commit, 'nothing committed is taken back');
+        return this.#write({ kind: 'install', head: installed, state: state ?? staged });
+      },
+      abandoned: () => undefined,
+    };
+    this.#import = new SnapshotImport(this.header.kind, head, target, crc32c);
+    return this.#import;
   }
 
   readFromCache(from: Offset, below: Offset, bytesMax: number): readonly Entry[] | null {
@@ -208,12 +218,14 @@ export class MemoryLog implements GroupLog {
     return Promise.resolve(null);
   }
 
-  #write(image: Image): Promise<void> {
+  #write(operation: DiskOperation): Promise<void> {
     if (this.failNext !== null) {
       const error = this.failNext;
       this.failNext = null;
       return Promise.reject(error);
     }
+    const image = this.#image.clone();
+    image.apply(operation);
     this.#image = image;
     return new Promise((resolve) => {
       const finish = (): void => {

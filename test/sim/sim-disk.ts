@@ -13,7 +13,19 @@ import type { GroupNumber, LogIndex, Millis, Offset, Term } from '../../src/mode
 import { toLogIndex } from '../../src/model/ids.ts';
 import type { HardState, StateChange, StatePair, TermStart } from '../../src/model/raft-state.ts';
 import { assert } from '../../src/model/assert.ts';
-import type { Checkpoint, GroupHeader, GroupLog, GroupLogs, LogWrite, LogWriteDone } from '../../src/log/log.ts';
+import type {
+  Checkpoint,
+  GroupHeader,
+  GroupLog,
+  GroupLogs,
+  HoldBack,
+  LogSnapshot,
+  LogWrite,
+  LogWriteDone,
+  SnapshotHead,
+  SnapshotReceipt,
+} from '../../src/log/log.ts';
+import { checkHead, SnapshotImport } from '../../src/log/snapshot-import.ts';
 import type { DiskOperation } from './group-image.ts';
 import { GroupImage } from './group-image.ts';
 import type { SimRandom } from './sim-random.ts';
@@ -44,7 +56,7 @@ export class SimDisk {
   /** Bytes of payload that are on the disk and not synced yet. */
   readonly #scheduler: SimScheduler;
   readonly #random: SimRandom;
-  readonly #crc32c: Crc32c;
+  readonly crc32c: Crc32c;
   #pending: PendingOperation[] = [];
   #inFlight = 0;
   #writeNumber = 0;
@@ -54,7 +66,7 @@ export class SimDisk {
   constructor(scheduler: SimScheduler, random: SimRandom, crc32c: Crc32c) {
     this.#scheduler = scheduler;
     this.#random = random;
-    this.#crc32c = crc32c;
+    this.crc32c = crc32c;
   }
 
   /** A view for the next life of the node. */
@@ -63,7 +75,7 @@ export class SimDisk {
   }
 
   genesis(header: GroupHeader): GroupImage {
-    return new GroupImage(header, chainGenesis({ clusterId: header.clusterId, group: header.group }, this.#crc32c));
+    return new GroupImage(header, chainGenesis({ clusterId: header.clusterId, group: header.group }, this.crc32c));
   }
 
   queue(group: GroupNumber, operation: PendingOperation['operation']): Promise<number> {
@@ -176,6 +188,8 @@ class SimGroupLog implements GroupLog {
   readonly #disk: SimDisk;
   readonly #group: GroupNumber;
   readonly #image: GroupImage;
+  #needed: HoldBack | null = null;
+  #import: SnapshotImport | null = null;
 
   constructor(disk: SimDisk, group: GroupNumber) {
     const image = disk.cached.get(group);
@@ -203,6 +217,9 @@ class SimGroupLog implements GroupLog {
   get lastChain(): number {
     return this.#image.last.chain;
   }
+  get baseChain(): number {
+    return this.#image.before.chain;
+  }
   get lastAppendTimeMs(): Millis {
     return this.#image.last.appendTimeMs;
   }
@@ -223,7 +240,7 @@ class SimGroupLog implements GroupLog {
   }
 
   get payloadBytes(): number {
-    return this.#image.entries.reduce((sum, { payload }) => sum + payload.byteLength, 0);
+    return this.#image.last.payloadBytes - this.#image.before.payloadBytes;
   }
 
   termAt(index: LogIndex): Term | null {
@@ -238,7 +255,8 @@ class SimGroupLog implements GroupLog {
   }
 
   async moveLogStart(logStart: Offset): Promise<void> {
-    if (logStart > this.logStart) await this.#disk.queue(this.#group, { kind: 'log-start', logStart });
+    if (logStart <= this.logStart) return;
+    await this.#disk.queue(this.#group, { kind: 'log-start', logStart, needed: this.#needed });
   }
 
   async compactThrough(through: LogIndex): Promise<void> {
@@ -246,7 +264,7 @@ class SimGroupLog implements GroupLog {
   }
 
   async saveCheckpoint(checkpoint: Checkpoint): Promise<void> {
-    await this.#disk.queue(this.#group, { kind: 'checkpoint', checkpoint });
+    await this.#disk.queue(this.#group, { kind: 'checkpoint', checkpoint, needed: this.#needed });
   }
 
   loadCheckpoint(): Promise<Checkpoint | null> {
@@ -259,7 +277,34 @@ class SimGroupLog implements GroupLog {
 
   // eslint-disable-next-line @typescript-eslint/require-await -- the port streams, the image has it all
   async *readState(): AsyncIterable<readonly StatePair[]> {
-    yield [...this.#image.state.values()];
+    yield this.#image.pairs;
+  }
+
+  holdBack(needed: HoldBack | null): void {
+    this.#needed = needed;
+  }
+
+  openSnapshot(): Promise<LogSnapshot | null> {
+    return Promise.resolve(this.#image.snapshot(this.#disk.crc32c));
+  }
+
+  receiveSnapshot(head: SnapshotHead): SnapshotReceipt {
+    const { kind } = this.header;
+    checkHead(kind, head);
+    this.#import?.abandon();
+    const staged: StatePair[] = [];
+    const target = {
+      stage: (pairs: readonly StatePair[]) => {
+        staged.push(...pairs);
+        return this.#disk.queue(this.#group, { kind: 'unseen' });
+      },
+      install: (installed: SnapshotHead, state: Uint8Array | null) => {
+        return this.#disk.queue(this.#group, { kind: 'install', head: installed, state: state ?? staged });
+      },
+      abandoned: () => undefined,
+    };
+    this.#import = new SnapshotImport(kind, head, target, this.#disk.crc32c);
+    return this.#import;
   }
 
   readEntriesFromCache(from: LogIndex, through: LogIndex, bytesMax: number): readonly Entry[] | null {
