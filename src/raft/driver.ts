@@ -18,7 +18,8 @@ import type { LogReader } from '../log/reader.ts';
 import { LogCorruption } from '../log/reader.ts';
 import { Applier } from './applier.ts';
 import { Checkpoints } from './checkpoints.ts';
-import type { RaftCore } from './core/core.ts';
+import type { BeatLead } from './beat-frame.ts';
+import type { Leading, RaftCore } from './core/core.ts';
 import type { RaftEvent } from './core/events.ts';
 import type { Message } from './core/messages.ts';
 import type { IndexedConfiguration } from './core/membership.ts';
@@ -39,14 +40,18 @@ export interface DriverPort {
   readonly observer: RaftObserver;
   /** The group has work for the end of this turn. */
   wake(driver: TurnTaker): void;
-  /** The core's next deadline may have changed. */
+  /** The core's next deadline may have changed, and whom the replica leads or follows. */
   rearm(driver: GroupDriver): void;
+  /** The core is about to be asked what it heard: tells it what is known. */
+  catchUp(driver: GroupDriver): void;
   send(group: GroupNumber, message: Message): void;
   /** The process must end. */
   fatal(error: unknown): void;
 }
 
 type Accepted = Extract<Proposed, { kind: 'accepted' }>;
+
+type PeerHeard = Extract<RaftEvent, { kind: 'peer-heard' }>;
 
 interface WriteUnderWay {
   readonly number: number;
@@ -134,10 +139,19 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     return this.#core.status.membership;
   }
   get followers(): readonly FollowerStatus[] {
-    return this.#state === 'running' ? this.#core.status.followers : [];
+    if (this.#state !== 'running') return [];
+    this.#port.catchUp(this);
+    return this.#core.status.followers;
   }
   get quarantine(): string | null {
     return this.#quarantine;
+  }
+  get replicaId(): ReplicaId {
+    return this.#log.header.replicaId;
+  }
+  /** Null: this replica does not lead others. */
+  get leading(): Leading | null {
+    return this.#state === 'running' ? this.#core.leading : null;
   }
   /** Monotonic time at which the core wants a tick; Infinity: never. */
   get nextDeadline(): number {
@@ -180,6 +194,13 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     this.feed({ kind: 'read-index', id });
   }
 
+  /** True if it is this very replica that is meant, and it follows this leader in this term. */
+  follows({ target, leader, term }: BeatLead): boolean {
+    if (this.#state !== 'running' || target !== this.replicaId) return false;
+    const { role, term: own, leader: whom } = this.#core.role;
+    return own === term && whom === leader && (role === 'follower' || role === 'learner');
+  }
+
   /** A peer's message, or a tick. */
   feed(event: RaftEvent): void {
     if (this.#state !== 'running') return;
@@ -187,6 +208,14 @@ export class GroupDriver implements RaftGroup, TurnTaker {
       this.#core.step(event, this.#port.clock.monotonicMs());
     });
     if (!this.#inTurn) this.#port.wake(this);
+  }
+
+  /** A sign of life, which the core keeps in mind; the caller wakes the driver if somebody waits for it. */
+  hear(event: PeerHeard): void {
+    if (this.#state !== 'running') return;
+    this.#guard(() => {
+      this.#core.step(event, this.#port.clock.monotonicMs());
+    });
   }
 
   /** Does everything that the core wants done. */

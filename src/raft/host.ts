@@ -14,11 +14,12 @@ import { RaftNode } from './core/raft-node.ts';
 import type { DriverLimits } from './driver-limits.ts';
 import type { DriverPort } from './driver.ts';
 import { GroupDriver } from './driver.ts';
+import { Hosted } from './beat-state.ts';
+import { Beats } from './beats.ts';
 import { BrokenGroup } from './broken-group.ts';
 import type { GroupSpec, LocalReplica, RaftGroup, RaftHost, StateMachine } from './group.ts';
 import type { RaftObserver } from './observer.ts';
 import { genesisOf, recover } from './recover.ts';
-import type { TimedTask } from './timer-wheel.ts';
 import { TimerWheel } from './timer-wheel.ts';
 import type { PeerDirectory, PeerTransport } from './transport.ts';
 import type { Schedule } from './turns.ts';
@@ -49,26 +50,12 @@ export interface HostOptions {
   fatal(error: unknown): void;
 }
 
-/** A group, and what the timer wheel knows it by. */
-class Hosted implements TimedTask {
-  readonly driver: GroupDriver;
-
-  constructor(driver: GroupDriver) {
-    this.driver = driver;
-  }
-  get nextDeadline(): number {
-    return this.driver.nextDeadline;
-  }
-  deadlinePassed(): void {
-    this.driver.feed({ kind: 'tick' });
-  }
-}
-
 export class MultiRaftHost implements RaftHost {
   readonly #options: HostOptions;
   readonly #port: DriverPort;
   readonly #turns: TurnQueue;
   readonly #timers: TimerWheel;
+  readonly #beats: Beats;
   readonly #hosted = new Map<GroupNumber, Hosted>();
   /** Groups between the call of `start` and its end. */
   readonly #starting = new Set<GroupNumber>();
@@ -88,7 +75,13 @@ export class MultiRaftHost implements RaftHost {
       },
       rearm: (driver) => {
         const hosted = this.#hosted.get(driver.group);
-        if (hosted?.driver === driver) this.#timers.rearm(hosted);
+        if (hosted?.driver !== driver) return;
+        this.#timers.rearm(hosted);
+        this.#beats.changed(hosted);
+      },
+      catchUp: (driver) => {
+        const hosted = this.#hosted.get(driver.group);
+        if (hosted?.driver === driver) this.#beats.catchUp(hosted);
       },
       send: (group, message) => {
         options.transport.send(group, message);
@@ -97,11 +90,22 @@ export class MultiRaftHost implements RaftHost {
         options.fatal(error);
       },
     };
+    const { clock, random, transport, directory, observer } = options;
+    this.#beats = new Beats({
+      ...{ clock, random, transport, directory, observer, timers: this.#timers, turns: this.#turns },
+      heartbeatMs: options.raftLimits.heartbeatMs,
+      hosted: (group) => this.#hosted.get(group),
+    });
     // a message for a group that is not here is dropped; never does one create a voter (P79)
     options.transport.onMessage((group, message) => {
       const hosted = this.#hosted.get(group);
-      if (hosted === undefined) options.observer.dropped?.(group, 'unknown-group');
-      else hosted.driver.feed({ kind: 'message', message });
+      if (hosted === undefined) {
+        options.observer.dropped?.(group, 'unknown-group');
+        return;
+      }
+      // a candidate is judged by when the leader was heard last
+      if (message.kind === 'vote-request') this.#beats.catchUp(hosted);
+      hosted.driver.feed({ kind: 'message', message });
     });
   }
 
@@ -163,11 +167,15 @@ export class MultiRaftHost implements RaftHost {
       random: this.#options.random,
       crc32c: this.#options.crc32c,
       now: clock.monotonicMs(),
+      framesSent: () => this.#beats.framesSent,
     });
     assert(!this.#closed, 'host-1: a closed host starts nothing', `group ${spec.group}`);
     const { appliedIndex: applied } = recovered.state;
     const driver = new GroupDriver({ log, machine, core, applied, appliedOffset: recovered.appliedOffset }, this.#port);
-    this.#hosted.set(spec.group, new Hosted(driver));
+    const hosted = new Hosted(driver, () => {
+      this.#deadlinePassed(hosted);
+    });
+    this.#hosted.set(spec.group, hosted);
     if (mayVote) driver.feed({ kind: 'tick' });
     else driver.setApart('this broker lost writes that it had acknowledged; replace it (see DATA LOSS in the log)');
     return driver;
@@ -203,11 +211,17 @@ export class MultiRaftHost implements RaftHost {
     return log;
   }
 
+  #deadlinePassed(hosted: Hosted): void {
+    this.#beats.catchUp(hosted);
+    if (hosted.nextDeadline <= this.#options.clock.monotonicMs()) hosted.driver.feed({ kind: 'tick' });
+  }
+
   async #end(group: GroupNumber, keep: boolean): Promise<void> {
     const hosted = this.#hosted.get(group);
     if (hosted === undefined) return;
     this.#hosted.delete(group);
     this.#timers.forget(hosted);
+    this.#beats.forget(hosted);
     await hosted.driver.stop(keep);
   }
 }

@@ -1,5 +1,5 @@
 /** What this layer reports; metrics/ counts it, tests record it. */
-import type { GroupNumber } from '../model/ids.ts';
+import type { BrokerId, GroupNumber } from '../model/ids.ts';
 import type { Alarm, RoleState } from './core/ready.ts';
 
 export interface RaftObserver {
@@ -9,4 +9,6 @@ export interface RaftObserver {
   alarm?(group: GroupNumber, alarm: Alarm): void;
   /** A message from a peer, or to one, was dropped. */
   dropped?(group: GroupNumber, why: string): void;
+  /** A frame about all groups from another broker was dropped. */
+  frameDropped?(from: BrokerId, why: string): void;
 }

@@ -47,7 +47,7 @@ function handOver(replica: Replica): void {
       to: id,
       term: replica.term,
       commit,
-      round: lead.round,
+      round: replica.newestRound(lead),
     });
   }
   const successor = peers.find((peer) => peer.match === replica.log.lastIndex && peer.state.kind !== 'lost');

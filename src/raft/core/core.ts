@@ -1,6 +1,6 @@
 /** The surface of the pure consensus core: one replica of one group. No I/O, no timers, no async (design D2). */
 import type { EntryDraft } from '../../model/entry.ts';
-import type { Millis, Offset, Term } from '../../model/ids.ts';
+import type { Millis, Offset, ReplicaId, Term } from '../../model/ids.ts';
 import type { Configuration } from './configuration.ts';
 import type { RaftEvent } from './events.ts';
 import type { IndexedConfiguration } from './membership.ts';
@@ -14,8 +14,21 @@ export interface CoreStatus {
   readonly followers: readonly FollowerStatus[];
 }
 
+/** What the host needs to know of a replica that leads others (design D3). */
+export interface Leading {
+  readonly term: Term;
+  /** Everyone who takes part, this replica too; another array whenever that changes. */
+  readonly members: readonly ReplicaId[];
+  /** The first frame that confirms all reads that wait; 0: none does. */
+  readonly frameWanted: number;
+  /** Each sign of life is to be told at once: something may have to be sent again, or a read waits. */
+  readonly attentive: boolean;
+}
+
 export interface RaftCore {
   readonly role: RoleState;
+  /** Null: this replica does not lead, or has no peers. */
+  readonly leading: Leading | null;
   /** On the monotonic clock: when a `tick` must be fed at the latest. Infinity: never. */
   readonly nextDeadline: number;
   /** Who takes part, and for a leader how far the others are. Made anew with each look. */

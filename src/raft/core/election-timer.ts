@@ -14,8 +14,8 @@ export class ElectionTimer {
   }
 
   /** A leader was heard, a vote was granted, or a campaign began: nothing else may put the election off (P7). */
-  restart(now: Millis): void {
-    this.deadlineMs = now + this.#timeoutMs + this.#random.below(this.#timeoutMs);
+  restart(from: number): void {
+    this.deadlineMs = from + this.#timeoutMs + this.#random.below(this.#timeoutMs);
   }
 
   /** Campaign at the next tick. */

@@ -17,8 +17,18 @@ export type RaftEvent =
   | { readonly kind: 'applied'; readonly index: LogIndex }
   /** Entries that Ready.reads asked for. */
   | { readonly kind: 'entries-read'; readonly token: number; readonly entries: readonly Entry[] }
-  /** The peer was heard on the given channel: covers this group and term (design D3). */
-  | { readonly kind: 'peer-heard'; readonly from: ReplicaId; readonly term: Term; readonly round: number }
+  /**
+   * A frame between the hosts covers this group in this term (design D3). To a leader it is the answer of `from` to frame
+   * number `round`; to a follower a heartbeat of its leader `from`; heard at `heardMs` (default: now).
+   */
+  | {
+      readonly kind: 'peer-heard';
+      readonly from: ReplicaId;
+      readonly term: Term;
+      readonly round: number;
+      readonly heardMs?: number;
+    }
+  /** What was sent lately may not have arrived, and what was told be forgotten (the peer began anew). */
   | { readonly kind: 'peer-unreachable'; readonly to: ReplicaId }
   /** Answered in Ready.readStates once leadership was confirmed after this event. */
   | { readonly kind: 'read-index'; readonly id: RequestId }

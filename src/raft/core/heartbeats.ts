@@ -25,8 +25,12 @@ export function leaderTick(replica: Replica, lead: Leadership): void {
   if (replica.now >= lead.heartbeatDueMs) startRound(replica, lead);
 }
 
-/** Sends everyone a heartbeat with a new number. */
+/** Sends everyone a heartbeat with a new number, unless the host sends frames for all groups. */
 export function startRound(replica: Replica, lead: Leadership): void {
+  if (replica.framesSent !== null) {
+    lead.heartbeatDueMs = Infinity;
+    return;
+  }
   lead.round++;
   lead.roundOpen = true;
   lead.heartbeatDueMs = replica.now + replica.limits.heartbeatMs;
@@ -53,7 +57,7 @@ function checkQuorum(replica: Replica, lead: Leadership): boolean {
     replica.becomeFollower(replica.term, null);
     return false;
   }
-  lead.checkedRound = lead.round;
+  lead.checkedRound = replica.newestRound(lead);
   lead.quorumDueMs = replica.now + replica.limits.electionTimeoutMs;
   return true;
 }
@@ -73,26 +77,34 @@ function heardOf(replica: Replica, lead: Leadership, id: ReplicaId): number {
   return id === replica.id ? Infinity : (lead.progress.get(id)?.round ?? 0);
 }
 
-/** A replica answered round `round`; `verified`: how far its log is known to agree. */
-export function onHeard(replica: Replica, lead: Leadership, from: ReplicaId, round: number, verified: number): void {
+/** A replica answered round `round`, at `at`; `verified`: how far its log is known to agree. */
+export function onHeard(
+  replica: Replica,
+  lead: Leadership,
+  from: ReplicaId,
+  round: number,
+  verified: number,
+  at: number = replica.now,
+): void {
   const progress = lead.progress.get(from);
   if (progress === undefined) {
     replica.drop('unknown-source');
     return;
   }
-  if (round > lead.round) {
+  if (round > replica.newestRound(lead)) {
     replica.drop('out-of-place');
     return;
   }
   progress.round = Math.max(progress.round, round);
-  progress.heardMs = replica.now;
+  progress.heardMs = Math.max(progress.heardMs, at);
   onAlive(replica, progress, verified);
   confirmReads(replica, lead);
 }
 
 function confirmReads(replica: Replica, lead: Leadership): void {
   if (lead.reads.size === 0) return;
-  const round = reachedByQuorum(replica.membership.current, (id) => Math.min(lead.round, heardOf(replica, lead, id)));
+  const newest = replica.newestRound(lead);
+  const round = reachedByQuorum(replica.membership.current, (id) => Math.min(newest, heardOf(replica, lead, id)));
   for (const { id, index } of lead.reads.confirmed(round)) replica.outbox.answerRead(id, index);
 }
 
@@ -107,6 +119,10 @@ export function readIndex(replica: Replica, id: RequestId): void {
   }
   if (replica.membership.isSoleVoter(replica.id)) {
     replica.outbox.answerRead(id, commit);
+    return;
+  }
+  if (replica.framesSent !== null) {
+    role.lead.reads.add(id, commit, replica.framesSent() + 1);
     return;
   }
   if (!role.lead.roundOpen) startRound(replica, role.lead);

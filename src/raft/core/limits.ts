@@ -6,8 +6,8 @@ export interface RaftLimits {
    */
   readonly electionTimeoutMs: number;
   /**
-   * A leader with peers sends a heartbeat this often; below electionTimeoutMs / 3. Default 150. Infinity: the host sends
-   * one frame per pair of brokers instead (design D3) and feeds `peer-heard`.
+   * A leader with peers sends a heartbeat this often, or its host a frame for all groups (`framesSent` of
+   * ReplicaOptions); below electionTimeoutMs / 3. Default 150.
    */
   readonly heartbeatMs: number;
   /** Bytes above the commit index at which a leader refuses proposals (P33). One entry is always taken. Default 16 MiB. */

@@ -70,6 +70,10 @@ export class Progress {
   heardMs = -Infinity;
   /** The commit index that the replica will know from what was sent. */
   sentCommit: LogIndex = toLogIndex(0);
+  /** The commit index that the replica is known to know; falls when it began anew. */
+  knownCommit: LogIndex = toLogIndex(0);
+  /** The newest commit index that was sent, and `sequence` of the first request that told it. */
+  #told = { commit: toLogIndex(0), sequence: Infinity };
   /** A read of the log that is under way for this replica. */
   reading: number | null = null;
   /** Requests of `replicate` that are not acknowledged; ascending. At most inflightMessagesMax. */
@@ -101,6 +105,31 @@ export class Progress {
       case 'lost':
         return false;
     }
+  }
+
+  /** True if the replica has everything and knows that it is committed, so that nothing need be sent again. */
+  isSettled(lastIndex: LogIndex, commit: LogIndex): boolean {
+    if (this.state.kind === 'lost') return true;
+    return this.state.kind === 'replicate' && this.match >= lastIndex && this.knownCommit >= commit;
+  }
+
+  /** A request is about to leave that tells the commit index. */
+  tells(commit: LogIndex): void {
+    this.sequence++;
+    if (commit > this.#told.commit || this.#told.sequence === Infinity)
+      this.#told = { commit, sequence: this.sequence };
+  }
+
+  /** The replica took request `sequence`, or a later one, and had everything through `index`: it knows what is committed of it. */
+  knows(sequence: number, index: LogIndex): void {
+    if (sequence < this.#told.sequence) return;
+    this.knownCommit = toLogIndex(Math.max(this.knownCommit, Math.min(this.#told.commit, index)));
+  }
+
+  /** The replica may have begun anew: what it was told beside the log, which is durable, must be told again. */
+  forgetTold(): void {
+    this.knownCommit = toLogIndex(0);
+    this.#told = { commit: toLogIndex(0), sequence: Infinity };
   }
 
   /** A request with entries through `last` left. */

@@ -23,7 +23,7 @@ import { countOwnVote, electionTimeout } from './candidate.ts';
 import { advanceCommit } from './commit.ts';
 import type { Configuration } from './configuration.ts';
 import { proposeConfiguration } from './configuration-change.ts';
-import type { CoreStatus, RaftCore } from './core.ts';
+import type { CoreStatus, Leading, RaftCore } from './core.ts';
 import type { RaftEvent } from './events.ts';
 import { leaderDeadline, leaderTick, onHeard, readIndex } from './heartbeats.ts';
 import { receive } from './inbox.ts';
@@ -79,6 +79,15 @@ export class RaftNode implements RaftCore {
   get nextDeadline(): number {
     const { role, timer } = this.#replica;
     return role.kind === 'leader' ? leaderDeadline(role.lead) : timer.deadlineMs;
+  }
+
+  get leading(): Leading | null {
+    const { role, term, membership, log, commit } = this.#replica;
+    if (role.kind !== 'leader' || role.lead.progress.size === 0) return null;
+    const frameWanted = role.lead.reads.wanted;
+    let attentive = frameWanted > 0;
+    for (const progress of role.lead.progress.values()) attentive ||= !progress.isSettled(log.lastIndex, commit);
+    return { term, members: membership.everyone, frameWanted, attentive };
   }
 
   /** Messages that were dropped, by reason. */
@@ -200,11 +209,16 @@ export class RaftNode implements RaftCore {
   }
 
   /** The host heard the peer for this group, in this term: stands for a heartbeat, or for the answer to one. */
-  #peerHeard({ from, term, round }: PeerHeard): void {
+  #peerHeard({ from, term, round, heardMs }: PeerHeard): void {
     const replica = this.#replica;
     if (term !== replica.term) return;
-    if (replica.role.kind === 'leader') onHeard(replica, replica.role.lead, from, round, Infinity);
-    else if (replica.leader === from) replica.hearLeader(from);
+    if (replica.role.kind === 'leader') {
+      const { lead } = replica.role;
+      // no heartbeat would be sent to it either
+      if (lead.progress.get(from)?.state.kind !== 'lost') onHeard(replica, lead, from, round, Infinity, heardMs);
+    } else if (replica.leader === from && (heardMs ?? replica.now) > replica.leaderHeardMs) {
+      replica.hearLeader(from, heardMs ?? replica.now);
+    }
   }
 
   #takePersist(): Ready['persist'] {

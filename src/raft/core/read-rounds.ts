@@ -18,6 +18,11 @@ export class ReadRounds {
     return this.#waiting.length;
   }
 
+  /** The round that confirms everything that waits; 0: nothing does. */
+  get wanted(): number {
+    return this.#waiting.at(-1)?.round ?? 0;
+  }
+
   add(id: RequestId, index: LogIndex, round: number): void {
     this.#waiting.push({ id, index, round });
   }

@@ -59,12 +59,19 @@ export interface ReplicaOptions {
   readonly random: Random;
   readonly crc32c: Crc32c;
   readonly now: Millis;
+  /**
+   * Given if the host sends one frame for all groups of two brokers instead of heartbeats for each (design D3): number of
+   * the newest frame that it sent to anybody. Rounds are then numbers of frames.
+   */
+  readonly framesSent?: () => number;
 }
 
 export class Replica {
   readonly id: ReplicaId;
   readonly limits: RaftLimits;
   readonly crc32c: Crc32c;
+  /** Null: leaders send heartbeats of their own. */
+  readonly framesSent: (() => number) | null;
   readonly log: UnstableLog;
   readonly membership: Membership;
   readonly outbox = new Outbox();
@@ -94,6 +101,7 @@ export class Replica {
     this.id = options.id;
     this.limits = options.limits;
     this.crc32c = options.crc32c;
+    this.framesSent = options.framesSent ?? null;
     this.now = options.now;
     this.term = recovered.hardState.term;
     this.vote = recovered.hardState.vote;
@@ -121,6 +129,11 @@ export class Replica {
   /** True if this replica may stand for election. */
   get promotable(): boolean {
     return this.membership.mayCampaign(this.id);
+  }
+
+  /** Number of the newest round of heartbeats that began (raft/core/heartbeats.ts). */
+  newestRound(lead: Leadership): number {
+    return this.framesSent === null ? lead.round : this.framesSent();
   }
 
   drop(reason: DropReason): void {
@@ -151,15 +164,18 @@ export class Replica {
     if (this.timer.deadlineMs === Infinity) this.#restartTimer();
   }
 
-  /** The leader of this term speaks. False: there is another one already, so this can not be true. */
-  hearLeader(from: ReplicaId): boolean {
+  /**
+   * The leader of this term spoke, now or at an earlier time that is told only now. False: there is another one already,
+   * so this can not be true.
+   */
+  hearLeader(from: ReplicaId, at: number = this.now): boolean {
     if (this.role.kind === 'leader' || (this.leader !== null && this.leader !== from)) {
       this.drop('out-of-place');
       return false;
     }
     if (this.role.kind !== 'follower' || this.leader === null) this.becomeFollower(this.term, from);
-    else this.#restartTimer();
-    this.leaderHeardMs = this.now;
+    else this.#restartTimer(at);
+    this.leaderHeardMs = at;
     return true;
   }
 
@@ -196,8 +212,8 @@ export class Replica {
     this.verified = this.commit;
   }
 
-  #restartTimer(): void {
-    if (this.promotable) this.timer.restart(this.now);
+  #restartTimer(from: number = this.now): void {
+    if (this.promotable) this.timer.restart(from);
   }
 
   #endLeadership(): void {

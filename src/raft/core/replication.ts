@@ -2,7 +2,7 @@
 import { must } from '../../model/assert.ts';
 import type { Entry } from '../../model/entry.ts';
 import { entryEndOffset } from '../../model/entry.ts';
-import type { ReplicaId } from '../../model/ids.ts';
+import type { LogIndex, ReplicaId } from '../../model/ids.ts';
 import { nextIndex, toLogIndex } from '../../model/ids.ts';
 import { advanceCommit } from './commit.ts';
 import type { Leadership } from './leadership.ts';
@@ -83,7 +83,7 @@ export function sendEmpty(replica: Replica, progress: Progress): void {
 }
 
 function sendAppend(replica: Replica, progress: Progress, before: Position, entries: readonly Entry[]): void {
-  progress.sequence++;
+  progress.tells(replica.commit);
   replica.send({
     kind: 'append-request',
     from: replica.id,
@@ -141,13 +141,18 @@ export function onAppendReply(replica: Replica, lead: Leadership, reply: AppendR
   switch (result.kind) {
     case 'accepted':
       if (result.durableIndex > replica.log.lastIndex) replica.drop('out-of-place');
-      else if (progress.acknowledged(result.durableIndex)) onMatch(replica, progress);
+      else onAccepted(replica, progress, reply.sequence, result.durableIndex);
       return;
     case 'mismatch':
       if (result.hintIndex > reply.prevIndex) replica.drop('out-of-place');
       else onMismatch(replica, progress, reply, result);
       return;
   }
+}
+
+function onAccepted(replica: Replica, progress: Progress, sequence: number, index: LogIndex): void {
+  progress.knows(sequence, index);
+  if (progress.acknowledged(index)) onMatch(replica, progress);
 }
 
 type Mismatch = Extract<AppendReply['result'], { kind: 'mismatch' }>;
@@ -169,11 +174,15 @@ function onMatch(replica: Replica, progress: Progress): void {
 export function onUnreachable(replica: Replica, to: ReplicaId): void {
   if (replica.role.kind !== 'leader') return;
   const progress = replica.role.lead.progress.get(to);
-  if (progress?.state.kind === 'replicate') progress.becomeProbe(nextIndex(progress.match));
+  if (progress === undefined) return;
+  progress.forgetTold();
+  if (progress.state.kind === 'replicate') progress.becomeProbe(nextIndex(progress.match));
 }
 
 /** A sign of life that says how far the replica's log is known to agree: what was lost on the way is sent again (P34). */
 export function onAlive(replica: Replica, progress: Progress, verified: number): void {
+  // heartbeats of its own tell a follower what is committed; frames do not
+  const tellAgain = replica.framesSent !== null && progress.knownCommit < replica.commit;
   const quietMs = Math.min(replica.limits.heartbeatMs, replica.limits.electionTimeoutMs / 4);
   const quiet = replica.now - Math.max(progress.bulkSentMs, progress.bulkHeardMs) >= quietMs;
   switch (progress.state.kind) {
@@ -183,7 +192,8 @@ export function onAlive(replica: Replica, progress: Progress, verified: number):
     case 'replicate':
       if (!quiet) return;
       if (verified < progress.previous) progress.becomeProbe(nextIndex(progress.match));
-      else if (progress.match < progress.previous || verified < replica.commit) sendEmpty(replica, progress);
+      else if (progress.match < progress.previous || verified < replica.commit || tellAgain)
+        sendEmpty(replica, progress);
       return;
     case 'snapshot':
       if (replica.now - progress.state.askedMs >= replica.limits.electionTimeoutMs) askForSnapshot(replica, progress);
