@@ -136,7 +136,7 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     return this.#applier.highWatermark;
   }
   get membership(): IndexedConfiguration {
-    return this.#core.status.membership;
+    return this.#core.membership;
   }
   get followers(): readonly FollowerStatus[] {
     if (this.#state !== 'running') return [];

@@ -1,44 +1,107 @@
-/** What goes wrong during the safety phase. Which kinds a run has, and how often, is drawn from its seed ("swarm"). */
+/**
+ * What goes wrong during the safety phase. Which kinds a run has, and how often, is drawn from its seed ("swarm"). Each
+ * fault is plain data that ends by itself, so that a run can be repeated with fewer of them.
+ */
 import type { Channel } from '../../src/raft/transport.ts';
+import type { GroupNumber } from '../../src/model/ids.ts';
+import type { Keep } from './sim-disk.ts';
+import { keeps } from './sim-disk.ts';
+import type { Link, NodeNumber } from './sim-network.ts';
+import { linksBetween } from './sim-network.ts';
 import type { SimNode } from './sim-node.ts';
 import type { SimRandom } from './sim-random.ts';
 import type { SimWorld } from './sim-world.ts';
 
-const kinds = [
+export type Fault =
+  | { readonly kind: 'crash'; readonly nodes: readonly NodeNumber[]; readonly keep: Keep; readonly downMs: number }
+  | { readonly kind: 'cut'; readonly links: readonly Link[]; readonly forMs: number }
+  | { readonly kind: 'flapping'; readonly links: readonly Link[]; readonly times: number; readonly everyMs: number }
+  | { readonly kind: 'lossy'; readonly loss: number; readonly reordering: number; readonly forMs: number }
+  | { readonly kind: 'slow-network'; readonly minMs: number; readonly meanMs: number; readonly forMs: number }
+  | { readonly kind: 'slow-disk'; readonly node: NodeNumber; readonly syncMsMean: number; readonly forMs: number }
+  | { readonly kind: 'hanging-disk'; readonly node: NodeNumber; readonly forMs: number }
+  | { readonly kind: 'failing-disk'; readonly node: NodeNumber }
+  | { readonly kind: 'full-disk'; readonly node: NodeNumber; readonly lowMs: number; readonly fullMs: number }
+  | { readonly kind: 'wipe'; readonly node: NodeNumber; readonly downMs: number }
+  | {
+      readonly kind: 'roll-back';
+      readonly node: NodeNumber;
+      readonly afterMs: number;
+      readonly downMs: number;
+      readonly replacedAfterMs: number;
+    }
+  | { readonly kind: 'clock-jump'; readonly node: NodeNumber; readonly byMs: number }
+  | { readonly kind: 'pause'; readonly node: NodeNumber; readonly forMs: number }
+  | {
+      readonly kind: 'add' | 'add-learner' | 'remove' | 'transfer';
+      readonly group: GroupNumber;
+      readonly node: NodeNumber;
+    }
+  | { readonly kind: 'move'; readonly group: GroupNumber; readonly from: NodeNumber; readonly to: NodeNumber }
+  | { readonly kind: 'spread'; readonly group: GroupNumber; readonly nodes: readonly NodeNumber[] }
+  | { readonly kind: 'cancel' | 'late-request'; readonly group: GroupNumber };
+
+export interface TimedFault {
+  /** Virtual ms since the beginning of the run. */
+  readonly at: number;
+  readonly fault: Fault;
+}
+
+/** What a run may be made of; each is one or more kinds of fault. */
+const themes = [
   'crash',
   'crash-all',
   'partition',
   'one-way',
   'one-channel',
   'bridge',
+  'isolation',
   'flapping',
   'lossy',
   'slow-network',
   'slow-disk',
   'hanging-disk',
+  'failing-disk',
+  'full-disk',
+  'lost-disk',
   'clock-jump',
+  'pause',
+  'stall',
+  'membership',
+  'membership',
+  'replacement',
+  'transfer',
 ] as const;
-type FaultKind = (typeof kinds)[number];
+type Theme = (typeof themes)[number];
 
 const channels: readonly Channel[] = ['bulk', 'beat'];
 
 export class Faults {
+  /** Everything that was injected, for a repetition. */
+  readonly injected: TimedFault[] = [];
   readonly #world: SimWorld;
   readonly #random: SimRandom;
-  readonly #enabled: readonly FaultKind[];
+  readonly #enabled: readonly Theme[];
   readonly #pauseMsMean: number;
   #running = false;
 
   constructor(world: SimWorld, random: SimRandom) {
     this.#world = world;
     this.#random = random;
-    this.#enabled = kinds.filter(() => random.chance(0.6));
+    this.#enabled = themes.filter(() => random.chance(0.5));
     this.#pauseMsMean = random.between(500, 5_000);
   }
 
+  /** Draws and injects until stopped. */
   start(): void {
     this.#running = true;
     if (this.#enabled.length > 0) this.#next();
+  }
+
+  /** Injects exactly these. */
+  repeat(schedule: readonly TimedFault[]): void {
+    this.#running = true;
+    for (const { at, fault } of schedule) this.#later(at - this.#world.scheduler.now, () => this.#inject(fault));
   }
 
   stop(): void {
@@ -48,97 +111,242 @@ export class Faults {
   #next(): void {
     this.#world.scheduler.after(this.#random.exponential(this.#pauseMsMean), () => {
       if (!this.#running) return;
-      this.#inject(this.#random.pick(this.#enabled));
+      this.#inject(this.#draw(this.#random.pick(this.#enabled)));
       this.#next();
     });
   }
 
-  #inject(kind: FaultKind): void {
-    const { network, nodes } = this.#world;
-    const some = this.#random.pick(nodes);
-    this.#world.trace.say(some.number, null, 'fault', kind);
-    switch (kind) {
+  #draw(theme: Theme): Fault {
+    const random = this.#random;
+    const numbers = this.#world.nodes.map(({ number }) => number);
+    const node = random.pick(numbers);
+    const keep = random.pick(keeps);
+    const downMs = random.exponential(1_500);
+    const forMs = random.between(300, 6_000);
+    switch (theme) {
       case 'crash':
-        this.#crash(some);
-        return;
+        return { kind: 'crash', nodes: [node], keep, downMs };
       case 'crash-all':
-        if (this.#random.chance(0.3)) for (const node of nodes) this.#crash(node);
-        return;
+        return { kind: 'crash', nodes: random.chance(0.3) ? numbers : [node], keep, downMs };
       case 'partition':
-        this.#partition(this.#random.shuffle(nodes));
-        this.#healLater();
-        return;
+        return { kind: 'cut', links: partition(random.shuffle(numbers), random), forMs };
       case 'one-way':
-        for (const channel of channels) network.cut(some.number, this.#random.pick(nodes).number, channel);
-        this.#healLater();
-        return;
+        return { kind: 'cut', links: oneWay(node, random.pick(numbers)), forMs };
       case 'one-channel':
-        for (const node of nodes)
-          if (this.#random.chance(0.5)) network.cut(some.number, node.number, this.#random.pick(channels));
-        this.#healLater();
-        return;
+        return { kind: 'cut', links: oneChannel(node, numbers, random), forMs };
       case 'bridge':
-        this.#bridge(this.#random.shuffle(nodes));
-        this.#healLater();
+        return { kind: 'cut', links: bridge(random.shuffle(numbers)), forMs };
+      case 'isolation':
+        return { kind: 'cut', links: isolation(node, numbers), forMs };
+      case 'flapping':
+        return { kind: 'flapping', links: isolation(node, numbers), times: 3, everyMs: random.between(100, 800) };
+      case 'lossy':
+        return { kind: 'lossy', loss: random.pick([0.05, 0.3]), reordering: 0.5, forMs };
+      case 'slow-network':
+        return { kind: 'slow-network', minMs: random.below(30), meanMs: random.between(10, 300), forMs };
+      case 'slow-disk':
+        return { kind: 'slow-disk', node, syncMsMean: random.between(20, 800), forMs };
+      case 'hanging-disk':
+        return { kind: 'hanging-disk', node, forMs };
+      case 'failing-disk':
+        return { kind: 'failing-disk', node };
+      case 'full-disk':
+        return { kind: 'full-disk', node, lowMs: random.between(0, 4_000), fullMs: random.between(0, 4_000) };
+      case 'lost-disk':
+        if (random.chance(0.5)) return { kind: 'wipe', node, downMs };
+        return {
+          kind: 'roll-back',
+          node,
+          afterMs: random.between(0, 5_000),
+          downMs,
+          replacedAfterMs: random.between(500, 6_000),
+        };
+      case 'clock-jump':
+        return { kind: 'clock-jump', node, byMs: random.between(-3_600_000, 3_600_000) };
+      case 'pause':
+        return { kind: 'pause', node, forMs: random.between(1_000, 12_000) };
+      case 'stall':
+        return { kind: 'pause', node, forMs: random.between(20, 1_500) };
+      case 'membership':
+        return this.#drawMembership(numbers);
+      case 'replacement':
+        return { kind: 'move', group: this.#group(), from: node, to: random.pick(numbers) };
+      case 'transfer':
+        return { kind: 'transfer', group: this.#group(), node };
+    }
+  }
+
+  #drawMembership(numbers: readonly NodeNumber[]): Fault {
+    const random = this.#random;
+    const group = this.#group();
+    const node = random.pick(numbers);
+    switch (random.pick(['add', 'add-learner', 'remove', 'spread', 'cancel', 'late-request'] as const)) {
+      case 'add':
+        return { kind: 'add', group, node };
+      case 'add-learner':
+        return { kind: 'add-learner', group, node };
+      case 'remove':
+        return { kind: 'remove', group, node };
+      case 'spread':
+        return { kind: 'spread', group, nodes: random.shuffle(numbers).slice(0, random.pick([1, 3, 3, 5])) };
+      case 'cancel':
+        return { kind: 'cancel', group };
+      case 'late-request':
+        return { kind: 'late-request', group };
+    }
+  }
+
+  #group(): GroupNumber {
+    return this.#random.pick(this.#world.groups);
+  }
+
+  #inject(fault: Fault): void {
+    const { scheduler, trace, network, catalog } = this.#world;
+    this.injected.push({ at: scheduler.now, fault });
+    trace.say(0, null, 'fault', JSON.stringify(fault));
+    switch (fault.kind) {
+      case 'crash':
+        for (const node of fault.nodes) this.#crash(this.#node(node), fault.keep, fault.downMs);
+        return;
+      case 'cut':
+        this.#cut(fault.links, fault.forMs);
         return;
       case 'flapping':
-        for (let i = 0; i < 6; i++) this.#later(i * 400, () => (i % 2 === 0 ? this.#isolate(some) : network.heal()));
+        for (let i = 0; i < fault.times; i++)
+          this.#later(2 * i * fault.everyMs, () => this.#cut(fault.links, fault.everyMs));
         return;
       case 'lossy':
-        Object.assign(network.mood, { loss: 0.3, duplication: 0.3, reordering: 0.5 });
-        this.#calmLater();
+        Object.assign(network.mood, { loss: fault.loss, duplication: 0.3, reordering: fault.reordering });
+        this.#later(fault.forMs, () => network.calm());
         return;
       case 'slow-network':
-        Object.assign(network.mood, { delayMsMin: this.#random.below(30), delayMsMean: this.#random.between(10, 300) });
-        this.#calmLater();
+        Object.assign(network.mood, { delayMsMin: fault.minMs, delayMsMean: fault.meanMs });
+        this.#later(fault.forMs, () => network.calm());
         return;
       case 'slow-disk':
-        some.disk.mood.syncMsMean = this.#random.between(20, 800);
-        this.#later(3_000, () => some.disk.heal());
+        this.#node(fault.node).disk.mood.syncMsMean = fault.syncMsMean;
+        this.#later(fault.forMs, () => (this.#node(fault.node).disk.mood.syncMsMean = 2));
         return;
       case 'hanging-disk':
-        some.disk.mood.hanging = true;
-        this.#later(this.#random.between(500, 6_000), () => some.disk.heal());
+        this.#node(fault.node).disk.mood.hanging = true;
+        this.#later(fault.forMs, () => (this.#node(fault.node).disk.mood.hanging = false));
+        return;
+      case 'failing-disk':
+        this.#node(fault.node).disk.mood.failing = true;
+        return;
+      case 'full-disk':
+        this.#fill(this.#node(fault.node), fault.lowMs, fault.fullMs);
+        return;
+      case 'wipe':
+        this.#wipe(this.#node(fault.node), fault.downMs);
+        return;
+      case 'roll-back':
+        this.#rollBack(fault);
         return;
       case 'clock-jump':
-        some.clock.wallOffsetMs = this.#random.between(-3_600_000, 3_600_000);
+        this.#node(fault.node).clock.wallOffsetMs = fault.byMs;
+        return;
+      case 'pause':
+        this.#pause(this.#node(fault.node), fault.forMs);
+        return;
+      case 'add':
+        catalog.add(fault.group, this.#node(fault.node));
+        return;
+      case 'add-learner':
+        catalog.addLearner(fault.group, this.#node(fault.node));
+        return;
+      case 'remove':
+        catalog.remove(fault.group, this.#node(fault.node));
+        return;
+      case 'transfer':
+        catalog.transfer(fault.group, this.#node(fault.node));
+        return;
+      case 'move':
+        catalog.move(fault.group, this.#node(fault.from), this.#node(fault.to));
+        return;
+      case 'spread':
+        catalog.spread(
+          fault.group,
+          this.#world.nodes.filter(({ number }) => fault.nodes.includes(number)),
+        );
+        return;
+      case 'cancel':
+        catalog.cancel(fault.group);
+        return;
+      case 'late-request':
+        catalog.repeat(fault.group);
         return;
     }
   }
 
-  #crash(node: SimNode): void {
+  #crash(node: SimNode, keep: Keep, downMs: number): void {
     if (!node.alive) return;
-    this.#world.crash(node, this.#random.pick(['none', 'prefix', 'prefix', 'all'] as const));
-    this.#later(this.#random.exponential(1_500), () => {
-      if (!node.alive) this.#world.start(node);
+    this.#world.crash(node, keep);
+    this.#world.startLater(node, downMs);
+  }
+
+  #cut(links: readonly Link[], forMs: number): void {
+    const { network } = this.#world;
+    for (const link of links) network.cut(link);
+    this.#later(forMs, () => {
+      for (const link of links) network.mend(link);
     });
   }
 
-  #isolate(node: SimNode): void {
-    for (const other of this.#world.nodes)
-      if (other !== node) this.#world.network.cutBothWays(node.number, other.number);
+  #fill({ disk }: SimNode, lowMs: number, fullMs: number): void {
+    disk.mood.space = 'low';
+    this.#later(lowMs, () => {
+      if (fullMs > 0) disk.mood.space = 'full';
+    });
+    this.#later(lowMs + fullMs, () => (disk.mood.space = 'ample'));
   }
 
-  /** Two sides that do not see each other. */
-  #partition(nodes: readonly SimNode[]): void {
-    const left = this.#random.between(1, Math.max(1, nodes.length - 1));
-    for (const a of nodes.slice(0, left))
-      for (const b of nodes.slice(left)) this.#world.network.cutBothWays(a.number, b.number);
+  /** In a run that must survive, only a disk that every group can spare. */
+  #mayLose(node: SimNode): boolean {
+    return !this.#world.shape.mustSurvive || this.#world.atlas.maySpare([node]);
   }
 
-  /** Only the first sees both sides. */
-  #bridge([, ...others]: readonly SimNode[]): void {
-    const half = others.length >> 1;
-    for (const a of others.slice(0, half))
-      for (const b of others.slice(half)) this.#world.network.cutBothWays(a.number, b.number);
+  #wipe(node: SimNode, downMs: number): void {
+    if (!this.#mayLose(node)) return;
+    if (node.alive) this.#world.crash(node, 'none');
+    this.#world.wipe(node);
+    this.#world.startLater(node, downMs);
   }
 
-  #healLater(): void {
-    this.#later(this.#random.between(300, 6_000), () => this.#world.network.heal());
+  #rollBack({ node: number, afterMs, downMs, replacedAfterMs }: Extract<Fault, { kind: 'roll-back' }>): void {
+    const node = this.#node(number);
+    if (this.#world.lostDisks.has(number)) return;
+    const copy = node.disk.copySynced();
+    const { incarnation } = node.disk;
+    this.#later(afterMs, () => {
+      // a copy of another incarnation is not this disk's past
+      if (this.#world.lostDisks.has(number) || node.disk.incarnation !== incarnation || !this.#mayLose(node)) return;
+      if (node.alive) this.#world.crash(node, 'all');
+      this.#world.rollBack(node, copy);
+      this.#world.startLater(node, downMs);
+      this.#later(downMs + replacedAfterMs, () => {
+        if (!this.#world.lostDisks.has(number)) return;
+        if (node.alive) this.#world.crash(node, 'none');
+        this.#world.wipe(node);
+        this.#world.startLater(node, 500);
+      });
+    });
   }
 
-  #calmLater(): void {
-    this.#later(this.#random.between(1_000, 8_000), () => this.#world.network.calm());
+  #pause(node: SimNode, forMs: number): void {
+    if (!node.alive || node.paused) return;
+    this.#world.count('pauses');
+    node.pause();
+    const { life } = node;
+    this.#later(forMs, () => {
+      if (node.life === life) node.resume();
+    });
+  }
+
+  #node(number: NodeNumber): SimNode {
+    const node = this.#world.nodes[number - 1];
+    if (node === undefined) throw new RangeError(`node ${number}`);
+    return node;
   }
 
   /** After the safety phase nothing that was planned happens any more. */
@@ -148,3 +356,30 @@ export class Faults {
     });
   }
 }
+
+const between = (left: readonly NodeNumber[], right: readonly NodeNumber[]): readonly Link[] =>
+  left.flatMap((a) => right.flatMap((b) => linksBetween(a, b)));
+
+/** Two sides that do not see each other. */
+function partition(nodes: readonly NodeNumber[], random: SimRandom): readonly Link[] {
+  const left = random.between(1, Math.max(1, nodes.length - 1));
+  return between(nodes.slice(0, left), nodes.slice(left));
+}
+
+/** Only the first sees both sides. */
+function bridge([, ...others]: readonly NodeNumber[]): readonly Link[] {
+  const half = others.length >> 1;
+  return between(others.slice(0, half), others.slice(half));
+}
+
+const isolation = (node: NodeNumber, nodes: readonly NodeNumber[]): readonly Link[] =>
+  between(
+    [node],
+    nodes.filter((other) => other !== node),
+  );
+
+const oneWay = (from: NodeNumber, to: NodeNumber): readonly Link[] =>
+  channels.map((channel) => ({ from, to, channel }));
+
+const oneChannel = (from: NodeNumber, nodes: readonly NodeNumber[], random: SimRandom): readonly Link[] =>
+  nodes.filter(() => random.chance(0.5)).map((to) => ({ from, to, channel: random.pick(channels) }));

@@ -1,10 +1,10 @@
 /** What every invariant of the simulator is: it watches the world and throws when it is broken. One file each. */
 import type { Entry } from '../../src/model/entry.ts';
-import type { GroupNumber } from '../../src/model/ids.ts';
+import type { GroupNumber, LogIndex } from '../../src/model/ids.ts';
 import type { RoleState } from '../../src/raft/core/ready.ts';
 import type { BeatDelivery, Delivery } from './sim-network.ts';
 import type { SimNode } from './sim-node.ts';
-import type { Operation } from './workload.ts';
+import type { Operation, Read } from './workload.ts';
 import type { SimWorld } from './sim-world.ts';
 
 /** An invariant is broken: the run ends, and its seed is printed. */
@@ -39,8 +39,11 @@ export abstract class Invariant {
   onCrash?(node: SimNode): void;
   onOperationStarted?(operation: Operation): void;
   onOperationAcked?(operation: Operation): void;
-  /** After each event of the simulation; must be cheap. */
-  afterEvent?(): void;
+  /** Something happened on the node: called once after the event; must be cheap. */
+  onTouched?(node: SimNode): void;
+  onReadStarted?(read: Read): void;
+  onReadRefused?(read: Read): void;
+  onReadConfirmed?(read: Read, index: LogIndex): void;
   /** After the drain: every node that can be up is up and everything is quiet. */
   atEnd?(): void;
 

@@ -43,7 +43,7 @@ if (options.seed !== undefined) {
   const result = await runOne(Number(options.seed), true);
   if (options.trace) for (const line of result.trace) console.log(line);
   if (result.violation !== null) fail(result, '');
-  console.log(JSON.stringify({ ...result, trace: undefined }));
+  console.log(JSON.stringify({ ...result, trace: undefined, schedule: undefined }));
 } else {
   const first = Number(options.from);
   const count = Number(options.seeds);
@@ -54,7 +54,7 @@ if (options.seed !== undefined) {
     const result = await runOne(seed, false);
     if (result.violation !== null) fail(await simulate(seed, { verbose: true, faults: !options['no-faults'] }), '');
     events += result.events;
-    for (const [name, value] of Object.entries(result.counters)) totals[name] = (totals[name] ?? 0) + Number(value);
+    for (const [name, value] of Object.entries(result.counters)) totals[name] = (totals[name] ?? 0) + value;
   }
   const seconds = (Date.now() - started) / 1000;
   console.log(

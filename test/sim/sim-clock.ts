@@ -13,11 +13,14 @@ export class SimClock implements Clock {
   readonly #scheduler: SimScheduler;
   /** How far the wall clock is off, in ms; faults change it. */
   wallOffsetMs = 0;
+  /** Runs what a timer does, now or when the process runs again. */
+  readonly #enter: (fire: () => void) => void;
   #stopped = false;
 
-  constructor(scheduler: SimScheduler, rate: number) {
+  constructor(scheduler: SimScheduler, rate: number, enter: (fire: () => void) => void) {
     this.#scheduler = scheduler;
     this.#rate = rate;
+    this.#enter = enter;
   }
 
   wallMs(): Millis {
@@ -30,9 +33,19 @@ export class SimClock implements Clock {
 
   setTimer(delayMs: number, fire: () => void): Timer {
     // the monotonic clock shows whole milliseconds, so a timer must not fire before its millisecond shows
-    return this.#scheduler.after((delayMs + 1) / this.#rate, () => {
-      if (!this.#stopped) fire();
+    let cancelled = false;
+    const fireUnlessCancelled = (): void => {
+      if (!cancelled && !this.#stopped) fire();
+    };
+    const task = this.#scheduler.after((delayMs + 1) / this.#rate, () => {
+      if (!this.#stopped) this.#enter(fireUnlessCancelled);
     });
+    return {
+      cancel: () => {
+        cancelled = true;
+        task.cancel();
+      },
+    };
   }
 
   /** The node died: no timer of it fires any more. */

@@ -2,9 +2,9 @@
  * The disk of one simulated node at the level of the log (reliability 3.2), with a cached and a synced image.
  *
  * Writes reach the cached image at once and the synced image in order, in groups, after a delay: the contract that the
- * real store keeps (store-1 to store-4), which its own crash suite proves. A crash keeps what was synced and a random
- * prefix of the rest; the store's recovery turns torn and reordered pieces into a prefix, and finds by its durable
- * floor when less than what was synced came back (a rolled-back disk): then `recovered` is `lost`.
+ * real store keeps (store-1 to store-4), which its own crash suite proves. A crash keeps what was synced and some of the
+ * rest; an append is atomic (log-1), so the store's recovery turns torn and reordered pieces into whole operations, and
+ * finds by its durable floor when less than what was synced came back (a rolled-back disk): then it is `lost`.
  */
 import type { Entry } from '../../src/model/entry.ts';
 import { chainGenesis, entryEndOffset } from '../../src/model/entry.ts';
@@ -36,7 +36,20 @@ type PendingOperation = {
   readonly operation:
     DiskOperation | { readonly kind: 'create'; readonly header: GroupHeader } | { readonly kind: 'remove' };
   readonly done: (writeNumber: number) => void;
+  readonly failed: (fault: SimDiskFault) => void;
 };
+
+/** A write or a sync failed: the process must end (design D10). */
+export class SimDiskFault extends Error {
+  override readonly name = 'SimDiskFault';
+}
+
+/**
+ * What a crash keeps of what was not synced: nothing, everything, the oldest part of it, or of each group an oldest part
+ * of its own (the real store writes all groups into one log, so this is more than it may do).
+ */
+export const keeps = ['none', 'prefix', 'per-group', 'all'] as const;
+export type Keep = (typeof keeps)[number];
 
 /** How the disk behaves; changed by faults while the run goes on. */
 export interface DiskMood {
@@ -44,29 +57,48 @@ export interface DiskMood {
   syncMsMean: number;
   /** True: syncs do not end until it is false again. */
   hanging: boolean;
+  /** True: the next write fails, with the error of a bad disk. */
+  failing: boolean;
+  /** `low`: below the reserve, leaders take no new records. `full`: every write fails. */
+  space: 'ample' | 'low' | 'full';
+}
+
+const calm: DiskMood = { syncMsMean: 2, hanging: false, failing: false, space: 'ample' };
+
+export interface SimDiskOptions {
+  readonly scheduler: SimScheduler;
+  readonly random: SimRandom;
+  readonly crc32c: Crc32c;
+  /** Hands a completion to the process, now or when it runs again. */
+  readonly enter: (complete: () => void) => void;
+  /** A log lost entries of its end, to make place for others; called before. */
+  readonly onTruncate: (image: GroupImage, after: LogIndex) => void;
 }
 
 export class SimDisk {
-  readonly mood: DiskMood = { syncMsMean: 2, hanging: false };
+  readonly mood: DiskMood = { ...calm };
   /** What a quorum must have: read by the oracles, never by the node. */
   synced = new Map<GroupNumber, GroupImage>();
   cached = new Map<GroupNumber, GroupImage>();
   /** Set by a fault that takes back what was synced: the store's floor tells. */
   lost = false;
-  /** Bytes of payload that are on the disk and not synced yet. */
-  readonly #scheduler: SimScheduler;
-  readonly #random: SimRandom;
-  readonly crc32c: Crc32c;
+  /** Rises when the disk is exchanged: a copy of before is not its past any more. */
+  incarnation = 1;
+  readonly #options: SimDiskOptions;
+  /** A write failed: nothing is taken any more until the process has ended. */
+  #fault: SimDiskFault | null = null;
   #pending: PendingOperation[] = [];
   #inFlight = 0;
   #writeNumber = 0;
   /** Rises with every crash, so that completions of an earlier life are ignored. */
   #life = 0;
 
-  constructor(scheduler: SimScheduler, random: SimRandom, crc32c: Crc32c) {
-    this.#scheduler = scheduler;
-    this.#random = random;
-    this.crc32c = crc32c;
+  constructor(options: SimDiskOptions) {
+    this.#options = options;
+  }
+
+  get crc32c(): Crc32c {
+    return this.#options.crc32c;
   }
 
   /** A view for the next life of the node. */
@@ -79,25 +111,34 @@ export class SimDisk {
   }
 
   queue(group: GroupNumber, operation: PendingOperation['operation']): Promise<number> {
+    if (this.#fault !== null) return Promise.reject(this.#fault);
+    if (operation.kind === 'write' && operation.write.truncateAfter !== null) {
+      const image = this.cached.get(group);
+      if (image !== undefined) this.#options.onTruncate(image, operation.write.truncateAfter);
+    }
     this.#applyTo(this.cached, group, operation);
-    return new Promise((resolve) => {
-      this.#pending.push({ group, operation, done: resolve });
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ group, operation, done: resolve, failed: reject });
       if (this.#inFlight === 0) this.#startWrite();
     });
   }
 
-  /**
-   * The power goes. What was synced stays; of the rest a prefix.
-   * @param keep 'none', 'all', or 'prefix' for a random one
-   */
-  crash(keep: 'none' | 'prefix' | 'all'): void {
+  /** The process is killed or the power goes. What was synced stays; of the rest what `keep` says. */
+  crash(keep: Keep): void {
     this.#life++;
-    const most = this.#pending.length;
-    const kept = keep === 'none' ? 0 : keep === 'all' ? most : this.#random.between(0, most);
-    for (const { group, operation } of this.#pending.slice(0, kept)) this.#applyTo(this.synced, group, operation);
+    for (const { group, operation } of this.#kept(keep)) this.#applyTo(this.synced, group, operation);
     this.#pending = [];
     this.#inFlight = 0;
+    this.#fault = null;
     this.cached = new Map([...this.synced].map(([group, image]) => [group, image.clone()]));
+  }
+
+  /** Everything is gone, as after `rm -rf`; the disk must be crashed. */
+  wipe(): void {
+    this.synced = new Map();
+    this.cached = new Map();
+    this.lost = false;
+    this.incarnation++;
   }
 
   /** A copy of what is synced, for a fault that rolls the disk back to it later. */
@@ -112,10 +153,29 @@ export class SimDisk {
     this.lost = true;
   }
 
-  /** Lets a hanging disk go on. */
+  /** Nothing is wrong with it any more; what was failed stays failed until the process has ended. */
   heal(): void {
-    this.mood.hanging = false;
-    this.mood.syncMsMean = 2;
+    Object.assign(this.mood, calm);
+  }
+
+  #kept(keep: Keep): readonly PendingOperation[] {
+    const most = this.#pending.length;
+    const { random } = this.#options;
+    switch (keep) {
+      case 'none':
+        return [];
+      case 'all':
+        return this.#pending;
+      case 'prefix':
+        return this.#pending.slice(0, random.between(0, most));
+      case 'per-group': {
+        const through = new Map<GroupNumber, number>();
+        for (const { group } of this.#pending) {
+          if (!through.has(group)) through.set(group, random.between(0, most));
+        }
+        return this.#pending.filter(({ group }, at) => at < (through.get(group) ?? 0));
+      }
+    }
   }
 
   #startWrite(): void {
@@ -124,13 +184,12 @@ export class SimDisk {
     const life = this.#life;
     const finish = (): void => {
       if (life !== this.#life) return;
-      if (this.mood.hanging) {
-        this.#scheduler.after(50, finish);
-        return;
-      }
-      this.#finishWrite();
+      if (this.mood.hanging) this.#options.scheduler.after(50, finish);
+      else if (this.mood.failing || this.mood.space === 'full') this.#failWrite();
+      else this.#finishWrite();
     };
-    this.#scheduler.after(0.2 + this.#random.exponential(this.mood.syncMsMean), finish);
+    const { scheduler, random } = this.#options;
+    scheduler.after(0.2 + random.exponential(this.mood.syncMsMean), finish);
   }
 
   #finishWrite(): void {
@@ -138,8 +197,22 @@ export class SimDisk {
     this.#inFlight = 0;
     this.#writeNumber++;
     for (const { group, operation } of written) this.#applyTo(this.synced, group, operation);
-    for (const { done } of written) done(this.#writeNumber);
+    const [life, number] = [this.#life, this.#writeNumber];
+    this.#options.enter(() => {
+      if (life === this.#life) for (const { done } of written) done(number);
+    });
     this.#startWrite();
+  }
+
+  /** How much of it is on the disk all the same, nobody knows (P83). */
+  #failWrite(): void {
+    const fault = new SimDiskFault(this.mood.space === 'full' ? 'no space left on the disk' : 'a write failed');
+    this.mood.failing = false;
+    this.#fault = fault;
+    const life = this.#life;
+    this.#options.enter(() => {
+      if (life === this.#life) for (const { failed } of this.#pending) failed(fault);
+    });
   }
 
   #applyTo(images: Map<GroupNumber, GroupImage>, group: GroupNumber, operation: PendingOperation['operation']): void {

@@ -33,11 +33,23 @@ export interface BeatDelivery {
   readonly frame: BeatFrame;
 }
 
-/** Anything under way. */
-interface Parcel {
+/** One direction of one connection between two nodes. */
+export interface Link {
   readonly from: NodeNumber;
   readonly to: NodeNumber;
   readonly channel: Channel;
+}
+
+/** Both channels in both directions. */
+export const linksBetween = (a: NodeNumber, b: NodeNumber): readonly Link[] => [
+  { from: a, to: b, channel: 'bulk' },
+  { from: a, to: b, channel: 'beat' },
+  { from: b, to: a, channel: 'bulk' },
+  { from: b, to: a, channel: 'beat' },
+];
+
+/** Anything under way. */
+interface Parcel extends Link {
   arrive(): void;
 }
 
@@ -58,10 +70,10 @@ export class SimNetwork {
   readonly counts = { sent: 0, lost: 0, duplicated: 0, cut: 0, delivered: 0 };
   readonly #scheduler: SimScheduler;
   readonly #random: SimRandom;
-  /** Cut links, `from>to/channel`. */
-  readonly #cut = new Set<string>();
+  /** How many faults cut a link now, by its connection. */
+  readonly #cut = new Map<number, number>();
   /** When the last message of each connection arrives: a connection keeps order unless the mood says otherwise. */
-  readonly #lastArrival = new Map<string, number>();
+  readonly #lastArrival = new Map<number, number>();
   readonly #receivers: Receivers;
 
   constructor(scheduler: SimScheduler, random: SimRandom, receivers: Receivers) {
@@ -89,16 +101,22 @@ export class SimNetwork {
     });
   }
 
-  cut(from: NodeNumber, to: NodeNumber, channel: Channel): void {
-    this.#cut.add(`${from}>${to}/${channel}`);
+  /** Whether any link is cut. */
+  get isCutAnywhere(): boolean {
+    return this.#cut.size > 0;
   }
 
-  /** Cuts both channels in both directions. */
-  cutBothWays(a: NodeNumber, b: NodeNumber): void {
-    for (const channel of ['bulk', 'beat'] as const) {
-      this.cut(a, b, channel);
-      this.cut(b, a, channel);
-    }
+  cut(link: Link): void {
+    const connection = connectionOf(link);
+    this.#cut.set(connection, (this.#cut.get(connection) ?? 0) + 1);
+  }
+
+  /** Takes one cut back; the link is whole once every cut of it was. */
+  mend(link: Link): void {
+    const connection = connectionOf(link);
+    const cuts = (this.#cut.get(connection) ?? 0) - 1;
+    if (cuts > 0) this.#cut.set(connection, cuts);
+    else this.#cut.delete(connection);
   }
 
   heal(): void {
@@ -162,7 +180,8 @@ export class SimNetwork {
   }
 }
 
-const connectionOf = ({ from, to, channel }: Parcel): string => `${from}>${to}/${channel}`;
+const nodesMax = 1_000;
+const connectionOf = ({ from, to, channel }: Link): number => (from * nodesMax + to) * 2 + (channel === 'bulk' ? 0 : 1);
 
 interface Wire {
   message(group: GroupNumber, message: Message): void;

@@ -1,13 +1,16 @@
 /** One node: the production host, driver and core on a virtual clock, network and disk. Dies and comes back. */
 import { crc32c } from '../../src/runtime/crc32c.ts';
 import type { Entry } from '../../src/model/entry.ts';
-import type { GroupNumber, ReplicaId } from '../../src/model/ids.ts';
-import type { RaftGroup, StateMachine } from '../../src/raft/group.ts';
+import type { GroupNumber, LogIndex, ReplicaId } from '../../src/model/ids.ts';
+import type { StateMachine } from '../../src/raft/group.ts';
+import { GroupDriver } from '../../src/raft/driver.ts';
 import { MultiRaftHost } from '../../src/raft/host.ts';
 import type { RoleState } from '../../src/raft/core/ready.ts';
 import type { DriverLimits } from '../../src/raft/driver-limits.ts';
 import type { RaftLimits } from '../../src/raft/core/limits.ts';
+import type { GroupImage } from './group-image.ts';
 import { SimClock } from './sim-clock.ts';
+import type { Keep } from './sim-disk.ts';
 import { SimDisk } from './sim-disk.ts';
 import { SimCommandMachine, SimDataMachine } from './sim-machine.ts';
 import type { BeatDelivery, Delivery, NodeNumber, SimTransport } from './sim-network.ts';
@@ -17,6 +20,15 @@ import type { SimScheduler } from './sim-scheduler.ts';
 export interface GroupPlan {
   readonly group: GroupNumber;
   readonly kind: 'data' | 'commands';
+  /** Founding voters. */
+  readonly voters: readonly ReplicaId[];
+}
+
+/** A replica that the catalog has put on a node. */
+export interface Assignment {
+  readonly plan: GroupPlan;
+  readonly replicaId: ReplicaId;
+  /** The founding voters if it is one of them; empty: it learns who votes from the leader (design D4). */
   readonly voters: readonly ReplicaId[];
 }
 
@@ -27,41 +39,67 @@ export interface NodeEnvironment {
   readonly driverLimits: DriverLimits;
   readonly clusterId: string;
   transport(node: NodeNumber): SimTransport;
+  /** Something is about to happen on the node, in this event. */
+  onTouched(node: SimNode): void;
   onRole(node: SimNode, group: GroupNumber, state: RoleState): void;
   onApplied(node: SimNode, group: GroupNumber, entry: Entry, hash: number): void;
   onQuarantined(node: SimNode, group: GroupNumber, reason: string): void;
+  onTruncate(node: SimNode, image: GroupImage, after: LogIndex): void;
   onFatal(node: SimNode, error: unknown): void;
 }
+
+/** Where a turn of the event loop takes its work from, in this order (P15). */
+const phases = ['timers', 'input', 'turns'] as const;
+type Phase = (typeof phases)[number];
 
 export class SimNode {
   readonly number: NodeNumber;
   readonly disk: SimDisk;
-  readonly groups = new Map<GroupNumber, RaftGroup>();
+  /** What the catalog has put here; survives the process, not the disk. */
+  readonly assigned = new Map<GroupNumber, Assignment>();
+  /** Groups that run, each with its assigned replica. */
+  readonly groups = new Map<GroupNumber, GroupDriver>();
   alive = false;
+  /** The event loop stands still: stalled, or stopped by a signal. */
+  paused = false;
   /** Rises with every start. */
   life = 0;
   clock: SimClock;
-  host: MultiRaftHost | null = null;
+  #host: MultiRaftHost | null = null;
   readonly #environment: NodeEnvironment;
   readonly #random: SimRandom;
   #transport: SimTransport | null = null;
+  /** Starts and removals of one group follow each other. */
+  #following = new Map<GroupNumber, Promise<void>>();
+  /** What came while the node was paused. */
+  readonly #waiting: Record<Phase, (() => void)[]> = { timers: [], input: [], turns: [] };
 
   constructor(number: NodeNumber, environment: NodeEnvironment) {
     this.number = number;
     this.#environment = environment;
     this.#random = environment.random.split(`node ${number}`);
-    this.disk = new SimDisk(environment.scheduler, this.#random.split('disk'), crc32c);
-    this.clock = new SimClock(environment.scheduler, 1);
+    this.disk = new SimDisk({
+      scheduler: environment.scheduler,
+      random: this.#random.split('disk'),
+      crc32c,
+      enter: (complete) => {
+        this.enter('input', complete);
+      },
+      onTruncate: (image, after) => {
+        environment.onTruncate(this, image, after);
+      },
+    });
+    this.clock = this.#newClock(1);
   }
 
   /** Starts the process; the groups come up as their logs open. */
-  start(plans: readonly { readonly plan: GroupPlan; readonly replicaId: ReplicaId }[]): void {
+  start(): void {
     const environment = this.#environment;
     const life = ++this.life;
     this.alive = true;
-    this.clock = new SimClock(environment.scheduler, 0.95 + this.#random.below(101) / 1000);
+    this.clock = this.#newClock(0.95 + this.#random.below(101) / 1000);
     this.#transport = environment.transport(this.number);
-    const host = new MultiRaftHost({
+    this.#host = new MultiRaftHost({
       logs: this.disk.mount(),
       clusterId: environment.clusterId,
       mayVote: !this.disk.lost,
@@ -74,44 +112,104 @@ export class SimNode {
       directory: this.#transport,
       schedule: (run) => {
         environment.scheduler.after(0, () => {
-          if (this.life === life && this.alive) run();
+          if (this.life === life && this.alive) this.enter('turns', run);
         });
       },
       observer: {},
       fatal: (error) => {
-        if (this.life === life) environment.onFatal(this, error);
+        if (this.life === life && this.alive) environment.onFatal(this, error);
       },
     });
-    this.host = host;
-    for (const { plan, replicaId } of plans) {
-      const { group, voters } = plan;
-      host.start({ group, replicaId, voters }, this.#machine(plan, life)).then(
-        (raft) => {
-          if (this.life === life && this.alive) this.groups.set(group, raft);
-        },
-        (error: unknown) => {
-          if (this.life === life && this.alive) environment.onFatal(this, error);
-        },
-      );
-    }
+    this.#following = new Map();
+    for (const group of new Set([...this.disk.cached.keys(), ...this.assigned.keys()])) this.follow(group);
   }
 
   /** SIGKILL or a power cut: memory is gone, the disk keeps what `keep` says of what was not synced. */
-  crash(keep: 'none' | 'prefix' | 'all'): void {
+  crash(keep: Keep): void {
     this.alive = false;
+    this.paused = false;
+    for (const phase of phases) this.#waiting[phase].length = 0;
     this.groups.clear();
-    this.host = null;
+    this.#host = null;
     this.#transport?.close();
     this.clock.stop();
     this.disk.crash(keep);
   }
 
+  /** Starts the replica that is assigned, after removing the one that was before; a lost disk is never cleaned up. */
+  follow(group: GroupNumber): void {
+    const host = this.#host;
+    if (!this.alive || host === null) return;
+    const { life } = this;
+    const after = (this.#following.get(group) ?? Promise.resolve()).then(() => this.#follow(host, group, life));
+    this.#following.set(group, after);
+    after.catch((error: unknown) => {
+      if (this.life === life && this.alive) this.#environment.onFatal(this, error);
+    });
+  }
+
   deliver({ group, message }: Delivery): void {
-    if (this.alive) this.#transport?.deliver(group, message);
+    const transport = this.#transport;
+    if (!this.alive) return;
+    this.enter('input', () => {
+      transport?.deliver(group, message);
+    });
+  }
+
+  /** Does something in the process, now or when it runs again. */
+  enter(phase: Phase, act: () => void): void {
+    if (this.paused) {
+      this.#waiting[phase].push(act);
+      return;
+    }
+    this.#environment.onTouched(this);
+    act();
+  }
+
+  pause(): void {
+    if (this.alive) this.paused = true;
+  }
+
+  /** The timers that expired meanwhile come first, then what arrived, as in Node's event loop (P15). */
+  resume(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    const { life } = this;
+    for (const phase of phases) {
+      for (const act of this.#waiting[phase].splice(0)) {
+        this.#environment.scheduler.after(0, () => {
+          if (this.life === life && this.alive) this.enter(phase, act);
+        });
+      }
+    }
+  }
+
+  async #follow(host: MultiRaftHost, group: GroupNumber, life: number): Promise<void> {
+    const wanted = this.assigned.get(group);
+    const found = this.disk.cached.get(group)?.header.replicaId;
+    if (found !== undefined && found !== wanted?.replicaId && !this.disk.lost) {
+      this.groups.delete(group);
+      await host.remove(group);
+    }
+    const isCurrent = (): boolean => this.life === life && this.alive && this.assigned.get(group) === wanted;
+    if (wanted === undefined || this.groups.has(group) || !isCurrent()) return;
+    const { plan, replicaId, voters } = wanted;
+    const raft = await host.start({ group, replicaId, voters }, this.#machine(plan, life));
+    if (this.life === life && this.alive && raft instanceof GroupDriver) this.groups.set(group, raft);
+  }
+
+  #newClock(rate: number): SimClock {
+    return new SimClock(this.#environment.scheduler, rate, (fire) => {
+      this.enter('timers', fire);
+    });
   }
 
   deliverBeat({ from, frame }: BeatDelivery): void {
-    if (this.alive) this.#transport?.deliverBeat(from, frame);
+    const transport = this.#transport;
+    if (!this.alive) return;
+    this.enter('input', () => {
+      transport?.deliverBeat(from, frame);
+    });
   }
 
   #machine(plan: GroupPlan, life: number): StateMachine {

@@ -10,6 +10,8 @@ export class SimRandom implements Random {
   #c: number;
   #counter = 1;
   readonly #seed: number;
+  /** True: `exponential` gives its mean, for a run that is to be simple. */
+  steady = false;
 
   constructor(seed: number) {
     this.#seed = seed >>> 0;
@@ -51,6 +53,7 @@ export class SimRandom implements Random {
 
   /** An exponentially distributed number with this mean: a heavy tail for delays. */
   exponential(mean: number): number {
+    if (this.steady) return mean;
     return -Math.log(1 - this.next() / 2 ** 32) * mean;
   }
 

@@ -1,42 +1,29 @@
-/** Everything of one run: nodes, network, clients, and the invariants that watch them. */
+/** Everything of one run: nodes, network, catalog, clients, and the invariants that watch them. */
 import type { Entry } from '../../src/model/entry.ts';
-import type { GroupNumber, ReplicaId } from '../../src/model/ids.ts';
+import type { GroupNumber, LogIndex, ReplicaId } from '../../src/model/ids.ts';
 import { toGroupNumber, toReplicaId } from '../../src/model/ids.ts';
+import type { Configuration } from '../../src/raft/core/configuration.ts';
+import { decodeConfiguration } from '../../src/raft/core/configuration.ts';
 import type { RoleState } from '../../src/raft/core/ready.ts';
-import type { DriverLimits } from '../../src/raft/driver-limits.ts';
-import type { RaftLimits } from '../../src/raft/core/limits.ts';
+import { Atlas } from './atlas.ts';
+import { Catalog } from './catalog.ts';
+import { CommittedLog } from './committed-log.ts';
+import type { CounterName } from './counters.ts';
+import { noCounts } from './counters.ts';
+import type { GroupImage } from './group-image.ts';
 import type { Invariant } from './invariant.ts';
 import { SimViolation } from './invariant.ts';
-import { CommittedLog } from './committed-log.ts';
-import type { Delivery, NodeNumber } from './sim-network.ts';
+import type { Keep } from './sim-disk.ts';
+import { SimDiskFault } from './sim-disk.ts';
+import type { NodeNumber } from './sim-network.ts';
 import { SimNetwork } from './sim-network.ts';
 import type { GroupPlan } from './sim-node.ts';
 import { SimNode } from './sim-node.ts';
 import type { SimRandom } from './sim-random.ts';
 import { SimScheduler } from './sim-scheduler.ts';
 import { Trace } from './trace.ts';
-import type { WorkloadSettings } from './workload.ts';
 import { Workload } from './workload.ts';
-
-export interface WorldSettings {
-  readonly nodes: number;
-  readonly groups: number;
-  readonly raftLimits: RaftLimits;
-  readonly driverLimits: DriverLimits;
-  readonly workload: WorkloadSettings;
-}
-
-/** How often something happened that a run must reach to be worth anything ("sometimes" assertions). */
-export interface Counters {
-  acked: number;
-  refused: number;
-  elections: number;
-  leaderChanges: number;
-  crashes: number;
-  truncations: number;
-  quarantines: number;
-  snapshotsInstalled: number;
-}
+import type { WorldShape } from './world-shape.ts';
 
 type Watch = {
   [Name in keyof Invariant as Name extends `on${string}` ? Name : never]-?: Extract<
@@ -45,85 +32,57 @@ type Watch = {
   >;
 };
 
+/** Where a replica is, or was. */
+export interface Place {
+  readonly group: GroupNumber;
+  readonly node: SimNode;
+}
+
 export class SimWorld {
   readonly scheduler = new SimScheduler();
   readonly network: SimNetwork;
   readonly nodes: readonly SimNode[];
   readonly groups: readonly GroupNumber[];
+  readonly catalog: Catalog;
   readonly workload: Workload;
+  readonly atlas: Atlas;
   readonly committed: CommittedLog;
   readonly trace = new Trace(this.scheduler);
-  readonly counters: Counters = {
-    acked: 0,
-    refused: 0,
-    elections: 0,
-    leaderChanges: 0,
-    crashes: 0,
-    truncations: 0,
-    quarantines: 0,
-    snapshotsInstalled: 0,
-  };
+  readonly counters = noCounts();
   readonly invariants: Invariant[] = [];
+  readonly shape: WorldShape;
   /** Nodes that may be quarantined: their disk lost what it had acknowledged. */
   readonly lostDisks = new Set<NodeNumber>();
-  readonly #plans = new Map<GroupNumber, GroupPlan>();
-  readonly #replicas = new Map<ReplicaId, NodeNumber>();
+  /** Nodes that come back by themselves when their process has ended; all of them while there are faults. */
+  readonly returning = new Set<SimNode>();
   /** The first thing that went wrong. */
   violation: SimViolation | null = null;
+  readonly #random: SimRandom;
+  readonly #plans = new Map<GroupNumber, GroupPlan>();
+  readonly #places = new Map<ReplicaId, Place>();
+  readonly #replicas = new Map<GroupNumber, number>();
+  /** Nodes on which something happened in this event. */
+  readonly #touched = new Set<SimNode>();
 
-  readonly settings: WorldSettings;
-
-  constructor(settings: WorldSettings, random: SimRandom) {
-    this.settings = settings;
+  constructor(shape: WorldShape, random: SimRandom) {
+    this.shape = shape;
+    this.#random = random.split('world events');
     this.network = new SimNetwork(this.scheduler, random.split('network'), {
       message: (delivery) => this.#node(delivery.to)?.deliver(delivery),
       beat: (delivery) => this.#node(delivery.to)?.deliverBeat(delivery),
     });
-    const numbers = Array.from({ length: settings.nodes }, (_, i) => i + 1);
-    this.groups = Array.from({ length: settings.groups }, (_, i) => toGroupNumber(i));
-    for (const group of this.groups) {
-      const voters = numbers.map((node) => this.replicaOf(group, node));
-      voters.forEach((replica, i) => this.#replicas.set(replica, numbers[i] ?? 0));
-      this.#plans.set(group, { group, kind: group === 0 ? 'commands' : 'data', voters });
-    }
-    this.nodes = numbers.map(
-      (number) =>
-        new SimNode(number, {
-          scheduler: this.scheduler,
-          random,
-          raftLimits: settings.raftLimits,
-          driverLimits: settings.driverLimits,
-          clusterId: '7d3c0a52-64e5-4f07-9d4e-51d2a2a6a001',
-          transport: (from) =>
-            this.network.transport((replica) => this.#replicas.get(toReplicaId(replica)), from, {
-              message: (delivery) => {
-                this.#onSend(delivery);
-              },
-              beat: (delivery) => {
-                this.tell('onBeat', delivery);
-                this.trace.beat(delivery);
-              },
-            }),
-          onRole: (node, group, state) => {
-            this.#onRole(node, group, state);
-          },
-          onApplied: (node, group, entry, hash) => {
-            this.#onApplied(node, group, entry, hash);
-          },
-          onQuarantined: (node, group, reason) => {
-            this.counters.quarantines++;
-            this.trace.say(node.number, group, 'quarantined', reason);
-            if (!this.lostDisks.has(node.number))
-              this.fail(new SimViolation('sim-quarantine', `n${node.number} ${reason}`));
-          },
-          onFatal: (node, error) => {
-            const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
-            this.fail(new SimViolation('sim-fatal', `n${node.number} ${detail}`));
-          },
-        }),
-    );
+    this.nodes = Array.from({ length: shape.nodes }, (_, i) => this.#makeNode(i + 1, random));
+    for (const node of this.nodes) this.returning.add(node);
+    this.groups = Array.from({ length: shape.groups }, (_, i) => toGroupNumber(i));
     this.committed = new CommittedLog(this);
-    this.workload = new Workload(this, random.split('workload'), settings.workload);
+    this.committed.onCommitted.push((_node, group, entry) => {
+      if (entry.kind === 'configuration') this.#onConfiguration(group, decodeConfiguration(entry.payload));
+    });
+    this.atlas = new Atlas(this);
+    const placement = random.split('placement');
+    for (const group of this.groups) this.#found(group, placement.shuffle(this.nodes).slice(0, shape.voters));
+    this.catalog = new Catalog(this, random.split('catalog'));
+    this.workload = new Workload(this, random.split('workload'), shape.workload);
   }
 
   planOf(group: GroupNumber): GroupPlan {
@@ -132,28 +91,62 @@ export class SimWorld {
     return plan;
   }
 
-  replicaOf(group: GroupNumber, node: NodeNumber): ReplicaId {
-    return toReplicaId(group * 100 + node);
+  placeOf(replica: ReplicaId): Place | undefined {
+    return this.#places.get(replica);
   }
 
-  nodeOf(replica: ReplicaId): SimNode | undefined {
-    return this.#node(this.#replicas.get(replica) ?? 0);
+  /** A replica id that was never used, at this node. */
+  newReplica(group: GroupNumber, node: SimNode): ReplicaId {
+    const number = (this.#replicas.get(group) ?? 0) + 1;
+    this.#replicas.set(group, number);
+    const replica = toReplicaId(group * 1000 + number);
+    this.#places.set(replica, { group, node });
+    return replica;
+  }
+
+  count(name: CounterName): void {
+    this.counters[name]++;
   }
 
   start(node: SimNode): void {
     this.trace.say(node.number, null, 'start', '');
     const restarted = node.life > 0;
-    node.start(
-      this.groups.map((group) => ({ plan: this.planOf(group), replicaId: this.replicaOf(group, node.number) })),
-    );
+    this.#touched.add(node);
+    node.start();
     if (restarted) this.tell('onRestart', node);
   }
 
-  crash(node: SimNode, keep: 'none' | 'prefix' | 'all'): void {
+  crash(node: SimNode, keep: Keep): void {
     this.trace.say(node.number, null, 'crash', keep);
-    this.counters.crashes++;
+    this.count('crashes');
+    this.#touched.add(node);
     node.crash(keep);
     this.tell('onCrash', node);
+  }
+
+  /** Starts it after a while, unless it is to stay down by then. */
+  startLater(node: SimNode, delayMs: number): void {
+    this.scheduler.after(delayMs, () => {
+      if (this.returning.has(node) && !node.alive) this.start(node);
+    });
+  }
+
+  /** The node, which must be down, gets an empty disk: it is another incarnation, and its replicas are gone (P61). */
+  wipe(node: SimNode): void {
+    this.trace.say(node.number, null, 'wipe', '');
+    if (!this.lostDisks.delete(node.number)) this.count('disksLost');
+    this.atlas.lose(node);
+    node.assigned.clear();
+    node.disk.wipe();
+  }
+
+  /** The node, which must be down, gets an old copy of its disk; its floor tells it so (P87). */
+  rollBack(node: SimNode, copy: Map<GroupNumber, GroupImage>): void {
+    this.trace.say(node.number, null, 'roll-back', '');
+    this.count('disksLost');
+    this.atlas.lose(node);
+    this.lostDisks.add(node.number);
+    node.disk.rollBack(copy);
   }
 
   /** Tells every invariant that wants to know. The first violation ends the run. */
@@ -174,14 +167,10 @@ export class SimWorld {
       error instanceof SimViolation ? error : new SimViolation('sim-bug', String((error as Error).stack));
   }
 
+  /** Lets every invariant look at the nodes on which something happened. */
   afterEvent(): void {
-    for (const invariant of this.invariants) {
-      try {
-        invariant.afterEvent?.();
-      } catch (error) {
-        this.fail(error);
-      }
-    }
+    for (const node of this.#touched) this.tell('onTouched', node);
+    this.#touched.clear();
     if (this.violation !== null) throw this.violation;
   }
 
@@ -189,25 +178,111 @@ export class SimWorld {
     return this.nodes[number - 1];
   }
 
-  #onSend(delivery: Delivery): void {
-    this.tell('onSend', delivery);
-    this.trace.message(delivery);
+  #makeNode(number: NodeNumber, random: SimRandom): SimNode {
+    const { raftLimits, driverLimits } = this.shape;
+    return new SimNode(number, {
+      scheduler: this.scheduler,
+      random,
+      raftLimits,
+      driverLimits,
+      clusterId: '7d3c0a52-64e5-4f07-9d4e-51d2a2a6a001',
+      transport: (from) =>
+        this.network.transport((replica) => this.#places.get(toReplicaId(replica))?.node.number, from, {
+          message: (delivery) => {
+            this.tell('onSend', delivery);
+            this.trace.message(delivery);
+          },
+          beat: (delivery) => {
+            this.tell('onBeat', delivery);
+            this.trace.beat(delivery);
+          },
+        }),
+      onTouched: (node) => {
+        this.#touched.add(node);
+      },
+      onRole: (node, group, state) => {
+        this.#onRole(node, group, state);
+      },
+      onApplied: (node, group, entry, hash) => {
+        this.#onApplied(node, group, entry, hash);
+      },
+      onQuarantined: (node, group, reason) => {
+        this.count('quarantines');
+        this.trace.say(node.number, group, 'quarantined', reason);
+        if (!this.lostDisks.has(node.number))
+          this.fail(new SimViolation('sim-quarantine', `n${node.number} ${reason}`));
+      },
+      onTruncate: (node, image, after) => {
+        this.#onTruncate(node, image, after);
+      },
+      onFatal: (node, error) => {
+        this.#onFatal(node, error);
+      },
+    });
+  }
+
+  #found(group: GroupNumber, nodes: readonly SimNode[]): void {
+    const voters = nodes.map((node) => this.newReplica(group, node));
+    const plan: GroupPlan = { group, kind: group === 0 ? 'commands' : 'data', voters };
+    this.#plans.set(group, plan);
+    nodes.forEach((node, i) => {
+      const replicaId = voters[i];
+      if (replicaId !== undefined) node.assigned.set(group, { plan, replicaId, voters });
+    });
+  }
+
+  /** The process ends when a write fails, and is started again (P83); anything else is a defect. */
+  #onFatal(node: SimNode, error: unknown): void {
+    if (error instanceof SimDiskFault) {
+      this.trace.say(node.number, null, 'process ends', error.message);
+      this.count(node.disk.mood.space === 'full' ? 'fullDisks' : 'failedWrites');
+      this.crash(node, this.#random.pick(['none', 'prefix', 'per-group', 'all']));
+      this.startLater(node, 100 + this.#random.exponential(1_000));
+      return;
+    }
+    const detail = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.fail(new SimViolation('sim-fatal', `n${node.number} ${detail}`));
   }
 
   #onRole(node: SimNode, group: GroupNumber, state: RoleState): void {
-    if (state.role === 'candidate') this.counters.elections++;
-    if (state.role === 'leader' && state.serving) this.counters.leaderChanges++;
-    this.trace.say(node.number, group, state.role, `t${state.term}${state.serving ? ' serving' : ''}`);
+    if (state.role === 'candidate') this.count('elections');
+    if (state.role === 'leader' && state.serving) this.count('leaderChanges');
+    this.trace.say(node.number, group, state.role, state.serving ? `t${state.term} serving` : `t${state.term}`);
     this.tell('onRole', node, group, state);
   }
 
   #onApplied(node: SimNode, group: GroupNumber, entry: Entry, hash: number): void {
-    this.trace.say(node.number, group, 'apply', `i${entry.index} t${entry.term}`);
+    this.trace.applied(node.number, group, entry);
     try {
       this.committed.applied(node, group, entry);
     } catch (error) {
       this.fail(error);
     }
     this.tell('onApplied', node, group, entry, hash);
+  }
+
+  /** Called before it takes the place of the one before. */
+  #onConfiguration(group: GroupNumber, next: Configuration): void {
+    const { configuration: before } = this.committed.membership(group);
+    this.count('configurations');
+    if (this.network.isCutAnywhere) this.count('configurationsUnderPartition');
+    if (next.outgoing.length > 0) this.count('jointConfigurations');
+    for (const voter of next.voters) if (!before.voters.includes(voter)) this.count('promotions');
+    const goes = (voter: ReplicaId): boolean => ![...next.voters, ...next.outgoing].includes(voter);
+    for (const voter of [...new Set([...before.voters, ...before.outgoing])]) {
+      if (goes(voter) && this.atlas.isLost(voter)) this.count('replacements');
+    }
+  }
+
+  #onTruncate(node: SimNode, image: GroupImage, after: LogIndex): void {
+    const { group } = image.header;
+    const dropped = image.entries.slice(Math.max(0, after - image.before.index));
+    this.trace.say(node.number, group, 'truncate', `after ${after}, ${dropped.length} entries`);
+    if (dropped.length > 1) this.count('truncations');
+    const { voters } = this.committed.membership(group).configuration;
+    const [first] = dropped;
+    if (first === undefined) return;
+    const holders = voters.filter((voter) => this.atlas.imageOf(voter)?.at(first.index)?.chain === first.chain);
+    if (holders.length * 2 > voters.length) this.count('figureEights');
   }
 }

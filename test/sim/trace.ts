@@ -2,6 +2,7 @@
  * What happened, one line an event, in fixed columns: time, node, group, event, detail. The lines are hashed as they
  * come, so that two runs of a seed can be compared without keeping them; the last ones are kept for a failure.
  */
+import type { Entry } from '../../src/model/entry.ts';
 import type { GroupNumber } from '../../src/model/ids.ts';
 import type { BeatDelivery, Delivery } from './sim-network.ts';
 import type { SimScheduler } from './sim-scheduler.ts';
@@ -37,6 +38,13 @@ export class Trace {
     if (!this.verbose) return;
     const time = (this.#scheduler.now / 1000).toFixed(4).padStart(10);
     this.#keep(`${time} n${node} ${(group === null ? '' : `g${group}`).padEnd(4)} ${event.padEnd(18)} ${detail}`);
+  }
+
+  /** Without making a line that nobody reads. */
+  applied(node: number, group: GroupNumber, { index, term }: Entry): void {
+    this.#mix(node * 1009 + group);
+    this.#mix(index * 64 + term);
+    if (this.verbose) this.say(node, group, 'apply', `i${index} t${term}`);
   }
 
   message({ from, to, group, message }: Delivery): void {

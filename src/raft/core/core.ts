@@ -31,6 +31,8 @@ export interface RaftCore {
   readonly leading: Leading | null;
   /** On the monotonic clock: when a `tick` must be fed at the latest. Infinity: never. */
   readonly nextDeadline: number;
+  /** Who takes part, in force from its append on, with the index of its entry. */
+  readonly membership: IndexedConfiguration;
   /** Who takes part, and for a leader how far the others are. Made anew with each look. */
   readonly status: CoreStatus;
   /** Term and base offset that the next accepted proposal will get; null if this replica does not lead. */

@@ -28,6 +28,7 @@ import type { RaftEvent } from './events.ts';
 import { leaderDeadline, leaderTick, onHeard, readIndex } from './heartbeats.ts';
 import { receive } from './inbox.ts';
 import { propose } from './leader.ts';
+import type { IndexedConfiguration } from './membership.ts';
 import type { ConfigurationAnswer, ProposalAnswer, Ready, RoleState } from './ready.ts';
 import type { DropReason, ReplicaOptions } from './replica.ts';
 import { Replica } from './replica.ts';
@@ -74,6 +75,10 @@ export class RaftNode implements RaftCore {
 
   get commitIndex(): LogIndex {
     return this.#replica.commit;
+  }
+
+  get membership(): IndexedConfiguration {
+    return this.#replica.membership.newest;
   }
 
   get nextDeadline(): number {

@@ -18,7 +18,10 @@ export class AckedDurable extends Invariant {
   override atEnd(): void {
     for (const node of this.world.nodes.filter(({ alive }) => alive)) {
       for (const [group, raft] of node.groups) {
-        if (raft.quarantine !== null) continue;
+        const { voters, learners } = this.world.committed.membership(group).configuration;
+        const replica = node.assigned.get(group)?.replicaId;
+        const takesPart = replica !== undefined && [...voters, ...learners].includes(replica);
+        if (!takesPart || raft.quarantine !== null || !this.world.atlas.canElect(group)) continue;
         const committed = this.world.committed.entries(group);
         const image = node.disk.synced.get(group);
         this.check(image !== undefined, `n${node.number} has no group ${group}`);

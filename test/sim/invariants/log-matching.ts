@@ -1,5 +1,7 @@
 import type { Entry } from '../../../src/model/entry.ts';
+import type { ReplicaId } from '../../../src/model/ids.ts';
 import { Invariant } from '../invariant.ts';
+import type { SimNode } from '../sim-node.ts';
 
 /**
  * inv-I3: two logs that have an entry of the same index and term are the same up to there. Raft paper, figure 3, "Log
@@ -7,22 +9,23 @@ import { Invariant } from '../invariant.ts';
  */
 export class LogMatching extends Invariant {
   readonly id = 'inv-I3';
+  /** By group, index and term. */
   readonly #chains = new Map<string, number>();
-  readonly #seen = new Map<string, Entry>();
+  /** The last entry of each log when it was looked at. */
+  readonly #seen = new Map<ReplicaId, Entry>();
 
-  override afterEvent(): void {
-    for (const node of this.world.nodes) {
-      for (const [group, image] of node.disk.cached) {
-        const key = `${node.number}/${group}`;
-        const last = image.entries.at(-1);
-        if (last === undefined || this.#seen.get(key) === last) continue;
-        for (let at = image.entries.length - 1; at >= 0; at--) {
-          const entry = image.entries[at];
-          if (entry === undefined || entry === this.#seen.get(key)) break;
-          if (!this.#compare(group, entry)) break;
-        }
-        this.#seen.set(key, last);
+  override onTouched(node: SimNode): void {
+    for (const [group, image] of node.disk.cached) {
+      const replica = image.header.replicaId;
+      const last = image.entries.at(-1);
+      const seen = this.#seen.get(replica);
+      if (last === undefined || seen === last) continue;
+      for (let at = image.entries.length - 1; at >= 0; at--) {
+        const entry = image.entries[at];
+        if (entry === undefined || entry === seen) break;
+        if (!this.#compare(group, entry)) break;
       }
+      this.#seen.set(replica, last);
     }
   }
 

@@ -1,4 +1,6 @@
+import type { GroupNumber } from '../../../src/model/ids.ts';
 import { Invariant } from '../invariant.ts';
+import type { SimNode } from '../sim-node.ts';
 
 /**
  * inv-I9: first - 1 <= applied <= commit <= last, and what was dropped from the log had been applied to the state that
@@ -7,23 +9,15 @@ import { Invariant } from '../invariant.ts';
 export class LogOrder extends Invariant {
   readonly id = 'inv-I9';
 
-  override afterEvent(): void {
-    for (const node of this.world.nodes) {
-      for (const [group, raft] of node.groups) {
-        const where = `n${node.number} g${group}`;
-        this.check(
-          raft.appliedIndex <= raft.commitIndex,
-          `${where}: applied ${raft.appliedIndex} > commit ${raft.commitIndex}`,
-        );
-        this.check(
-          raft.commitIndex <= raft.log.lastIndex,
-          `${where}: commit ${raft.commitIndex} > last ${raft.log.lastIndex}`,
-        );
-        this.check(
-          raft.log.firstIndex - 1 <= raft.appliedIndex,
-          `${where}: first ${raft.log.firstIndex} > applied + 1`,
-        );
-      }
+  override onTouched(node: SimNode): void {
+    for (const [group, { appliedIndex, commitIndex, log }] of node.groups) {
+      if (appliedIndex > commitIndex) this.#fail(node, group, `applied ${appliedIndex} > commit ${commitIndex}`);
+      if (commitIndex > log.lastIndex) this.#fail(node, group, `commit ${commitIndex} > last ${log.lastIndex}`);
+      if (log.firstIndex - 1 > appliedIndex) this.#fail(node, group, `first ${log.firstIndex} > ${appliedIndex} + 1`);
     }
+  }
+
+  #fail(node: SimNode, group: GroupNumber, what: string): void {
+    this.check(false, `n${node.number} g${group}: ${what}`);
   }
 }

@@ -1,4 +1,5 @@
-import type { GroupNumber } from '../../../src/model/ids.ts';
+import type { GroupNumber, ReplicaId } from '../../../src/model/ids.ts';
+import type { RaftGroup } from '../../../src/raft/group.ts';
 import { Invariant } from '../invariant.ts';
 import type { SimNode } from '../sim-node.ts';
 
@@ -15,38 +16,41 @@ interface Marks {
  */
 export class MonotoneState extends Invariant {
   readonly id = 'inv-I7';
-  readonly #marks = new Map<string, Marks>();
+  readonly #marks = new Map<ReplicaId, Marks>();
 
   override onRestart(node: SimNode): void {
     if (this.world.lostDisks.has(node.number)) return;
-    for (const [group, image] of node.disk.synced) {
-      const marks = this.#marks.get(`${node.number}/${group}`);
-      if (marks !== undefined) marks.term = Math.max(0, image.hardState.term);
+    for (const { header, hardState } of node.disk.synced.values()) {
+      const marks = this.#marks.get(header.replicaId);
+      if (marks !== undefined) marks.term = hardState.term;
     }
   }
 
-  override afterEvent(): void {
-    for (const node of this.world.nodes) for (const [group] of node.groups) this.#look(node, group);
+  override onTouched(node: SimNode): void {
+    if (this.world.lostDisks.has(node.number)) return;
+    for (const [group, raft] of node.groups) {
+      const replica = node.assigned.get(group)?.replicaId;
+      if (replica !== undefined) this.#look(node, group, raft, replica);
+    }
   }
 
-  #look(node: SimNode, group: GroupNumber): void {
-    const raft = node.groups.get(group);
-    if (raft === undefined) return;
-    const key = `${node.number}/${group}`;
-    let marks = this.#marks.get(key);
+  #look(node: SimNode, group: GroupNumber, raft: RaftGroup, replica: ReplicaId): void {
+    const { commitIndex, appliedIndex } = raft;
+    const { term } = raft.role;
+    let marks = this.#marks.get(replica);
     if (marks?.life !== node.life) {
       marks = { life: node.life, term: marks?.term ?? 0, commit: 0, applied: 0 };
-      this.#marks.set(key, marks);
+      this.#marks.set(replica, marks);
     }
-    const { term } = raft.role;
-    this.check(term >= marks.term, `n${node.number} g${group}: term fell from ${marks.term} to ${term}`);
-    this.check(
-      raft.commitIndex >= marks.commit,
-      `n${node.number} g${group}: commit fell from ${marks.commit} to ${raft.commitIndex}`,
-    );
-    this.check(raft.appliedIndex >= marks.applied, `n${node.number} g${group}: applied fell to ${raft.appliedIndex}`);
+    if (term < marks.term) this.#fell(node, group, 'term', marks.term, term);
+    if (commitIndex < marks.commit) this.#fell(node, group, 'commit', marks.commit, commitIndex);
+    if (appliedIndex < marks.applied) this.#fell(node, group, 'applied', marks.applied, appliedIndex);
     marks.term = term;
-    marks.commit = raft.commitIndex;
-    marks.applied = raft.appliedIndex;
+    marks.commit = commitIndex;
+    marks.applied = appliedIndex;
+  }
+
+  #fell(node: SimNode, group: GroupNumber, what: string, from: number, to: number): void {
+    this.check(false, `n${node.number} g${group}: ${what} fell from ${from} to ${to}`);
   }
 }

@@ -1,0 +1,69 @@
+/**
+ * How often something happened in a run, and how often it must have happened in many ("sometimes" assertions): a suite that
+ * never saw a truncation or a replaced voter proves nothing about them, and fails as vacuous.
+ */
+const names = [
+  'acked',
+  'refused',
+  /** A client was told that the outcome is unknown. */
+  'unknown',
+  'elections',
+  'leaderChanges',
+  /** Leadership ended with proposals in flight. */
+  'leadersLostInFlight',
+  'crashes',
+  'pauses',
+  /** A log lost more than one entry of its end to another leader's. */
+  'truncations',
+  /** An entry that a majority had durably was replaced all the same: Figure 8 of the Raft paper. */
+  'figureEights',
+  'readsConfirmed',
+  'readsRefused',
+  /** A read was refused by a former leader that had missed what others acknowledged before the read. */
+  'staleReadsPrevented',
+  'configurations',
+  'configurationsUnderPartition',
+  'jointConfigurations',
+  'promotions',
+  'removals',
+  'transfers',
+  'lateCatalogRequests',
+  'disksLost',
+  /** A replica whose disk was lost was a voter, and is none any more. */
+  'replacements',
+  'quarantines',
+  'failedWrites',
+  'fullDisks',
+  /** A leader below its reserve took no new records. */
+  'refusedForSpace',
+  'snapshotsInstalled',
+  /** The run ended with only part of the links whole: chain, star, ring. */
+  'partialTopologies',
+  /** Everything was lost, and nothing false was told. */
+  'haltedSafely',
+] as const;
+
+export type CounterName = (typeof names)[number];
+export type Counters = Record<CounterName, number>;
+
+export const noCounts = (): Counters => Object.fromEntries(names.map((name) => [name, 0])) as Counters;
+
+export function addCounts(to: Counters, more: Readonly<Record<string, number>>): void {
+  for (const name of names) to[name] += more[name] ?? 0;
+}
+
+/** What a thousand short seeds must show at least. */
+const leastPerThousand: Partial<Counters> = {};
+
+/** Fewer seeds than this say nothing about what is rare. */
+const seedsMin = 500;
+
+/** What was seen too seldom, one line each; nothing for a short run. */
+export function vacuous(counts: Readonly<Counters>, seeds: number): string[] {
+  if (seeds < seedsMin) return [];
+  return Object.entries(leastPerThousand).flatMap(([name, least]) => {
+    const wanted = Math.ceil((least * seeds) / 1_000);
+    const seen = counts[name as CounterName];
+    return seen >= wanted ? [] : [`${name}: ${seen}, and ${seeds} seeds must show ${wanted}`];
+  });
+}
