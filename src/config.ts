@@ -23,6 +23,14 @@ function integer(from: number, through: number, initial: number, what: string): 
     .describe(`${what} Range ${from} to ${through}, default ${initial}.`);
 }
 
+function flag(initial: boolean, what: string): z.ZodType<boolean> {
+  return z
+    .union([z.boolean(), z.enum(['true', 'false'])], 'must be true or false')
+    .default(initial)
+    .transform((value) => value === true || value === 'true')
+    .describe(`${what} true or false, default ${String(initial)}.`);
+}
+
 interface Unit {
   readonly read: (text: string) => number | null;
   readonly names: readonly string[];
@@ -79,6 +87,10 @@ const schema = z.strictObject({
   }),
   storage: z.strictObject({
     dataDir: z.string().min(1).default('./data').describe('Where everything is kept. Default ./data.'),
+    mayFound: flag(
+      true,
+      'Whether an empty or missing data directory may be taken into use. With false it is refused, so that a disk that is not mounted founds no second, empty broker: allow it for the first start only.',
+    ),
     softReserveBytes: bytesOfDisk('0B', '1TiB', 'Free disk space below which produce is refused. Default 512 MiB,'),
     hardReserveBytes: bytesOfDisk('0B', '1TiB', 'Free disk space that only what is admitted may use. Default 256 MiB,'),
     ballastBytes: bytesOfDisk(

@@ -67,7 +67,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     path: config.storage.dataDir,
     brokerId: toBrokerId(config.broker.id),
     clusterId: config.cluster.id,
-    mayFound: true,
+    mayFound: config.storage.mayFound,
     newIncarnation: () => randomUuid(random),
     crc32c,
     clock,

@@ -65,6 +65,17 @@ test('sizes and spans are read with their units', () => {
   assert.equal(config.storage.ballastBytes, 1000);
 });
 
+test('what is true or false is given by these words, or as such in the file', () => {
+  assert.equal(load({}).storage.mayFound, true);
+  assert.equal(load({ env: { SLUICE_STORAGE__MAY_FOUND: 'false' } }).storage.mayFound, false);
+  assert.equal(load({ argv: ['--config', fileWith('storage: { mayFound: false }')] }).storage.mayFound, false);
+  assert.equal(load({ argv: ['--set', 'storage.mayFound=true'] }).storage.mayFound, true);
+  for (const wrong of ['no', '0', '', 'FALSE']) {
+    const found = problems({ argv: ['--set', `storage.mayFound=${wrong}`] });
+    assert.deepEqual(found, [`storage.mayFound must be true or false; it is ${JSON.stringify(wrong)} (--set)`]);
+  }
+});
+
 test('an empty file, and a section without content, are as good as none', () => {
   assert.deepEqual(load({ argv: ['--config', fileWith('')] }), load({}));
   assert.deepEqual(load({ argv: ['--config', fileWith('storage:\n')] }), load({}));

@@ -151,7 +151,7 @@ function openError(path: string, error: unknown): StoreOpenError {
   const because = { cause: error };
   if (hasCode(error, 'ENOENT')) {
     return new StoreOpenError(
-      `The data directory ${path} does not exist: mount the disk, or allow this broker to found a new one.`,
+      `The data directory ${path} does not exist: mount the disk, or allow this broker to found a new one (storage.mayFound=true).`,
       because,
     );
   }
@@ -181,7 +181,7 @@ async function found(options: DataDirectoryOptions, names: readonly string[]): P
   }
   if (!options.mayFound) {
     throw new StoreOpenError(
-      `The data directory ${path} is empty: mount this broker's disk, or allow it to found a new one and join as a new broker.`,
+      `The data directory ${path} is empty: mount this broker's disk, or allow it to found a new one and join as a new broker (storage.mayFound=true).`,
     );
   }
   const incarnation = options.newIncarnation();

@@ -1,7 +1,8 @@
-import { mkdir } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type { Config } from '../config.ts';
 import type { DiskReserves } from '../log/disk-reserve.ts';
 import { diskSpace, reservesFor, writeBufferBytesFor } from '../log/disk-reserve.ts';
+import { hasCode } from '../log/durable-files.ts';
 
 export interface DiskSizes {
   readonly reserves: DiskReserves;
@@ -23,11 +24,13 @@ export async function diskSizes(storage: Config['storage']): Promise<DiskSizes> 
   };
 }
 
+/** Of the disk where the path is, or will be made. Makes nothing: whether a missing directory may be made is not known here. */
 async function totalBytesAt(path: string): Promise<number> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o750 });
     return (await diskSpace(path)).totalBytes;
-  } catch {
+  } catch (error) {
+    const above = dirname(resolve(path));
+    if (hasCode(error, 'ENOENT') && above !== resolve(path)) return totalBytesAt(above);
     // whoever opens the directory next says what is wrong with it, and better than we could here
     return Number.MAX_SAFE_INTEGER;
   }

@@ -1,5 +1,6 @@
 /** The whole broker as a process, through plain gRPC: what it promises over kill -9, and how it starts and ends. */
 import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
 import type { TestContext } from 'node:test';
@@ -304,6 +305,8 @@ describe('what keeps a broker from starting is one line that says what to do', (
     await first.ready();
     const inUse = await startBroker(t, { 'storage.dataDir': folder }).ended;
     await first.kill('SIGTERM');
+    const elsewhere = { 'storage.dataDir': dataDirectory(t) };
+    const missing = { 'storage.dataDir': path.join(elsewhere['storage.dataDir'], 'below') };
     const cases = [
       [inUse, /another process|in use/],
       [
@@ -315,12 +318,21 @@ describe('what keeps a broker from starting is one line that says what to do', (
         /belongs to cluster .* configured for 11111111/,
       ],
       [await startBroker(t, { 'storage.dataDir': '/etc/hostname' }).ended, /is not a directory/],
+      [await startBroker(t, { ...elsewhere, 'storage.mayFound': 'false' }).ended, /is empty: mount .*mayFound=true/],
+      [
+        await startBroker(t, { ...missing, 'storage.mayFound': 'false' }).ended,
+        /does not exist: mount .*mayFound=true/,
+      ],
     ] as const;
     for (const [{ code, stderr }, says] of cases) {
       assert.equal(code, 1, stderr);
       assert.match(stderr, oneLine);
       assert.match(stderr, says);
     }
+    assert.deepEqual(readdirSync(elsewhere['storage.dataDir']), [], 'pit-P96: nothing was founded');
+    const again = startBroker(t, { 'storage.dataDir': folder, 'storage.mayFound': 'false' });
+    await again.ready();
+    assert.equal((await again.kill('SIGTERM')).code, 0);
   });
 
   test('settings that make no sense, with exit code 2', async (t) => {
