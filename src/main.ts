@@ -79,6 +79,8 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     brokerId: store.identity.brokerId,
     incarnation: store.identity.incarnation,
     address: config.broker.advertisedAddress ?? `${reachableHost(config.listen.client.host)}:${port}`,
+    peerAddress: null,
+    rack: null,
     version,
   };
   const { recovery } = store;

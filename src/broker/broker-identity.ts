@@ -9,6 +9,10 @@ export interface BrokerIdentity {
   readonly incarnation: string;
   /** Where clients reach this broker, `host:port`. */
   readonly address: string;
+  /** Where other brokers reach it, `host:port`; null: it has no peers. */
+  readonly peerAddress: string | null;
+  /** What it shares the fate of (a zone, a rack): replicas are spread over it. Null: not told. */
+  readonly rack: string | null;
   /** Version of Sluice that it runs. */
   readonly version: string;
 }

@@ -19,13 +19,18 @@ import { openAccess } from './access.ts';
 import { AppendBudget } from './append-budget.ts';
 import type { BrokerIdentity } from './broker-identity.ts';
 import { Catalog } from './catalog.ts';
+import type { DecisionContext } from './catalog-decisions.ts';
 import { groupsTopic } from './catalog-decisions.ts';
+import { CatalogKeeper } from './catalog-keeper.ts';
+import { CatalogLink } from './catalog-link.ts';
+import type { ClusterMembership } from './cluster-membership.ts';
+import { alone } from './cluster-membership.ts';
 import { answerBy } from './deadline.ts';
 import type { DiskGate } from './disk-gate.ts';
 import { FetchWaiters } from './fetch-waiters.ts';
 import { OpenCursor } from './fetch-cursor.ts';
 import { Fetcher, tooManyWaiters } from './fetcher.ts';
-import { found } from './founding.ts';
+import { enterCluster } from './founding.ts';
 import { GroupService } from './group-service.ts';
 import type { GroupSettings } from './group-settings.ts';
 import type { BrokerLimits } from './limits.ts';
@@ -80,9 +85,17 @@ export interface BrokerOptions {
   readonly access?: Access;
   readonly observer?: BrokerObserver;
   readonly groupSettings?: GroupSettings;
+  /** Default: it founds a cluster by itself. */
+  readonly cluster?: ClusterMembership;
 }
 
 type Phase = 'starting' | 'running' | 'closing';
+
+/**
+ * For calls that must answer at once: news of the catalog are good for this long, milliseconds. Who is told to try again
+ * comes back in time to be answered from the news that were asked for then.
+ */
+const currentMsMax = 200;
 
 /** Tenants come later (design D21); until then everybody is in this one. */
 const onlyTenant = 0;
@@ -93,7 +106,10 @@ export class Broker implements BrokerApi {
   readonly #access: Access;
   readonly #observer: BrokerObserver;
   readonly #budget: AppendBudget;
+  readonly #cluster: ClusterMembership;
   readonly #catalog: Catalog;
+  readonly #link: CatalogLink;
+  readonly #keeper: CatalogKeeper;
   readonly #localGroups: LocalGroups;
   readonly #topics: Topics;
   readonly #fetchWaiters: FetchWaiters;
@@ -114,21 +130,38 @@ export class Broker implements BrokerApi {
     this.#access = options.access ?? openAccess;
     this.#observer = observer;
     this.#budget = new AppendBudget(limits.appendBytesInFlightMax);
-    this.#catalog = new Catalog({ host, clock, limits, onFault });
+    const cluster = options.cluster ?? alone(identity);
+    const { rpc, directory, founders } = cluster;
+    const catalog = new Catalog({ host, clock, limits, onFault });
+    directory.follow((replica) => catalog.state.brokerOf(replica));
+    const context = (): DecisionContext => ({ limits, dead: this.#keeper.dead });
+    const link = new CatalogLink({ identity, catalog, clock, limits, rpc, directory, context });
+    const { clusterId } = identity;
+    const failed = (why: string): void => {
+      onFault(new Error(`the catalog can not be prepared: ${why}`));
+    };
+    this.#cluster = cluster;
+    this.#catalog = catalog;
+    this.#link = link;
+    this.#keeper = new CatalogKeeper({ clusterId, founders, catalog, clock, random, limits, failed });
     this.#localGroups = new LocalGroups({ host, identity, limits, observer });
     const partitions = { clock, limits, budget: this.#budget, disk, observer };
-    const running = { catalog: this.#catalog, localGroups: this.#localGroups, partitions };
+    const running = { catalog, link, localGroups: this.#localGroups, partitions };
     this.#topics = new Topics({ ...running, identity, clock, random, limits, observer, onFault });
     this.#fetchWaiters = new FetchWaiters(clock, observer, limits.fetchWaitersMax);
     this.#fetcher = new Fetcher(clock, this.#topics.directory, this.#fetchWaiters);
-    this.#producers = new ProducerIdentities(this.#catalog, clock, limits);
+    this.#producers = new ProducerIdentities(catalog, link, clock, limits);
   }
 
   /** Resolves when everything placed here runs. Rejects with BrokerStartError, or a fault of the store. */
   async start(): Promise<void> {
-    const { identity, clock, random, groupSettings: settings } = this.#options;
-    await this.#catalog.start();
-    await found({ catalog: this.#catalog, identity, clock, random, limits: this.#limits });
+    const { identity, clock, random, groupSettings: settings, onFault } = this.#options;
+    const { catalogReplica, catalogVoters: voters, seeds } = this.#cluster;
+    const catalog = this.#catalog;
+    const limits = this.#limits;
+    await catalog.start({ replicaId: catalogReplica, voters });
+    await enterCluster({ catalog, link: this.#link, identity, catalogReplica, seeds, clock, limits, onFault });
+    catalog.started();
     await this.#localGroups.recover(this.#catalog.state);
     this.#topics.load();
     const { directory } = this.#topics;
@@ -154,12 +187,12 @@ export class Broker implements BrokerApi {
     this.#catalog.close();
     await this.#localGroups.close();
     await host.close();
-    await this.#topics.settle();
+    await Promise.all([this.#topics.settle(), this.#keeper.close()]);
   }
 
   append(request: AppendRequest, context: RequestContext): Promise<Result<AppendReceipt>> {
     const located = this.#locate('produce', request, context);
-    if (located.kind === 'refused') return Promise.resolve(located);
+    if (located.kind === 'refused') return this.#confirmed(located, context, () => this.#learned(request, context));
     this.#access.account(context, 'in', request.batch.length);
     const { partition } = located.value;
     const appended = partition.append(request.batch, request.acks, context.deadlineMs);
@@ -168,7 +201,7 @@ export class Broker implements BrokerApi {
 
   choosePartition(topic: string, key: Uint8Array | null): Result<number> {
     const found = this.#topics.directory.named(onlyTenant, topic);
-    if (found === null) return this.#notRunning() ?? this.#unknown(topic);
+    if (found === null) return this.#told(this.#notRunning() ?? this.#atOnce(unknownTopic(topic)));
     const { partitionCount } = found.summary;
     return ok(key === null ? this.#turn++ % partitionCount : partitionForKey(key, partitionCount));
   }
@@ -184,8 +217,13 @@ export class Broker implements BrokerApi {
   async fetch(request: FetchRequest, context: RequestContext): Promise<Result<FetchAnswer>> {
     const refused = this.#refuseReading(request.partitions, context);
     if (refused !== null) return refused;
-    const partitions = await this.#fetcher.fetch(request, context);
-    if ('kind' in partitions) return this.#told(partitions);
+    const unknown = request.partitions.some((partition) =>
+      isUnknown(this.#topics.directory.locate(context.tenant, partition)),
+    );
+    const behind = unknown ? await this.#link.barrier(context.deadlineMs) : null;
+    const fetched = await this.#fetcher.fetch(request, context);
+    if ('kind' in fetched) return this.#told(fetched);
+    const partitions = behind === null ? fetched : fetched.map((one) => withoutDenial(one, behind));
     this.#countFetched(partitions, context);
     return ok({ partitions, catalogRevision: this.#catalog.state.revision });
   }
@@ -194,7 +232,7 @@ export class Broker implements BrokerApi {
     const refused = this.#refuseReading(partitions, context);
     if (refused !== null) return refused;
     if (!this.#fetchWaiters.reserve(partitions.length)) return this.#told(tooManyWaiters(this.#fetchWaiters.count));
-    const targets = partitions.map((request) => ({ request, place: this.#find(request, context) }));
+    const targets = partitions.map((request) => ({ request, place: this.#findAtOnce(request, context) }));
     const cursor = new OpenCursor(targets, context.signal, {
       waiters: this.#fetchWaiters,
       catalogRevision: () => this.#catalog.state.revision,
@@ -241,8 +279,10 @@ export class Broker implements BrokerApi {
   ): Promise<Result<DescribedTopic & { readonly catalogRevision: number }>> {
     const refused = this.#refuse('describe-topic', name, context);
     if (refused !== null) return Promise.resolve(refused);
-    const described = this.#topics.describe(context.tenant, name);
-    return Promise.resolve(described.kind === 'ok' ? this.#withRevision(described) : this.#unknown(name));
+    const describe = (): Result<DescribedTopic> => this.#topics.describe(context.tenant, name);
+    const described = describe();
+    if (described.kind === 'ok') return Promise.resolve(this.#withRevision(described));
+    return this.#confirmed(described, context, describe).then((again) => this.#withRevision(again));
   }
 
   listTopics(
@@ -259,18 +299,18 @@ export class Broker implements BrokerApi {
   describeCluster(context: RequestContext): Promise<Result<ClusterInfo>> {
     const denied = this.#access.authorize(context, 'describe-cluster', '');
     if (denied !== null) return Promise.resolve(this.#told(denied));
-    const { state, role } = this.#catalog;
-    const own = [...state.topics.values()].filter((record) => !record.topic.internal);
+    const { state } = this.#catalog;
+    const own = [...state.topics.values()].filter((topic) => !topic.internal);
     const { identity } = this.#options;
     return Promise.resolve(
       ok({
         clusterId: identity.clusterId,
         brokers: this.#brokers(),
-        catalogLeader: role?.role === 'leader' ? identity.brokerId : null,
+        catalogLeader: this.#link.leader,
         catalogRevision: state.revision,
         activeVersion: state.head?.activeVersion ?? 0,
         topicCount: own.length,
-        partitionCount: own.reduce((sum, record) => sum + record.topic.partitions.length, 0),
+        partitionCount: own.reduce((sum, topic) => sum + topic.partitions.length, 0),
       }),
     );
   }
@@ -332,18 +372,44 @@ export class Broker implements BrokerApi {
   #locate(operation: Operation, ref: AppendRequest | OffsetQuery, context: RequestContext): Result<Located> {
     const refused = this.#refuse(operation, ref.topic, context);
     if (refused !== null) return refused;
-    const located = this.#find(ref, context);
-    return located.kind === 'refused' ? this.#told(located) : located;
+    return this.#topics.directory.locate(context.tenant, ref);
   }
 
-  /** Who does not know the newest catalog can not say that something does not exist (design D17). */
-  #find(ref: FetchPartitionRequest | AppendRequest | OffsetQuery, context: RequestContext): Result<Located> {
+  /**
+   * Who does not know the newest catalog can not say that something does not exist (design D17): looks again behind a
+   * barrier before it says so.
+   */
+  async #confirmed<T>(refused: Refused, context: RequestContext, again: () => Result<T>): Promise<Result<T>> {
+    if (!isUnknown(refused)) return this.#told(refused);
+    const behind = await this.#link.barrier(context.deadlineMs);
+    return behind === null ? again() : this.#told(behind);
+  }
+
+  /**
+   * A batch whose topic was not known when it came: later ones for the same partition may have overtaken it, so it is not
+   * appended now, and its sender sends it again.
+   */
+  #learned(request: AppendRequest, context: RequestContext): Refused {
+    const located = this.#topics.directory.locate(context.tenant, request);
+    if (located.kind === 'refused') return this.#told(located);
+    const { retryAfterMs } = this.#limits;
+    return this.#told(
+      refuse('LEADER_NOT_AVAILABLE', 'this broker has just heard of the topic; try again', { retryAfterMs }),
+    );
+  }
+
+  /** For answers that can not wait for a barrier: until one that began lately was passed, the caller is to ask again. */
+  #atOnce(refused: Refused): Refused {
+    if (!isUnknown(refused) || this.#link.isCurrent(currentMsMax)) return refused;
+    const { clock } = this.#options;
+    void this.#link.barrier(millisPlus(clock.monotonicMs(), this.#limits.catalogNewsMsMax));
+    const { retryAfterMs } = this.#limits;
+    return refuse('LEADER_NOT_AVAILABLE', 'this broker asks the catalog for news; try again', { retryAfterMs });
+  }
+
+  #findAtOnce(ref: FetchPartitionRequest, context: RequestContext): Result<Located> {
     const located = this.#topics.directory.locate(context.tenant, ref);
-    return located.kind === 'refused' ? (this.#catalog.unavailable ?? located) : located;
-  }
-
-  #unknown(topic: string): Refused {
-    return this.#told(this.#catalog.unavailable ?? unknownTopic(topic));
+    return located.kind === 'refused' ? this.#atOnce(located) : located;
   }
 
   async #inGroup<T>(
@@ -381,7 +447,9 @@ export class Broker implements BrokerApi {
 
   async #lookUp(query: OffsetQuery, context: RequestContext): Promise<FoundOffset> {
     const { topic, topicId, partition } = query;
-    const located = this.#locate('list-offsets', query, context);
+    const locate = (): Result<Located> => this.#locate('list-offsets', query, context);
+    const first = locate();
+    const located = first.kind === 'refused' ? await this.#confirmed(first, context, locate) : first;
     const nothing = { offset: null, timestampMs: null, leaderEpoch: null };
     if (located.kind === 'refused')
       return { topic, topicId: topicId ?? '', partition, error: located.error, ...nothing };
@@ -407,6 +475,26 @@ export class Broker implements BrokerApi {
 
   #brokers(): readonly BrokerInfo[] {
     const brokers = [...this.#catalog.state.brokers.values()].sort((a, b) => a.brokerId - b.brokerId);
-    return brokers.map((broker) => ({ ...broker, healthy: true, unhealthyReason: '' }));
+    const quiet = this.#keeper.quiet ?? new Set();
+    return brokers.map(({ brokerId, address, incarnation, version, joined }) => {
+      const unhealthyReason = quiet.has(brokerId) ? silent : joined ? '' : joining;
+      return { brokerId, address, incarnation, version, healthy: unhealthyReason === '', unhealthyReason };
+    });
   }
+}
+
+const silent = 'the leader of the catalog does not hear of it';
+const joining = 'it is joining the cluster';
+
+/** It is said that something does not exist, or not any more. */
+function isUnknown(result: Result<unknown>): result is Refused {
+  if (result.kind === 'ok') return false;
+  const { code } = result.error;
+  return code === 'UNKNOWN_TOPIC_OR_PARTITION' || code === 'UNKNOWN_TOPIC_ID' || code === 'INCONSISTENT_TOPIC_ID';
+}
+
+/** What could not be confirmed is not denied. */
+function withoutDenial(fetched: FetchedPartition, behind: Refused): FetchedPartition {
+  const denied = fetched.error !== null && isUnknown({ kind: 'refused', error: fetched.error });
+  return denied ? { ...fetched, error: behind.error } : fetched;
 }

@@ -10,10 +10,18 @@ export interface BrokerEntry {
   readonly brokerId: BrokerId;
   /** Where clients reach it, `host:port`. */
   readonly address: string;
+  /** Where other brokers reach it, `host:port`; null: it has no peers. */
+  readonly peerAddress: string | null;
+  /** What it shares the fate of: replicas of a partition are spread over racks. Null: not told. */
+  readonly rack: string | null;
   /** UUID of its disk. */
   readonly incarnation: string;
   /** Version of Sluice that it runs. */
   readonly version: string;
+  /** Its replica in the catalog's own group: every broker has one, as voter or as learner. */
+  readonly catalogReplica: ReplicaId;
+  /** That replica was on its disk once: only then may it take part, and from then on a missing one is a loss (local-2). */
+  readonly joined: boolean;
 }
 
 /** A copy of a group on a broker. The replica id is never used for anything else (design D4). */
@@ -22,12 +30,28 @@ export interface ReplicaPlace {
   readonly brokerId: BrokerId;
   /** The disk that the replica is bound to: another one in the same broker does not hold it. */
   readonly incarnation: string;
+  /** It was on that disk once: only then may it take part, and from then on a missing one is a loss (local-2). */
+  readonly opened: boolean;
 }
 
-/** A partition: its Raft group and the replicas it was founded with, all of them genesis voters. */
+/** A partition: its Raft group and where its replicas shall be (design D5). */
 export interface PartitionPlace {
   readonly group: GroupNumber;
+  /** Rises by one with each change of `replicas`, from 0. The group's configurations carry it. */
+  readonly revision: number;
+  /** The newest revision that the group's committed configuration has reached. */
+  readonly reached: number;
+  /** The voters that the group was founded with; all others begin as learners. */
+  readonly genesis: readonly ReplicaId[];
+  /** Desired, the preferred leader first. */
   readonly replicas: readonly ReplicaPlace[];
+  /** Not desired any more, and not yet gone from their disks. */
+  readonly leaving: readonly LeavingPlace[];
+}
+
+export interface LeavingPlace extends ReplicaPlace {
+  /** The revision that left it out: once this one is reached the group does without it, and its data goes. */
+  readonly leftAt: number;
 }
 
 export interface TopicEntry {
@@ -52,16 +76,37 @@ export type CatalogCommand =
       readonly activeVersion: number;
       /** 32 random bytes in hex: producers' secrets are derived from it (producer-secret.ts). */
       readonly producerKey: string;
-      /** Ids below were given to the founding voters of the catalog itself. */
-      readonly nextReplicaId: ReplicaId;
+      /** The brokers whose replicas are the genesis voters of the catalog itself, with ids from 1 on. */
+      readonly founders: readonly BrokerEntry[];
     }
   | { readonly kind: 'put-broker'; readonly broker: BrokerEntry }
+  /** It holds no replica that anybody needs, and never comes back with this disk. */
+  | { readonly kind: 'remove-broker'; readonly brokerId: BrokerId }
   | { readonly kind: 'create-topic'; readonly topic: TopicEntry }
-  /** Every replica of the topic exists on disk: from now on a missing one is a loss, not a beginning. */
-  | { readonly kind: 'topic-opened'; readonly topicId: string }
+  /** The broker's replicas of these groups are on its disk: from now on a missing one is a loss, not a beginning. */
+  | {
+      readonly kind: 'replicas-opened';
+      readonly brokerId: BrokerId;
+      readonly incarnation: string;
+      readonly groups: readonly GroupNumber[];
+    }
+  /** Where the replicas of a group shall be from now on. */
+  | {
+      readonly kind: 'set-replicas';
+      readonly group: GroupNumber;
+      readonly revision: number;
+      readonly replicas: readonly ReplicaPlace[];
+    }
+  /** The group's committed configuration is what this revision asked for. */
+  | { readonly kind: 'placement-reached'; readonly group: GroupNumber; readonly revision: number }
   | { readonly kind: 'delete-topic'; readonly topicId: string }
-  /** The broker's replicas of these deleted groups are gone from its disk. */
-  | { readonly kind: 'removal-done'; readonly brokerId: BrokerId; readonly groups: readonly GroupNumber[] }
+  /** The broker's replicas of these groups, deleted or moved away, are gone from its disk. */
+  | {
+      readonly kind: 'removal-done';
+      readonly brokerId: BrokerId;
+      readonly incarnation: string;
+      readonly groups: readonly GroupNumber[];
+    }
   | { readonly kind: 'reserve-producer-ids'; readonly from: ProducerId; readonly count: number }
   | { readonly kind: 'raise-producer-epoch'; readonly producerId: ProducerId; readonly producerEpoch: ProducerEpoch };
 
@@ -83,17 +128,25 @@ const readers = {
     createdAtMs: toMillis(fields.number('createdAtMs')),
     activeVersion: fields.number('activeVersion'),
     producerKey: fields.text('producerKey'),
-    nextReplicaId: toReplicaId(fields.number('nextReplicaId')),
+    founders: fields.list('founders', readBroker),
   }),
   'put-broker': (fields) => ({ kind: 'put-broker', broker: fields.object('broker', readBroker) }),
   'create-topic': (fields) => ({ kind: 'create-topic', topic: fields.object('topic', readTopic) }),
-  'topic-opened': (fields) => ({ kind: 'topic-opened', topicId: fields.text('topicId') }),
-  'delete-topic': (fields) => ({ kind: 'delete-topic', topicId: fields.text('topicId') }),
-  'removal-done': (fields) => ({
-    kind: 'removal-done',
-    brokerId: toBrokerId(fields.number('brokerId')),
-    groups: fields.numbers('groups').map(toGroupNumber),
+  'remove-broker': (fields) => ({ kind: 'remove-broker', brokerId: toBrokerId(fields.number('brokerId')) }),
+  'replicas-opened': (fields) => ({ kind: 'replicas-opened', ...readDiskGroups(fields) }),
+  'set-replicas': (fields) => ({
+    kind: 'set-replicas',
+    group: toGroupNumber(fields.number('group')),
+    revision: fields.number('revision'),
+    replicas: fields.list('replicas', readReplica),
   }),
+  'placement-reached': (fields) => ({
+    kind: 'placement-reached',
+    group: toGroupNumber(fields.number('group')),
+    revision: fields.number('revision'),
+  }),
+  'delete-topic': (fields) => ({ kind: 'delete-topic', topicId: fields.text('topicId') }),
+  'removal-done': (fields) => ({ kind: 'removal-done', ...readDiskGroups(fields) }),
   'reserve-producer-ids': (fields) => ({
     kind: 'reserve-producer-ids',
     from: toProducerId(fields.number('from')),
@@ -108,22 +161,45 @@ const readers = {
 
 const readersByKind: ReadonlyMap<string, (fields: JsonFields) => CatalogCommand> = new Map(Object.entries(readers));
 
+/** Groups that have, or had, a replica on one disk. */
+export const readDiskGroups = (
+  fields: JsonFields,
+): { readonly brokerId: BrokerId; readonly incarnation: string; readonly groups: readonly GroupNumber[] } => ({
+  brokerId: toBrokerId(fields.number('brokerId')),
+  incarnation: fields.text('incarnation'),
+  groups: fields.numbers('groups').map(toGroupNumber),
+});
+
 export const readBroker = (fields: JsonFields): BrokerEntry => ({
   brokerId: toBrokerId(fields.number('brokerId')),
   address: fields.text('address'),
+  peerAddress: fields.textOrNull('peerAddress'),
+  rack: fields.textOrNull('rack'),
   incarnation: fields.text('incarnation'),
   version: fields.text('version'),
+  catalogReplica: toReplicaId(fields.number('catalogReplica')),
+  joined: fields.flag('joined'),
 });
 
 export const readReplica = (fields: JsonFields): ReplicaPlace => ({
   replicaId: toReplicaId(fields.number('replicaId')),
   brokerId: toBrokerId(fields.number('brokerId')),
   incarnation: fields.text('incarnation'),
+  opened: fields.flag('opened'),
+});
+
+const readLeaving = (fields: JsonFields): LeavingPlace => ({
+  ...readReplica(fields),
+  leftAt: fields.number('leftAt'),
 });
 
 const readPartition = (fields: JsonFields): PartitionPlace => ({
   group: toGroupNumber(fields.number('group')),
+  revision: fields.number('revision'),
+  reached: fields.number('reached'),
+  genesis: fields.numbers('genesis').map(toReplicaId),
   replicas: fields.list('replicas', readReplica),
+  leaving: fields.list('leaving', readLeaving),
 });
 
 export const readTopic = (fields: JsonFields): TopicEntry => ({

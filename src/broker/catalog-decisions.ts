@@ -1,12 +1,15 @@
 /** What may be commanded: from the catalog's state and a wish to a command or a refusal. Pure; changes nothing. */
-import type { Millis, ProducerEpoch, ProducerId } from '../model/ids.ts';
+import type { BrokerId, GroupNumber, ProducerEpoch, ProducerId, ReplicaId } from '../model/ids.ts';
 import { toGroupNumber, toProducerEpoch, toReplicaId } from '../model/ids.ts';
 import { must } from '../model/assert.ts';
 import type { Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
+import { replicasMax } from '../raft/core/configuration.ts';
 import type { BrokerEntry, CatalogCommand, PartitionPlace, ReplicaPlace } from './catalog-commands.ts';
+import type { CatalogRequest, JoinWish, TopicWish } from './catalog-requests.ts';
 import type { CatalogHead, CatalogState } from './catalog-state.ts';
 import type { BrokerLimits } from './limits.ts';
+import { PlacementLoad, placeReplicas } from './placement.ts';
 
 /** Name of the topic whose partitions hold the state of consumer groups. */
 export const groupsTopic = '__groups';
@@ -16,22 +19,52 @@ const replicationFactorMax = 7;
 const replicationFactorDefault = 3;
 const producerEpochMax = 32_767;
 
-export interface TopicWish {
-  readonly tenant: number;
-  readonly name: string;
-  /** Chosen by the caller: decisions take no chance. */
-  readonly topicId: string;
-  readonly partitions: number;
-  /** Null: 3, or as many as there are brokers if there are fewer. */
-  readonly replicationFactor: number | null;
-  readonly internal: boolean;
-  readonly nowMs: Millis;
+/** What decisions take into account beside the catalog's state. */
+export interface DecisionContext {
+  readonly limits: BrokerLimits;
+  /** Brokers that were not heard of for long. */
+  readonly dead: ReadonlySet<BrokerId>;
 }
 
-export function decideCreateTopic(state: CatalogState, wish: TopicWish, limits: BrokerLimits): Result<CatalogCommand> {
+/** From a request to the command that carries it out; null: there is nothing to do. */
+export function decide(
+  state: CatalogState,
+  request: CatalogRequest,
+  context: DecisionContext,
+): Result<CatalogCommand | null> {
+  switch (request.kind) {
+    case 'create-topic':
+      return decideCreateTopic(state, request.topic, context);
+    case 'delete-topic':
+      return decideDeleteTopic(state, request);
+    case 'join':
+      return decideJoin(state, request.broker);
+    case 'remove-broker':
+      return decideRemoveBroker(state, request.brokerId);
+    case 'replicas-opened':
+      return ok(state.head === null ? null : request);
+    case 'removal-done':
+      return ok(state.head === null ? null : request);
+    case 'set-replicas':
+      return decideSetReplicas(state, request.group, request.brokers);
+    case 'placement-reached':
+      return ok(decideReached(state, request.group, request.revision));
+    case 'reserve-producer-ids':
+      return decideReservation(state, request.count);
+    case 'raise-epoch':
+      return decideRaise(state, request.producerId, request.producerEpoch);
+  }
+}
+
+export function decideCreateTopic(
+  state: CatalogState,
+  wish: TopicWish,
+  context: DecisionContext,
+): Result<CatalogCommand> {
   const head = state.head;
   if (head === null) return notFounded;
-  const brokers = [...state.brokers.values()];
+  const { limits } = context;
+  const brokers = [...state.brokers.values()].filter((broker) => broker.joined);
   const factor = wish.replicationFactor ?? Math.min(replicationFactorDefault, brokers.length);
   const refusal =
     refuseName(wish.name, wish.internal) ??
@@ -41,7 +74,7 @@ export function decideCreateTopic(state: CatalogState, wish: TopicWish, limits: 
     refuseTooMany(state, wish, limits);
   if (refusal !== null) return refusal;
   const { tenant, name, topicId, internal } = wish;
-  const partitions = placePartitions(head, brokers, wish.partitions, factor);
+  const partitions = placePartitions(state, head, { brokers, count: wish.partitions, factor, dead: context.dead });
   const groupKind = internal ? 'commands' : 'data';
   const fixed = { tenant, name, topicId, internal, groupKind } as const;
   const topic = { ...fixed, replicationFactor: factor, createdAtMs: wish.nowMs, partitions };
@@ -52,10 +85,10 @@ export function decideDeleteTopic(
   state: CatalogState,
   wish: { readonly tenant: number; readonly name: string; readonly topicId: string | null },
 ): Result<Extract<CatalogCommand, { kind: 'delete-topic' }>> {
-  const record = state.topicNamed(wish.tenant, wish.name);
-  if (record === null) return refuse('UNKNOWN_TOPIC_OR_PARTITION', `topic "${wish.name}" does not exist`);
-  if (record.topic.internal) return refuse('INVALID_TOPIC', `topic "${wish.name}" is Sluice's own and stays`);
-  const { topicId } = record.topic;
+  const topic = state.topicNamed(wish.tenant, wish.name);
+  if (topic === null) return refuse('UNKNOWN_TOPIC_OR_PARTITION', `topic "${wish.name}" does not exist`);
+  if (topic.internal) return refuse('INVALID_TOPIC', `topic "${wish.name}" is Sluice's own and stays`);
+  const { topicId } = topic;
   const asked = wish.topicId;
   if (asked !== null && asked !== topicId) return otherTopicId(wish.name, asked, state.topics.has(asked));
   return ok({ kind: 'delete-topic', topicId });
@@ -137,15 +170,15 @@ function refuseReplicationFactor(factor: number, brokerCount: number): Refused |
 function refuseTaken(state: CatalogState, wish: TopicWish): Refused | null {
   const taken = state.topicNamed(wish.tenant, wish.name);
   if (taken === null) return null;
-  const { topicId } = taken.topic;
+  const { topicId } = taken;
   return refuse('TOPIC_ALREADY_EXISTS', `topic "${wish.name}" exists`, { fields: { topicId } });
 }
 
 function refuseTooMany(state: CatalogState, wish: TopicWish, limits: BrokerLimits): Refused | null {
   if (wish.internal) return null;
-  const own = [...state.topics.values()].filter((record) => !record.topic.internal);
+  const own = [...state.topics.values()].filter((topic) => !topic.internal);
   if (own.length >= limits.topicsMax) return limitReached('topics', limits.topicsMax, own.length);
-  const partitions = own.reduce((sum, record) => sum + record.topic.partitions.length, wish.partitions);
+  const partitions = own.reduce((sum, topic) => sum + topic.partitions.length, wish.partitions);
   return partitions > limits.partitionsMax ? limitReached('partitions', limits.partitionsMax, partitions) : null;
 }
 
@@ -154,20 +187,158 @@ const limitReached = (what: string, limit: number, actual: number): Refused =>
     fields: { limit: `${limit}`, actual: `${actual}` },
   });
 
-/** Spreads replicas over the brokers in turn, going on where the last topic ended, so that leaders spread too. */
-function placePartitions(
-  head: CatalogHead,
-  brokers: readonly BrokerEntry[],
-  count: number,
-  factor: number,
-): readonly PartitionPlace[] {
+interface PlacementWish {
+  readonly brokers: readonly BrokerEntry[];
+  readonly count: number;
+  readonly factor: number;
+  readonly dead: ReadonlySet<BrokerId>;
+}
+
+function placePartitions(state: CatalogState, head: CatalogHead, wish: PlacementWish): readonly PartitionPlace[] {
+  const { brokers, count, factor, dead } = wish;
+  const load = new PlacementLoad([...state.topics.values()].flatMap((topic) => topic.partitions));
   return Array.from({ length: count }, (_, partition) => {
     const group = toGroupNumber(head.nextGroup + partition);
-    const replicas = Array.from({ length: factor }, (_, at): ReplicaPlace => {
-      const broker = must(brokers[(group + at) % brokers.length], 'there are as many brokers as replicas');
-      const replicaId = toReplicaId(head.nextReplicaId + partition * factor + at);
-      return { replicaId, brokerId: broker.brokerId, incarnation: broker.incarnation };
+    const placed = placeReplicas(brokers, factor, load, dead, group);
+    const replicas = placed.map((brokerId, at) => {
+      return placeOn(state, brokerId, toReplicaId(head.nextReplicaId + partition * factor + at));
     });
-    return { group, replicas };
+    const genesis = replicas.map((replica) => replica.replicaId);
+    return { group, revision: 0, reached: 0, genesis, replicas, leaving: [] };
   });
+}
+
+/** A replica that is yet to be made, bound to the disk that the broker has now. */
+function placeOn(state: CatalogState, brokerId: BrokerId, replicaId: ReplicaId): ReplicaPlace {
+  const { incarnation } = must(state.brokers.get(brokerId), 'replicas are placed on brokers that are known');
+  return { replicaId, brokerId, incarnation, opened: false };
+}
+
+/**
+ * Lets a broker in, in two steps (design D4): it gets the id of its catalog replica, makes that replica on its disk, and
+ * comes back to say so; only then does it take part. A broker whose disk lost the replica is not given it again, since an
+ * empty one would pass for what it had voted and acknowledged (P61).
+ */
+function decideJoin(state: CatalogState, wish: JoinWish): Result<CatalogCommand | null> {
+  const head = state.head;
+  if (head === null) return notFounded;
+  const { brokerId, incarnation, address, peerAddress, rack, version } = wish;
+  const known = state.brokers.get(brokerId);
+  const told = { brokerId, incarnation, address, peerAddress, rack, version };
+  if (known === undefined) {
+    if (wish.catalogReplica !== null) return strangeReplica(wish);
+    if (state.brokers.size >= brokersMax) return limitReached('brokers', brokersMax, state.brokers.size);
+    return ok({ kind: 'put-broker', broker: { ...told, catalogReplica: head.nextReplicaId, joined: false } });
+  }
+  if (known.incarnation !== incarnation) return idInUse(known, incarnation);
+  if (wish.catalogReplica === null && known.joined) return lostReplica(brokerId);
+  if (wish.catalogReplica !== null && wish.catalogReplica !== known.catalogReplica) return strangeReplica(wish);
+  const { catalogReplica } = known;
+  const broker = { ...told, catalogReplica, joined: wish.catalogReplica !== null };
+  return ok(sameBroker(known, broker) ? null : { kind: 'put-broker', broker });
+}
+
+/** A configuration of the catalog's group names every broker. */
+const brokersMax = replicasMax;
+
+const sameBroker = (one: BrokerEntry, other: BrokerEntry): boolean =>
+  one.address === other.address &&
+  one.peerAddress === other.peerAddress &&
+  one.rack === other.rack &&
+  one.version === other.version &&
+  one.joined === other.joined;
+
+function idInUse({ brokerId, incarnation }: BrokerEntry, other: string): Refused {
+  const what = `broker ${brokerId} is known with disk ${incarnation}, not ${other}`;
+  const todo = 'start it on its own data directory, take another broker.id, or have the broker replaced';
+  return refuse('INVALID_CONFIG', `${what}; ${todo}`, { fields: { brokerId: `${brokerId}`, incarnation } });
+}
+
+const lostReplica = (brokerId: BrokerId): Refused =>
+  refuse('INVALID_CONFIG', `the disk of broker ${brokerId} has lost its replica of the catalog; replace the broker`, {
+    fields: { brokerId: `${brokerId}` },
+  });
+
+const strangeReplica = ({ brokerId }: JoinWish): Refused =>
+  refuse(
+    'INVALID_CONFIG',
+    `the disk of broker ${brokerId} holds a replica of the catalog that this cluster never gave it, or took back; start it on an empty data directory`,
+    { fields: { brokerId: `${brokerId}` } },
+  );
+
+/** Only a broker without replicas, in the catalog's own group too once its leader has seen to that (catalog-keeper.ts). */
+function decideRemoveBroker(state: CatalogState, brokerId: BrokerId): Result<CatalogCommand | null> {
+  if (!state.brokers.has(brokerId)) return ok(null);
+  const places = [...state.topics.values()].flatMap((topic) => topic.partitions);
+  const held = places.filter(({ replicas, leaving, reached }) => {
+    const needed = [...replicas, ...leaving.filter((replica) => reached < replica.leftAt)];
+    return needed.some((replica) => replica.brokerId === brokerId);
+  });
+  if (held.length === 0 && state.brokers.size > 1) return ok({ kind: 'remove-broker', brokerId });
+  const what = `broker ${brokerId} holds replicas of ${held.length} partitions; move them away first`;
+  return refuse('INVALID_REQUEST', what, { fields: { partitions: `${held.length}` } });
+}
+
+/** Replicas on brokers that had one keep it; what is new gets an id of its own. */
+function decideSetReplicas(
+  state: CatalogState,
+  group: GroupNumber,
+  brokers: readonly BrokerId[],
+): Result<CatalogCommand | null> {
+  const head = state.head;
+  const place = state.placeOf(group);
+  if (head === null || place === null) return refuse('UNKNOWN_TOPIC_OR_PARTITION', `no topic has group ${group}`);
+  const refusal = refuseReplicas(state, brokers) ?? refuseLeaving(place, brokers);
+  if (refusal !== null) return refusal;
+  let next: number = head.nextReplicaId;
+  const replicas = brokers.map((brokerId) => {
+    const { incarnation } = must(state.brokers.get(brokerId), 'who is not known was refused');
+    const kept = place.replicas.find((one) => one.brokerId === brokerId && one.incarnation === incarnation);
+    return kept ?? staying(place, brokerId) ?? placeOn(state, brokerId, toReplicaId(next++));
+  });
+  const same = replicas.length === place.replicas.length && replicas.every((one, at) => one === place.replicas[at]);
+  return ok(same ? null : { kind: 'set-replicas', group, revision: place.revision + 1, replicas });
+}
+
+/** A replica that was to leave, and that the group has not yet let go: it is taken back as it is (P65). */
+function staying({ leaving, reached }: PartitionPlace, on: BrokerId): ReplicaPlace | null {
+  const found = leaving.find((one) => one.brokerId === on && reached < one.leftAt);
+  if (found === undefined) return null;
+  const { replicaId, brokerId, incarnation, opened } = found;
+  return { replicaId, brokerId, incarnation, opened };
+}
+
+/** A disk holds one replica of a group: the old one has to be gone before there can be another. */
+function refuseLeaving({ leaving, reached }: PartitionPlace, brokers: readonly BrokerId[]): Refused | null {
+  const found = leaving.find((one) => brokers.includes(one.brokerId) && reached >= one.leftAt);
+  if (found === undefined) return null;
+  const what = `broker ${found.brokerId} is still removing the replica that it had; try again`;
+  return refuse('LIMIT_REACHED', what, { retryAfterMs: 1_000 });
+}
+
+function refuseReplicas(state: CatalogState, brokers: readonly BrokerId[]): Refused | null {
+  const refusal = refuseReplicationFactor(brokers.length, state.brokers.size);
+  if (refusal !== null) return refusal;
+  if (new Set(brokers).size < brokers.length)
+    return refuse('INVALID_REQUEST', 'a broker holds one replica of a partition');
+  const unknown = brokers.find((brokerId) => state.brokers.get(brokerId)?.joined !== true);
+  return unknown === undefined ? null : refuse('INVALID_REQUEST', `broker ${unknown} is not part of the cluster`);
+}
+
+/** Reports may come late and twice. */
+function decideReached(state: CatalogState, group: GroupNumber, revision: number): CatalogCommand | null {
+  const place = state.placeOf(group);
+  if (place === null || revision <= place.reached || revision > place.revision) return null;
+  return { kind: 'placement-reached', group, revision };
+}
+
+function decideReservation(state: CatalogState, count: number): Result<CatalogCommand> {
+  if (state.head === null) return notFounded;
+  return ok({ kind: 'reserve-producer-ids', from: state.head.nextProducerId, count });
+}
+
+function decideRaise(state: CatalogState, producerId: ProducerId, shown: ProducerEpoch): Result<CatalogCommand | null> {
+  const decision = decideEpoch(state, producerId, shown);
+  if (decision.kind !== 'raise') return decision.kind === 'refused' ? decision : ok(null);
+  return ok({ kind: 'raise-producer-epoch', producerId, producerEpoch: decision.epoch });
 }

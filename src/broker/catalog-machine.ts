@@ -11,6 +11,8 @@ import { CatalogState } from './catalog-state.ts';
 export interface CatalogListener {
   /** A command took effect. `before` tells what it replaced or removed. */
   applied(command: CatalogCommand): void;
+  /** Everything up to the group's applied index has taken effect. */
+  advanced(): void;
   roleChanged(role: RoleState): void;
   quarantined(reason: string): void;
 }
@@ -44,6 +46,10 @@ export class CatalogMachine implements CommandMachine {
       case 'fence':
         throw new InvariantViolation('catalog-1: every command is known', `a ${entry.kind} entry in the catalog`);
     }
+  }
+
+  committed(): void {
+    this.#listener.advanced();
   }
 
   roleChanged(role: RoleState): void {

@@ -10,12 +10,14 @@
  * - catalog-5: a group belongs to one topic or to one tombstone.
  * - catalog-6: producer ids are never given twice, and the epoch of one only rises.
  * - catalog-7: the cluster is founded once, before anything else.
+ * - catalog-9: a broker's disk is replaced only after the broker was removed: an incarnation never changes in place.
+ * - catalog-10: the revision of a placement rises by one, and what it has reached never falls or passes it.
  */
 import { assert, must } from '../model/assert.ts';
 import type { BrokerId, GroupNumber, Millis, ProducerEpoch, ProducerId, ReplicaId } from '../model/ids.ts';
 import { toGroupNumber, toMillis, toProducerEpoch, toProducerId, toReplicaId } from '../model/ids.ts';
 import type { StateChange, StatePair } from '../model/raft-state.ts';
-import type { BrokerEntry, CatalogCommand, ReplicaPlace, TopicEntry } from './catalog-commands.ts';
+import type { BrokerEntry, CatalogCommand, PartitionPlace, ReplicaPlace, TopicEntry } from './catalog-commands.ts';
 import { readBroker, readReplica, readTopic } from './catalog-commands.ts';
 import type { JsonFields } from './json-fields.ts';
 import { decodeJson, encodeJson } from './json-fields.ts';
@@ -25,12 +27,6 @@ import { decodeJson, encodeJson } from './json-fields.ts';
  * of what replay means, so it is the same on every broker and not a setting.
  */
 const raisedEpochsMaxDefault = 100_000;
-
-/** A topic and whether all of its replicas were on disk once. */
-export interface TopicRecord {
-  readonly topic: TopicEntry;
-  readonly opened: boolean;
-}
 
 /** A deleted group and the replicas whose brokers have not yet removed it (design D5). */
 export interface Tombstone {
@@ -56,9 +52,13 @@ export class CatalogState {
   readonly #raisedEpochsMax: number;
   #head: CatalogHead | null = null;
   readonly #brokers = new Map<BrokerId, BrokerEntry>();
-  readonly #topics = new Map<string, TopicRecord>();
+  readonly #topics = new Map<string, TopicEntry>();
   /** By tenant, then by name. */
   readonly #names = new Map<number, Map<string, string>>();
+  /** Which topic a group belongs to, by group (catalog-5). */
+  readonly #topicIds = new Map<GroupNumber, string>();
+  /** Where the replicas of existing groups are, those of the catalog itself included. */
+  readonly #brokersByReplica = new Map<ReplicaId, BrokerId>();
   readonly #tombstones = new Map<GroupNumber, Tombstone>();
   readonly #raisedEpochs = new Map<ProducerId, ProducerEpoch>();
 
@@ -81,7 +81,7 @@ export class CatalogState {
   }
 
   /** By topic id. */
-  get topics(): ReadonlyMap<string, TopicRecord> {
+  get topics(): ReadonlyMap<string, TopicEntry> {
     return this.#topics;
   }
 
@@ -94,9 +94,24 @@ export class CatalogState {
     return this.#raisedEpochs;
   }
 
-  topicNamed(tenant: number, name: string): TopicRecord | null {
+  topicNamed(tenant: number, name: string): TopicEntry | null {
     const topicId = this.#names.get(tenant)?.get(name);
     return topicId === undefined ? null : (this.#topics.get(topicId) ?? null);
+  }
+
+  /** The topic that a group belongs to; null: it is the catalog, or deleted, or was never there. */
+  topicOf(group: GroupNumber): TopicEntry | null {
+    return this.#topics.get(this.#topicIds.get(group) ?? '') ?? null;
+  }
+
+  /** Null: no topic has the group (any more). */
+  placeOf(group: GroupNumber): PartitionPlace | null {
+    return this.topicOf(group)?.partitions.find((place) => place.group === group) ?? null;
+  }
+
+  /** The broker that a replica of a group that exists is on; null: nobody knows the replica. */
+  brokerOf(replica: ReplicaId): BrokerId | null {
+    return this.#brokersByReplica.get(replica) ?? null;
   }
 
   /** Takes in one state key at start-up. Keys come in any order. */
@@ -111,7 +126,7 @@ export class CatalogState {
         this.#putBroker(readBroker(fields));
         return;
       case 'topic':
-        this.#putTopic({ topic: fields.object('topic', readTopic), opened: fields.flag('opened') });
+        this.#putTopic(readTopic(fields));
         return;
       case 'tombstone':
         this.#putTombstone(readTombstone(fields));
@@ -130,16 +145,21 @@ export class CatalogState {
       case 'found':
         return this.#found(command);
       case 'put-broker':
-        this.#putBroker(command.broker);
-        return [putBroker(command.broker), this.#raiseRevision({})];
+        return this.#changeBroker(command.broker);
+      case 'remove-broker':
+        return this.#removeBroker(command.brokerId);
       case 'create-topic':
         return this.#createTopic(command.topic);
-      case 'topic-opened':
-        return this.#markOpened(command.topicId);
+      case 'replicas-opened':
+        return this.#markOpened(command);
+      case 'set-replicas':
+        return this.#setReplicas(command);
+      case 'placement-reached':
+        return this.#markReached(command.group, command.revision);
       case 'delete-topic':
         return this.#deleteTopic(command.topicId);
       case 'removal-done':
-        return command.groups.flatMap((group) => this.#removalDone(group, command.brokerId));
+        return this.#removalDone(command);
       case 'reserve-producer-ids':
         return [this.#reserveProducerIds(command.from, command.count)];
       case 'raise-producer-epoch':
@@ -156,11 +176,39 @@ export class CatalogState {
       producerKey: command.producerKey,
       revision: 1,
       nextGroup: toGroupNumber(1),
-      nextReplicaId: command.nextReplicaId,
+      nextReplicaId: toReplicaId(
+        nextFree(
+          1,
+          command.founders.map((broker) => broker.catalogReplica),
+        ),
+      ),
       nextProducerId: toProducerId(1),
       raisableFrom: toProducerId(0),
     };
-    return [putHead(this.#head)];
+    for (const broker of command.founders) this.#putBroker(broker);
+    return [putHead(this.#head), ...command.founders.map(putBroker)];
+  }
+
+  #changeBroker(broker: BrokerEntry): readonly StateChange[] {
+    const head = this.#founded();
+    const known = this.#brokers.get(broker.brokerId);
+    const { incarnation, catalogReplica } = broker;
+    const same = known === undefined || (known.incarnation === incarnation && known.catalogReplica === catalogReplica);
+    assert(same, 'catalog-9: a disk is never replaced in place', `broker ${broker.brokerId}`);
+    const given = known === undefined ? [catalogReplica] : [];
+    const nextReplicaId = toReplicaId(nextFree(head.nextReplicaId, given));
+    this.#putBroker(broker);
+    return [putBroker(broker), this.#raiseRevision({ nextReplicaId })];
+  }
+
+  /** What was to be removed from its disk is as good as removed: the disk never comes back. */
+  #removeBroker(brokerId: BrokerId): readonly StateChange[] {
+    const broker = must(this.#brokers.get(brokerId), `catalog: remove-broker of unknown ${brokerId}`);
+    this.#brokers.delete(brokerId);
+    this.#brokersByReplica.delete(broker.catalogReplica);
+    const groups = [...this.#topicIds.keys(), ...this.#tombstones.keys()];
+    const forgotten = this.#removalDone({ brokerId, incarnation: broker.incarnation, groups });
+    return [{ kind: 'delete', key: brokerKey(brokerId) }, ...forgotten, this.#raiseRevision({})];
   }
 
   #createTopic(topic: TopicEntry): readonly StateChange[] {
@@ -168,37 +216,84 @@ export class CatalogState {
     const replicas = topic.partitions.flatMap((partition) => partition.replicas);
     const nextGroup = nextFree(head.nextGroup, topic.partitions.map((partition) => partition.group)); // prettier-ignore
     const nextReplica = nextFree(head.nextReplicaId, replicas.map((replica) => replica.replicaId)); // prettier-ignore
-    const record = { topic, opened: false };
-    this.#putTopic(record);
+    this.#putTopic(topic);
     return [
-      putTopic(record),
+      putTopic(topic),
       this.#raiseRevision({ nextGroup: toGroupNumber(nextGroup), nextReplicaId: toReplicaId(nextReplica) }),
     ];
   }
 
-  #putTopic(record: TopicRecord): void {
-    const { tenant, name, topicId } = record.topic;
+  #putTopic(topic: TopicEntry): void {
+    const { tenant, name, topicId } = topic;
     const names = this.#names.get(tenant) ?? new Map<string, string>();
     assert(!names.has(name), 'catalog-4: the name of a topic is unique', name);
     assert(!this.#topics.has(topicId), 'catalog-4: the id of a topic is unique', topicId);
     this.#names.set(tenant, names.set(name, topicId));
-    this.#topics.set(topicId, record);
+    this.#topics.set(topicId, topic);
+    for (const place of topic.partitions) this.#index(topicId, place);
   }
 
-  #markOpened(topicId: string): readonly StateChange[] {
-    const known = this.#topics.get(topicId);
-    // Deleted while it was being opened: there is nothing left to mark.
-    if (known === undefined) return [];
-    const record = { topic: known.topic, opened: true };
-    this.#topics.set(topicId, record);
-    return [putTopic(record)];
+  #index(topicId: string, { group, replicas, leaving }: PartitionPlace): void {
+    this.#topicIds.set(group, topicId);
+    for (const { replicaId, brokerId } of [...replicas, ...leaving]) this.#brokersByReplica.set(replicaId, brokerId);
+  }
+
+  /** Changes the places of some groups; groups that no topic has (any more) are left out. */
+  #changePlaces(groups: readonly GroupNumber[], change: (place: PartitionPlace) => PartitionPlace): StateChange[] {
+    const wanted = new Set(groups);
+    const topicIds = new Set(groups.map((group) => this.#topicIds.get(group)).filter((id) => id !== undefined));
+    return [...topicIds].map((topicId) => {
+      const topic = must(this.#topics.get(topicId), 'catalog-5: the topic of a group exists');
+      const partitions = topic.partitions.map((place) => (wanted.has(place.group) ? change(place) : place));
+      const changed = { ...topic, partitions };
+      this.#topics.set(topicId, changed);
+      return putTopic(changed);
+    });
+  }
+
+  #markOpened({ brokerId, incarnation, groups }: DiskGroups): readonly StateChange[] {
+    const mark = <T extends ReplicaPlace>(replica: T): T =>
+      isOn(replica, brokerId, incarnation) ? { ...replica, opened: true } : replica;
+    return this.#changePlaces(groups, (place) => {
+      return { ...place, replicas: place.replicas.map(mark), leaving: place.leaving.map(mark) };
+    });
+  }
+
+  #setReplicas(command: Extract<CatalogCommand, { kind: 'set-replicas' }>): readonly StateChange[] {
+    const { group, revision, replicas } = command;
+    const head = this.#founded();
+    const place = must(this.placeOf(group), `catalog: set-replicas of unknown group ${group}`);
+    assert(revision === place.revision + 1, 'catalog-10: the revision of a placement rises by one', `group ${group}`);
+    const known = new Set([...place.replicas, ...place.leaving].map((one) => one.replicaId));
+    const added = replicas.filter((one) => !known.has(one.replicaId)).map((one) => one.replicaId);
+    const nextReplicaId = toReplicaId(nextFree(head.nextReplicaId, added));
+    const stays = new Set(replicas.map((one) => one.replicaId));
+    const gone = place.replicas.filter((one) => !stays.has(one.replicaId)).map((one) => ({ ...one, leftAt: revision }));
+    const leaving = [...place.leaving.filter((one) => !stays.has(one.replicaId)), ...gone];
+    const changes = this.#changePlaces([group], () => ({ ...place, revision, replicas, leaving }));
+    for (const { replicaId, brokerId } of replicas) this.#brokersByReplica.set(replicaId, brokerId);
+    return [...changes, this.#raiseRevision({ nextReplicaId })];
+  }
+
+  #markReached(group: GroupNumber, revision: number): readonly StateChange[] {
+    return this.#changePlaces([group], (place) => {
+      const rises = revision > place.reached && revision <= place.revision;
+      assert(rises, 'catalog-10: what a placement has reached rises up to its revision', `group ${group}`);
+      return { ...place, reached: revision };
+    });
   }
 
   #deleteTopic(topicId: string): readonly StateChange[] {
-    const { topic } = must(this.#topics.get(topicId), `catalog: delete-topic of unknown ${topicId}`);
+    const topic = must(this.#topics.get(topicId), `catalog: delete-topic of unknown ${topicId}`);
     this.#topics.delete(topicId);
     this.#names.get(topic.tenant)?.delete(topic.name);
-    const tombstones = topic.partitions.map(({ group, replicas }) => ({ group, replicas }));
+    for (const { group, replicas, leaving } of topic.partitions) {
+      this.#topicIds.delete(group);
+      for (const { replicaId } of [...replicas, ...leaving]) this.#brokersByReplica.delete(replicaId);
+    }
+    const tombstones = topic.partitions.map(({ group, replicas, leaving }) => {
+      return { group, replicas: [...replicas, ...leaving] };
+    });
     for (const tombstone of tombstones) this.#putTombstone(tombstone);
     return [{ kind: 'delete', key: topicKey(topicId) }, ...tombstones.map(putTombstone), this.#raiseRevision({})];
   }
@@ -208,11 +303,21 @@ export class CatalogState {
     this.#tombstones.set(tombstone.group, tombstone);
   }
 
-  #removalDone(group: GroupNumber, brokerId: BrokerId): readonly StateChange[] {
+  /** What is not there is not missed: a broker that restarts reports what it finds already gone. */
+  #removalDone({ brokerId, incarnation, groups }: DiskGroups): readonly StateChange[] {
+    const isGone = (replica: ReplicaPlace): boolean => isOn(replica, brokerId, incarnation);
+    const moved = groups.filter((group) => this.placeOf(group)?.leaving.some(isGone) === true);
+    const changes = this.#changePlaces(moved, (place) => {
+      for (const { replicaId } of place.leaving.filter(isGone)) this.#brokersByReplica.delete(replicaId);
+      return { ...place, leaving: place.leaving.filter((replica) => !isGone(replica)) };
+    });
+    return [...changes, ...groups.flatMap((group) => this.#buried(group, isGone))];
+  }
+
+  #buried(group: GroupNumber, isGone: (replica: ReplicaPlace) => boolean): readonly StateChange[] {
     const known = this.#tombstones.get(group);
-    // Reported twice: a broker that restarts reports what it finds already gone.
-    if (known === undefined) return [];
-    const replicas = known.replicas.filter((replica) => replica.brokerId !== brokerId);
+    if (known?.replicas.some(isGone) !== true) return [];
+    const replicas = known.replicas.filter((replica) => !isGone(replica));
     this.#tombstones.delete(group);
     if (replicas.length === 0) return [{ kind: 'delete', key: tombstoneKey(group) }];
     const left = { group, replicas };
@@ -247,6 +352,7 @@ export class CatalogState {
 
   #putBroker(broker: BrokerEntry): void {
     this.#brokers.set(broker.brokerId, broker);
+    this.#brokersByReplica.set(broker.catalogReplica, broker.brokerId);
   }
 
   #raiseRevision(change: Partial<CatalogHead>): StateChange {
@@ -266,6 +372,15 @@ export class CatalogState {
   }
 }
 
+interface DiskGroups {
+  readonly brokerId: BrokerId;
+  readonly incarnation: string;
+  readonly groups: readonly GroupNumber[];
+}
+
+const isOn = (replica: ReplicaPlace, brokerId: BrokerId, incarnation: string): boolean =>
+  replica.brokerId === brokerId && replica.incarnation === incarnation;
+
 /** The id after the largest of `given`, all of which must be at or above `next` and distinct (catalog-3). */
 function nextFree(next: number, given: readonly number[]): number {
   let free = next;
@@ -279,14 +394,15 @@ function nextFree(next: number, given: readonly number[]): number {
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 const keyText = (key: Uint8Array): string => decoder.decode(key);
+const brokerKey = (brokerId: BrokerId): Uint8Array => encoder.encode(`broker/${brokerId}`);
 const topicKey = (topicId: string): Uint8Array => encoder.encode(`topic/${topicId}`);
 const tombstoneKey = (group: GroupNumber): Uint8Array => encoder.encode(`tombstone/${group}`);
 const epochKey = (id: ProducerId): Uint8Array => encoder.encode(`epoch/${id}`);
 
 const put = (key: Uint8Array, value: object): StateChange => ({ kind: 'put', key, value: encodeJson(value) });
 const putHead = (head: CatalogHead): StateChange => put(encoder.encode('head'), head);
-const putBroker = (broker: BrokerEntry): StateChange => put(encoder.encode(`broker/${broker.brokerId}`), broker);
-const putTopic = (record: TopicRecord): StateChange => put(topicKey(record.topic.topicId), record);
+const putBroker = (broker: BrokerEntry): StateChange => put(brokerKey(broker.brokerId), broker);
+const putTopic = (topic: TopicEntry): StateChange => put(topicKey(topic.topicId), topic);
 const putTombstone = (tombstone: Tombstone): StateChange => put(tombstoneKey(tombstone.group), tombstone);
 const putEpoch = (id: ProducerId, epoch: ProducerEpoch): StateChange => put(epochKey(id), { id, epoch });
 

@@ -1,59 +1,122 @@
 /**
- * Brings the catalog to where the broker can work: founds the cluster once, knows this broker, has the internal topics.
- * Each step is a decision of its own, so that a crash between two of them is finished at the next start.
+ * Brings a broker that starts to where it can work: it knows the catalog, the catalog knows it as it is now, and the
+ * internal topic is there. What the catalog's leader does for it is in catalog-keeper.ts.
  */
 import type { Clock } from '../model/clock.ts';
-import type { Result } from '../model/errors.ts';
-import { ok } from '../model/errors.ts';
-import { millisPlus, toReplicaId } from '../model/ids.ts';
-import type { Random } from '../model/random.ts';
-import { randomUuid } from '../model/random.ts';
+import { errorTraits, refuse } from '../model/errors.ts';
+import type { Refused, Result } from '../model/errors.ts';
+import type { ReplicaId } from '../model/ids.ts';
+import { millisPlus } from '../model/ids.ts';
 import type { BrokerIdentity } from './broker-identity.ts';
 import { BrokerStartError } from './broker-identity.ts';
-import type { Catalog, Decision } from './catalog.ts';
-import { founderReplica } from './catalog.ts';
-import type { BrokerEntry, CatalogCommand } from './catalog-commands.ts';
-import { decideCreateTopic, groupsTopic } from './catalog-decisions.ts';
+import type { Catalog } from './catalog.ts';
+import type { CatalogLink } from './catalog-link.ts';
+import type { CatalogRequest, Executed } from './catalog-requests.ts';
+import { groupsTopic } from './catalog-decisions.ts';
 import type { CatalogState } from './catalog-state.ts';
+import { answerBy } from './deadline.ts';
+import { formatVersionMax } from './format-version.ts';
 import type { BrokerLimits } from './limits.ts';
-import { newProducerKey } from './producer-secret.ts';
+import { retry } from './retry.ts';
 
-/** Newest format that this version writes and reads (design D7). */
-export const formatVersionMax = 1;
-
-const stepMsMax = 60_000;
+/** How long one attempt to reach the catalog's leader may take, milliseconds. */
+const attemptMsMax = 5_000;
 
 interface FoundingDeps {
   readonly catalog: Catalog;
+  readonly link: CatalogLink;
   readonly identity: BrokerIdentity;
+  /** This broker's replica of the catalog. */
+  readonly catalogReplica: ReplicaId;
+  /** Peer addresses of brokers that may be in the cluster, for a start without news of its leader. */
+  readonly seeds: readonly string[];
   readonly clock: Clock;
-  readonly random: Random;
   readonly limits: BrokerLimits;
+  readonly onFault: (error: unknown) => void;
 }
 
-/** @throws BrokerStartError if this disk is not the one that the catalog knows. */
-export async function found(deps: FoundingDeps): Promise<void> {
-  await take(deps, (state) => ok(foundCluster(state, deps)));
-  refuseStranger(deps.catalog.state, deps.identity);
-  await take(deps, (state) => ok(putBroker(state, deps.identity)));
-  await take(deps, (state) => createGroupsTopic(state, deps));
+/**
+ * Waits until the catalog is known as it is now. Where this disk knows the cluster already that has an end: a restarted
+ * broker serves what it holds even while the catalog has no leader.
+ * @throws BrokerStartError if this disk is not the one that the catalog knows.
+ */
+export async function enterCluster(deps: FoundingDeps): Promise<void> {
+  const { catalog } = deps;
+  refuseStranger(catalog.state, deps.identity);
+  const news = catchUp(deps);
+  const known = catalog.state.head !== null && catalog.state.topicNamed(0, groupsTopic) !== null;
+  await catalog.duringStart(known ? soon(deps, news) : news);
+  refuseStranger(catalog.state, deps.identity);
 }
 
-async function take(deps: FoundingDeps, decide: Decision<CatalogCommand>): Promise<void> {
-  const done = await deps.catalog.execute(decide, millisPlus(deps.clock.monotonicMs(), stepMsMax));
-  if (done.kind === 'refused') throw new BrokerStartError(`the catalog can not be prepared: ${done.error.message}`);
+/** The news go on to be awaited behind the start. */
+function soon({ clock, limits, onFault }: FoundingDeps, news: Promise<void>): Promise<void> {
+  let late = false;
+  news.catch((error: unknown) => {
+    if (late) onFault(error);
+  });
+  return answerBy(clock, millisPlus(clock.monotonicMs(), limits.catalogNewsMsMax), news, () => {
+    late = true;
+  });
 }
 
-function foundCluster(state: CatalogState, { identity, clock, random }: FoundingDeps): CatalogCommand | null {
-  if (state.head !== null) return null;
-  return {
-    kind: 'found',
-    clusterId: identity.clusterId,
-    createdAtMs: clock.wallMs(),
-    activeVersion: formatVersionMax,
-    producerKey: newProducerKey(random),
-    nextReplicaId: toReplicaId(founderReplica + 1),
+/** Introduces this broker if the catalog does not know it as it is, then waits for what the leader makes for all. */
+async function catchUp(deps: FoundingDeps): Promise<void> {
+  const { catalog, link, clock, identity } = deps;
+  await retry(() => introduced(deps), deps).then(startErrorIfRefused(catalog));
+  while (catalog.state.head === null || catalog.state.topicNamed(0, groupsTopic) === null) {
+    if (catalog.closed) return;
+    await catalog.whenChanged();
+  }
+  const barrier = (): Promise<Result<null>> =>
+    link
+      .barrier(millisPlus(clock.monotonicMs(), attemptMsMax))
+      .then((refused) => refused ?? { kind: 'ok', value: null });
+  await retry(barrier, deps).then(startErrorIfRefused(catalog));
+  refuseStranger(catalog.state, identity);
+}
+
+const startErrorIfRefused =
+  (catalog: Catalog) =>
+  (done: Result<unknown>): void => {
+    if (done.kind === 'ok' || catalog.closed) return;
+    throw new BrokerStartError(`this broker can not take part in the cluster: ${done.error.message}`);
   };
+
+/** Through the leader if it is known; else through whoever answers. */
+async function introduced(deps: FoundingDeps): Promise<Result<unknown>> {
+  const { catalog, link, identity, clock, seeds, catalogReplica } = deps;
+  if (isKnown(catalog.state, identity)) return { kind: 'ok', value: null };
+  const { brokerId, incarnation, address, peerAddress, rack, version } = identity;
+  const broker = { brokerId, incarnation, address, peerAddress, rack, version, catalogReplica };
+  const request: CatalogRequest = { kind: 'join', broker };
+  const deadlineMs = millisPlus(clock.monotonicMs(), attemptMsMax);
+  if (catalog.state.head !== null && (link.leader !== null || seeds.length === 0)) {
+    return link.submit(request, deadlineMs);
+  }
+  return throughSeeds(deps, request);
+}
+
+async function throughSeeds({ link, clock, seeds }: FoundingDeps, request: CatalogRequest): Promise<Result<Executed>> {
+  let last: Refused = refuse('LEADER_NOT_AVAILABLE', 'the catalog has no leader yet');
+  for (const address of seeds) {
+    const done = await link.submitThrough(address, request, millisPlus(clock.monotonicMs(), attemptMsMax));
+    if (done.kind === 'ok' || !errorTraits[done.error.code].retriable) return done;
+    last = done;
+  }
+  return last;
+}
+
+function isKnown(state: CatalogState, identity: BrokerIdentity): boolean {
+  const known = state.brokers.get(identity.brokerId);
+  return (
+    known?.incarnation === identity.incarnation &&
+    known.joined &&
+    known.address === identity.address &&
+    known.peerAddress === identity.peerAddress &&
+    known.rack === identity.rack &&
+    known.version === identity.version
+  );
 }
 
 function refuseStranger(state: CatalogState, identity: BrokerIdentity): void {
@@ -71,21 +134,4 @@ function refuseStranger(state: CatalogState, identity: BrokerIdentity): void {
     const what = `broker ${identity.brokerId} is known with disk ${known.incarnation}, not ${identity.incarnation}`;
     throw new BrokerStartError(`${what}; start it on its own data directory, or take another broker.id`);
   }
-}
-
-function putBroker(state: CatalogState, identity: BrokerIdentity): CatalogCommand | null {
-  const { brokerId, address, incarnation, version } = identity;
-  const broker: BrokerEntry = { brokerId, address, incarnation, version };
-  const known = state.brokers.get(brokerId);
-  return known?.address === address && known.version === version ? null : { kind: 'put-broker', broker };
-}
-
-function createGroupsTopic(
-  state: CatalogState,
-  { random, clock, limits }: FoundingDeps,
-): Result<CatalogCommand | null> {
-  if (state.topicNamed(0, groupsTopic) !== null) return ok(null);
-  const partitions = limits.groupsPartitions;
-  const fixed = { tenant: 0, name: groupsTopic, internal: true, replicationFactor: null } as const;
-  return decideCreateTopic(state, { ...fixed, partitions, topicId: randomUuid(random), nowMs: clock.wallMs() }, limits);
 }

@@ -13,10 +13,24 @@ export class JsonFields {
     this.#what = what;
   }
 
+  has(name: string): boolean {
+    return this.#fields[name] !== undefined;
+  }
+
+  /** All fields, each of them a text. */
+  texts(): Readonly<Record<string, string>> {
+    return Object.fromEntries(Object.keys(this.#fields).map((name) => [name, this.text(name)]));
+  }
+
   text(name: string): string {
     const value = this.#fields[name];
     assert(typeof value === 'string', 'stored-1: stored JSON has the shape it was written with', this.#at(name));
     return value;
+  }
+
+  /** Null only where null was written. */
+  textOrNull(name: string): string | null {
+    return this.#fields[name] === null ? null : this.text(name);
   }
 
   number(name: string): number {
@@ -42,6 +56,11 @@ export class JsonFields {
     const listed = Array.isArray(value) && value.every((item): item is number => typeof item === 'number');
     assert(listed, 'stored-1: stored JSON has the shape it was written with', this.#at(name));
     return value;
+  }
+
+  /** Null only where null was written. */
+  numberOrNull(name: string): number | null {
+    return this.#fields[name] === null ? null : this.number(name);
   }
 
   object<T>(name: string, read: (fields: JsonFields) => T): T {

@@ -29,6 +29,18 @@ export interface BrokerLimits {
   readonly servingMsMax: number;
   /** How long a close waits for appends in flight before it leaves their outcome unknown, milliseconds. */
   readonly drainMsMax: number;
+  /** Voters that the catalog shall have where there are as many brokers. Odd, 1 to 7. */
+  readonly catalogVotersMax: number;
+  /** A broker that the catalog's leader did not hear of for this long is dead: its vote goes to another one, milliseconds. */
+  readonly brokerDeadMs: number;
+  /** A broker that was not heard of for this long is reported as unhealthy, milliseconds. */
+  readonly brokerQuietMs: number;
+  /** Least time between two replacements of voters of the catalog, milliseconds. */
+  readonly voterReplacementMsMin: number;
+  /** How often leaders look whether what they lead is as it shall be, milliseconds. */
+  readonly upkeepIntervalMs: number;
+  /** How long a start waits for news of the catalog before it goes on with what the disk knows, milliseconds. */
+  readonly catalogNewsMsMax: number;
   /** Hint in refusals for a full budget, milliseconds. */
   readonly retryAfterMs: number;
 }
@@ -48,5 +60,11 @@ export const defaultBrokerLimits: BrokerLimits = {
   lookupBytesMax: 16 * 1024 * 1024,
   servingMsMax: 1_000,
   drainMsMax: 2_000,
+  catalogVotersMax: 3,
+  brokerDeadMs: 600_000,
+  brokerQuietMs: 5_000,
+  voterReplacementMsMin: 60_000,
+  upkeepIntervalMs: 500,
+  catalogNewsMsMax: 10_000,
   retryAfterMs: 100,
 };

@@ -1,17 +1,21 @@
 /**
- * Makes this broker's disk follow the catalog: starts the groups that are placed here, removes those that were deleted,
- * and leaves alone what nobody knows (design D5).
+ * Makes this broker's disk follow the catalog: makes and starts the replicas that are placed here, removes those that were
+ * deleted or moved away, and leaves alone what nobody knows (design D5).
  *
  * Invariants:
- * - local-1: a group's data is removed only under a committed tombstone that names this broker's replica.
- * - local-2: a group that was here once is never created anew: an empty one would pass for all there ever was.
+ * - local-1: a replica's data is removed only under a committed tombstone that names it, or once the group's committed
+ *   configuration does without it.
+ * - local-2: a replica that was here once is never made anew: an empty one would pass for all that it had voted for and
+ *   acknowledged (P61). So a replica is made, then the catalog is told that it is `opened`, and only after that was
+ *   committed does it take part; what the catalog calls opened and the disk does not have is missing. And nothing is made
+ *   before this process has seen the newest catalog: an old one may not know that the replica was opened.
  * - local-3: a replica belongs to the disk that it was placed on (its incarnation), not to the broker's number.
  */
-import type { GroupNumber, ReplicaId } from '../model/ids.ts';
+import type { GroupNumber } from '../model/ids.ts';
 import { catalogGroup } from '../model/ids.ts';
 import type { RaftGroup, RaftHost, StateMachine } from '../raft/group.ts';
 import type { BrokerIdentity } from './broker-identity.ts';
-import type { PartitionPlace, ReplicaPlace, TopicEntry } from './catalog-commands.ts';
+import type { LeavingPlace, PartitionPlace, ReplicaPlace, TopicEntry } from './catalog-commands.ts';
 import type { CatalogState } from './catalog-state.ts';
 import { Gate } from './gate.ts';
 import type { BrokerLimits } from './limits.ts';
@@ -37,6 +41,8 @@ export class LocalGroups {
   readonly #onDisk = new Set<GroupNumber>();
   /** What runs here. */
   readonly #running = new Map<GroupNumber, RaftGroup>();
+  /** Replicas that should be on disk and are not (local-2); told once. */
+  readonly #missing = new Set<GroupNumber>();
   #closed = false;
   /** What is being started or removed: one step a group at a time. */
   readonly #steps = new Map<GroupNumber, Promise<void>>();
@@ -50,14 +56,37 @@ export class LocalGroups {
   async recover(state: CatalogState): Promise<void> {
     for (const { group } of await this.#deps.host.existing()) this.#onDisk.add(group);
     const known = new Set<GroupNumber>([catalogGroup, ...state.tombstones.keys()]);
-    for (const { topic } of state.topics.values()) for (const place of topic.partitions) known.add(place.group);
+    for (const topic of state.topics.values()) for (const place of topic.partitions) known.add(place.group);
     for (const group of this.#onDisk) if (!known.has(group)) this.#deps.observer.groupOrphaned(group);
   }
 
   /** This broker's replica of a group; null: it has none (local-3). */
-  replicaHere(replicas: readonly ReplicaPlace[]): ReplicaPlace | null {
+  replicaHere<T extends ReplicaPlace>(replicas: readonly T[]): T | null {
     const { brokerId, incarnation } = this.#deps.identity;
     return replicas.find((place) => place.brokerId === brokerId && place.incarnation === incarnation) ?? null;
+  }
+
+  /** Replicas of the topic that are here, or shall be, and that the catalog does not call opened yet. */
+  unopened(topic: TopicEntry): readonly PartitionPlace[] {
+    return topic.partitions.filter(({ replicas }) => this.replicaHere(replicas)?.opened === false);
+  }
+
+  /** Replicas of the topic that the group does without by now: their data may go (local-1). */
+  dispensable(topic: TopicEntry): readonly GroupNumber[] {
+    const gone = topic.partitions.filter(({ leaving, reached }) => {
+      const here: LeavingPlace | null = this.replicaHere(leaving);
+      return here !== null && here.leftAt <= reached;
+    });
+    return gone.map((place) => place.group);
+  }
+
+  has(group: GroupNumber): boolean {
+    return this.#onDisk.has(group);
+  }
+
+  /** What runs here. */
+  get all(): ReadonlyMap<GroupNumber, RaftGroup> {
+    return this.#running;
   }
 
   /** Null: the group does not run here (yet). */
@@ -72,16 +101,22 @@ export class LocalGroups {
   }
 
   /**
-   * Starts the replicas of a topic that are placed here; resolves when all of them run or are set apart.
-   * @param opened all of them were on disk before
+   * Makes the logs of replicas that are placed here and that were never opened; starts nothing. A founding replica begins
+   * as the voter that it is, every other one as a learner (P79).
+   */
+  async create(places: readonly PartitionPlace[], kind: StateMachine['kind']): Promise<void> {
+    await Promise.all(places.map((place) => this.#step(place.group, () => this.#createGroup(place, kind))));
+  }
+
+  /**
+   * Starts the opened replicas of a topic that are here and do not run; resolves when all of them run or are set apart.
    * @param startable what partition n is
    */
-  async start(topic: TopicEntry, opened: boolean, startable: (partition: number) => Startable | null): Promise<void> {
+  async start(topic: TopicEntry, startable: (partition: number) => Startable | null): Promise<void> {
     const starts = topic.partitions.map((place, partition) => {
-      const here = this.replicaHere(place.replicas);
-      const what = here === null ? null : startable(partition);
-      if (here === null || what === null) return Promise.resolve();
-      return this.#step(place.group, () => this.#startGroup(place, here.replicaId, opened, what));
+      const here = this.replicaHere([...place.replicas, ...place.leaving]);
+      if (here?.opened !== true) return Promise.resolve();
+      return this.#step(place.group, () => this.#startGroup(place.group, here, () => startable(partition)));
     });
     await Promise.all(starts);
   }
@@ -91,22 +126,32 @@ export class LocalGroups {
     await Promise.all(groups.map((group) => this.#step(group, () => this.#removeGroup(group))));
   }
 
-  async #startGroup(place: PartitionPlace, replicaId: ReplicaId, opened: boolean, what: Startable): Promise<void> {
-    const { group, replicas } = place;
-    if (this.#closed) return;
-    if (opened && !this.#onDisk.has(group)) {
+  async #createGroup({ group, replicas, genesis }: PartitionPlace, kind: StateMachine['kind']): Promise<void> {
+    const here = this.replicaHere(replicas);
+    if (this.#closed || this.#onDisk.has(group) || here === null || here.opened) return;
+    const { replicaId } = here;
+    const voters = genesis.includes(replicaId) ? genesis : [];
+    await this.#deps.host.create({ group, replicaId, voters }, kind);
+    this.#onDisk.add(group);
+  }
+
+  async #startGroup(group: GroupNumber, here: ReplicaPlace, startable: () => Startable | null): Promise<void> {
+    if (this.#closed || this.#running.has(group) || this.#missing.has(group)) return;
+    const what = startable();
+    if (what === null) return;
+    if (!this.#onDisk.has(group)) {
+      this.#missing.add(group);
       this.#deps.observer.groupMissing(group);
       what.machine.quarantined('its data is not on this disk although it was: local-2 forbids to begin anew');
       return;
     }
-    const voters = replicas.map((replica) => replica.replicaId);
-    this.#onDisk.add(group);
-    const raft = await this.#deps.host.start({ group, replicaId, voters }, what.machine);
+    const raft = await this.#deps.host.start({ group, replicaId: here.replicaId, voters: [] }, what.machine);
     this.#running.set(group, raft);
     what.opened(raft);
   }
 
   async #removeGroup(group: GroupNumber): Promise<void> {
+    this.#missing.delete(group);
     if (!this.#onDisk.has(group)) return;
     if (this.#closed) return;
     this.#running.delete(group);

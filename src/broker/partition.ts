@@ -76,8 +76,8 @@ export class Partition implements DataMachine {
   #highWatermark: Offset = offsetZero;
   /** Why nothing works here any more; null: it does. */
   #ended: Refused | null = null;
-  /** Who waits for this partition to serve for the first time. */
-  #servingWaiters: (() => void)[] = [];
+  /** Who waits until somebody serves this partition. */
+  #readyWaiters: (() => void)[] = [];
 
   constructor(group: GroupNumber, locate: Locate, deps: PartitionDeps) {
     this.group = group;
@@ -138,10 +138,14 @@ export class Partition implements DataMachine {
     this.#wakeReaders();
   }
 
-  /** Resolves when this replica serves, or never will. */
-  whenServing(): Promise<void> {
-    if (this.#appended !== null || this.#ended !== null) return Promise.resolve();
-    return new Promise((resolve) => this.#servingWaiters.push(resolve));
+  /** Resolves when this replica serves or knows who leads, or never will. */
+  whenReady(): Promise<void> {
+    if (this.#appended !== null || this.#ended !== null || this.#follows) return Promise.resolve();
+    return new Promise((resolve) => this.#readyWaiters.push(resolve));
+  }
+
+  get #follows(): boolean {
+    return this.#role !== null && this.#role.role !== 'leader' && this.#role.leader !== null;
   }
 
   // ---- the state machine ----
@@ -173,7 +177,7 @@ export class Partition implements DataMachine {
     this.#role = role;
     if (!role.serving || this.#ended !== null) this.#appended = null;
     else if (this.#appended?.term !== role.term) this.#appended = { table: this.#applied.copy(), term: role.term };
-    if (this.#appended !== null) this.#release();
+    if (this.#appended !== null || this.#follows) this.#release();
     this.#wakeReaders();
   }
 
@@ -369,8 +373,8 @@ export class Partition implements DataMachine {
   }
 
   #release(): void {
-    const waiters = this.#servingWaiters;
-    this.#servingWaiters = [];
+    const waiters = this.#readyWaiters;
+    this.#readyWaiters = [];
     for (const resolve of waiters) resolve();
   }
 

@@ -3,14 +3,14 @@
  * entry of its log, so most grants cost no entry; what is left of a block at a restart is never used. A raised epoch is
  * an entry of its own, since older ones must stay fenced; secrets are computed, not stored (producer-secret.ts).
  */
-import { must } from '../model/assert.ts';
+import { assert, must } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
 import type { Millis, ProducerEpoch, ProducerId } from '../model/ids.ts';
 import { millisPlus, toProducerEpoch, toProducerId } from '../model/ids.ts';
 import type { Catalog } from './catalog.ts';
-import { decideEpoch } from './catalog-decisions.ts';
+import type { CatalogLink } from './catalog-link.ts';
 import type { CatalogState } from './catalog-state.ts';
 import { answerBy } from './deadline.ts';
 import type { BrokerLimits } from './limits.ts';
@@ -29,6 +29,7 @@ export interface ShownIdentity {
 
 export class ProducerIdentities {
   readonly #catalog: Catalog;
+  readonly #link: CatalogLink;
   readonly #clock: Clock;
   readonly #limits: BrokerLimits;
   /** Reserved and not given yet: [next, end). */
@@ -37,16 +38,15 @@ export class ProducerIdentities {
   /** The reservation under way, which all who found the block empty wait for. */
   #reserving: Promise<Refused | null> | null = null;
 
-  constructor(catalog: Catalog, clock: Clock, limits: BrokerLimits) {
+  constructor(catalog: Catalog, link: CatalogLink, clock: Clock, limits: BrokerLimits) {
     this.#catalog = catalog;
+    this.#link = link;
     this.#clock = clock;
     this.#limits = limits;
   }
 
   /** A new identity, or the next epoch of the one that is shown. */
   async grant(previous: ShownIdentity | null, deadlineMs: Millis): Promise<Result<ProducerGrant>> {
-    const unavailable = this.#catalog.unavailable;
-    if (unavailable !== null) return unavailable;
     return previous === null ? this.#grantNew(deadlineMs) : this.#grantNext(previous, deadlineMs);
   }
 
@@ -61,13 +61,14 @@ export class ProducerIdentities {
 
   async #reserve(): Promise<Refused | null> {
     const count = this.#limits.producerIdBlock;
-    const decide = (state: CatalogState) => ok({ kind: 'reserve-producer-ids', from: headOf(state).nextProducerId, count } as const); // prettier-ignore
-    const done = await this.#catalog.execute(decide, millisPlus(this.#clock.monotonicMs(), reserveMsMax));
+    const deadlineMs = millisPlus(this.#clock.monotonicMs(), reserveMsMax);
+    const done = await this.#link.submit({ kind: 'reserve-producer-ids', count }, deadlineMs);
     this.#reserving = null;
     if (done.kind === 'refused') return done;
-    const { from } = must(done.value, 'a reservation always has something to do');
-    this.#next = from;
-    this.#end = from + count;
+    const { command } = done.value;
+    assert(command?.kind === 'reserve-producer-ids', 'a reservation always has something to do');
+    this.#next = command.from;
+    this.#end = command.from + command.count;
     return null;
   }
 
@@ -80,14 +81,11 @@ export class ProducerIdentities {
         `the secret is not that of producer ${producerId}, epoch ${producerEpoch}`,
       );
     }
-    const done = await this.#catalog.execute((state) => {
-      const decision = decideEpoch(state, producerId, producerEpoch);
-      if (decision.kind !== 'raise') return decision.kind === 'refused' ? decision : ok(null);
-      return ok({ kind: 'raise-producer-epoch', producerId, producerEpoch: decision.epoch } as const);
-    }, deadlineMs);
+    const done = await this.#link.submit({ kind: 'raise-epoch', producerId, producerEpoch }, deadlineMs);
     if (done.kind === 'refused') return done;
-    if (done.value === null) return this.#grantNew(deadlineMs);
-    return ok(this.#sign(producerId, done.value.producerEpoch));
+    const { command } = done.value;
+    if (command?.kind !== 'raise-producer-epoch') return this.#grantNew(deadlineMs);
+    return ok(this.#sign(producerId, command.producerEpoch));
   }
 
   #sign(producerId: ProducerId, producerEpoch: ProducerEpoch): ProducerGrant {

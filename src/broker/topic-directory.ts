@@ -1,4 +1,5 @@
 /** The topics that the catalog names, with what of them runs on this broker: where every request finds its partition. */
+import { assert } from '../model/assert.ts';
 import type { Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
 import type { TopicEntry } from './catalog-commands.ts';
@@ -32,6 +33,14 @@ export class TopicDirectory implements TopicView {
     const names = this.#byName.get(tenant) ?? new Map<string, HostedTopic>();
     this.#byName.set(tenant, names.set(name, topic));
     for (const listener of this.#listeners) listener({ kind: 'created', topic: topic.summary });
+  }
+
+  /** The same topic, placed otherwise. */
+  replace(topic: HostedTopic): void {
+    const { tenant, name, topicId } = topic.entry;
+    assert(this.#byId.has(topicId), 'topics-1: only what is there is replaced', topicId);
+    this.#byId.set(topicId, topic);
+    this.#byName.get(tenant)?.set(name, topic);
   }
 
   /** Gives back what was removed; null if it was not there. */

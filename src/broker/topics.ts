@@ -1,7 +1,7 @@
 /** Topics from wish to disk and back: creates and deletes them through the catalog, and runs what is placed here. */
 import { must } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
-import type { LeaderHint, Result } from '../model/errors.ts';
+import type { LeaderHint, Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
 import type { GroupNumber, Millis } from '../model/ids.ts';
 import { millisPlus } from '../model/ids.ts';
@@ -12,7 +12,8 @@ import type { RaftGroup } from '../raft/group.ts';
 import type { BrokerIdentity } from './broker-identity.ts';
 import type { Catalog } from './catalog.ts';
 import type { CatalogCommand, PartitionPlace, TopicEntry } from './catalog-commands.ts';
-import { decideCreateTopic, decideDeleteTopic } from './catalog-decisions.ts';
+import type { CatalogLink } from './catalog-link.ts';
+import type { CatalogRequest } from './catalog-requests.ts';
 import { answerBy } from './deadline.ts';
 import type { GroupPartitions } from './group-partitions.ts';
 import type { BrokerLimits } from './limits.ts';
@@ -21,15 +22,17 @@ import type { BrokerObserver } from './observer.ts';
 import type { Locate, PartitionDeps } from './partition.ts';
 import { Partition } from './partition.ts';
 import type { PartitionInfo, TopicInfo } from './requests.ts';
+import { retry } from './retry.ts';
 import type { HostedTopic } from './topic-directory.ts';
 import { TopicDirectory, unknownTopic } from './topic-directory.ts';
 
-/** How long the broker tries to tell the catalog what it did; after a restart it tells again. */
-const reportMsMax = 60_000;
+/** How long one attempt to tell the catalog what the broker did may take. */
+const reportMsMax = 10_000;
 
 interface TopicsDeps {
   readonly identity: BrokerIdentity;
   readonly catalog: Catalog;
+  readonly link: CatalogLink;
   readonly localGroups: LocalGroups;
   readonly partitions: PartitionDeps;
   readonly clock: Clock;
@@ -49,8 +52,8 @@ export class Topics {
   readonly directory = new TopicDirectory();
   readonly #deps: TopicsDeps;
   #groups: GroupPartitions | null = null;
-  /** Starts under way, by topic id. */
-  readonly #starts = new Map<string, Promise<void>>();
+  /** What makes the disk follow the catalog, by topic id: the newest of each, which begins after those before it. */
+  readonly #follows = new Map<string, Promise<void>>();
   /** What goes on behind the answers; ends before the broker does. */
   readonly #background = new Set<Promise<void>>();
 
@@ -61,7 +64,7 @@ export class Topics {
   /** Names every topic of the catalog, and from now on follows its changes. Nothing runs yet. */
   load(): void {
     const { catalog } = this.#deps;
-    for (const { topic } of catalog.state.topics.values()) this.directory.add(this.#host(topic));
+    for (const topic of catalog.state.topics.values()) this.directory.add(this.#host(topic, []));
     catalog.onApplied((command) => {
       this.#follow(command);
     });
@@ -75,7 +78,11 @@ export class Topics {
     const { state } = this.#deps.catalog;
     const deleted = [...state.tombstones.values()].filter((one) => this.#deps.localGroups.replicaHere(one.replicas));
     if (deleted.length > 0) this.#behind(this.#remove(deleted.map((one) => one.group)));
-    await Promise.all([...this.directory.topics.values()].map((topic) => this.#start(topic)));
+    const topicIds = [...this.directory.topics.keys()];
+    const followed = topicIds.map((topicId) => this.#followPlaces(topicId));
+    for (const work of followed) this.#behind(work);
+    // what is on disk starts without the catalog; what is to be made waits for its leader
+    await Promise.all(topicIds.map((topicId) => this.#startOpened(topicId)));
     const usable = Promise.all([...this.directory.topics.keys()].map((topicId) => this.#usable(topicId)));
     const deadlineMs = millisPlus(this.#deps.clock.monotonicMs(), this.#deps.limits.servingMsMax);
     await answerBy(this.#deps.clock, deadlineMs, usable, () => null);
@@ -90,9 +97,9 @@ export class Topics {
     },
     deadlineMs: Millis,
   ): Promise<Result<DescribedTopic>> {
-    const { catalog, clock, random, limits } = this.#deps;
+    const { link, clock, random } = this.#deps;
     const asked = { ...wish, topicId: randomUuid(random), internal: false, nowMs: clock.wallMs() };
-    const done = await catalog.execute((state) => decideCreateTopic(state, asked, limits), deadlineMs);
+    const done = await link.submit({ kind: 'create-topic', topic: asked }, deadlineMs);
     if (done.kind === 'refused') return done;
     const late = (): boolean => false;
     if (!(await answerBy(clock, deadlineMs, this.#usable(asked.topicId), late))) {
@@ -107,7 +114,7 @@ export class Topics {
     wish: { readonly tenant: number; readonly name: string; readonly topicId: string | null },
     deadlineMs: Millis,
   ): Promise<Result<null>> {
-    const done = await this.#deps.catalog.execute((state) => decideDeleteTopic(state, wish), deadlineMs);
+    const done = await this.#deps.link.submit({ kind: 'delete-topic', ...wish }, deadlineMs);
     return done.kind === 'refused' ? done : ok(null);
   }
 
@@ -131,7 +138,7 @@ export class Topics {
   /** Where the leader of a partition of an internal topic is; null: unknown. */
   leaderHint(topic: string, partition: number, role: RoleState): LeaderHint | null {
     const place = this.directory.named(0, topic)?.entry.partitions[partition];
-    const leader = place === undefined || role.leader === null ? null : this.#locate(place)(role.leader);
+    const leader = place === undefined || role.leader === null ? null : this.#locate(role.leader);
     return leader === null ? null : { ...leader, leaderEpoch: role.term };
   }
 
@@ -140,65 +147,144 @@ export class Topics {
     while (this.#background.size > 0) await Promise.allSettled([...this.#background]);
   }
 
-  #host(entry: TopicEntry): HostedTopic {
+  /** @param known partitions that are here already: they stay as long as the replica does */
+  #host(entry: TopicEntry, known: HostedTopic['partitions']): HostedTopic {
     const { tenant, name, topicId, internal } = entry;
     const summary = { tenant, name, topicId, partitionCount: entry.partitions.length, internal };
-    const partitions = entry.partitions.map((place) => this.#partition(entry, place));
+    const partitions = entry.partitions.map((place, partition) =>
+      this.#partition(entry, place, known[partition] ?? null),
+    );
     return { entry, summary, partitions };
   }
 
-  #partition(entry: TopicEntry, place: PartitionPlace): Partition | null {
-    if (entry.groupKind !== 'data' || this.#deps.localGroups.replicaHere(place.replicas) === null) return null;
-    return new Partition(place.group, this.#locate(place), this.#deps.partitions);
+  #partition(entry: TopicEntry, place: PartitionPlace, known: Partition | null): Partition | null {
+    const { localGroups, partitions } = this.#deps;
+    const here = localGroups.replicaHere([...place.replicas, ...place.leaving]);
+    if (entry.groupKind !== 'data' || here === null) return null;
+    return known ?? new Partition(place.group, this.#locate, partitions);
   }
 
-  #locate(place: PartitionPlace): Locate {
-    const { brokers } = this.#deps.catalog.state;
-    return (replicaId) => {
-      const replica = place.replicas.find((one) => one.replicaId === replicaId);
-      const broker = replica === undefined ? undefined : brokers.get(replica.brokerId);
-      return broker === undefined ? null : { brokerId: broker.brokerId, address: broker.address };
-    };
-  }
+  readonly #locate: Locate = (replicaId) => {
+    const { state } = this.#deps.catalog;
+    const brokerId = state.brokerOf(replicaId);
+    const broker = brokerId === null ? undefined : state.brokers.get(brokerId);
+    return broker === undefined ? null : { brokerId: broker.brokerId, address: broker.address };
+  };
 
   /** Called within apply: only what needs no waiting happens at once. */
   #follow(command: CatalogCommand): void {
-    if (command.kind === 'create-topic') {
-      const topic = this.#host(command.topic);
-      this.directory.add(topic);
-      this.#deps.observer.topicCreated(topic.entry.name, topic.entry.topicId, topic.partitions.length);
-      this.#behind(this.#start(topic));
+    switch (command.kind) {
+      case 'create-topic': {
+        const topic = this.#host(command.topic, []);
+        this.directory.add(topic);
+        this.#deps.observer.topicCreated(topic.entry.name, topic.entry.topicId, topic.partitions.length);
+        this.#behind(this.#followPlaces(topic.entry.topicId));
+        return;
+      }
+      case 'delete-topic': {
+        const topic = must(this.directory.remove(command.topicId), 'what the catalog deletes was in the directory');
+        for (const partition of topic.partitions) partition?.end(unknownTopic(topic.entry.name));
+        this.#deps.observer.topicDeleted(topic.entry.name, topic.entry.topicId);
+        this.#behind(this.#remove(this.#here(topic.entry)));
+        return;
+      }
+      case 'replicas-opened':
+      case 'removal-done':
+        this.#refresh(command.groups);
+        return;
+      case 'set-replicas':
+      case 'placement-reached':
+        for (const topicId of this.#refresh([command.group])) this.#behind(this.#followPlaces(topicId));
+        return;
+      case 'remove-broker':
+        this.#refresh(
+          [...this.directory.topics.values()].flatMap(({ entry }) => entry.partitions.map((one) => one.group)),
+        );
+        return;
+      case 'found':
+      case 'put-broker':
+      case 'reserve-producer-ids':
+      case 'raise-producer-epoch':
+        return;
     }
-    if (command.kind === 'delete-topic') {
-      const topic = must(this.directory.remove(command.topicId), 'what the catalog deletes was in the directory');
-      for (const partition of topic.partitions) partition?.end(unknownTopic(topic.entry.name));
-      this.#deps.observer.topicDeleted(topic.entry.name, topic.entry.topicId);
-      this.#behind(this.#remove(topic.entry.partitions.map((place) => place.group)));
+  }
+
+  /** Groups of a topic that have, or may have, a replica here. */
+  #here({ partitions }: TopicEntry): readonly GroupNumber[] {
+    const { localGroups } = this.#deps;
+    const here = partitions.filter((place) => localGroups.replicaHere([...place.replicas, ...place.leaving]) !== null);
+    return here.map((place) => place.group);
+  }
+
+  /** Takes over where the catalog places the topics of these groups; gives back which topics they are. */
+  #refresh(groups: readonly GroupNumber[]): ReadonlySet<string> {
+    const { state } = this.#deps.catalog;
+    const topicIds = new Set(groups.map((group) => state.topicOf(group)?.topicId).filter((id) => id !== undefined));
+    for (const topicId of topicIds) {
+      const before = must(this.directory.topics.get(topicId), 'the directory follows the catalog');
+      const after = this.#host(must(state.topics.get(topicId), 'a topic of the catalog'), before.partitions);
+      for (const [at, partition] of before.partitions.entries()) {
+        if (after.partitions[at] !== partition) partition?.end(movedAway);
+      }
+      this.directory.replace(after);
     }
+    return topicIds;
   }
 
-  #start(topic: HostedTopic): Promise<void> {
-    const { topicId } = topic.entry;
-    const start = this.#startGroups(topic).finally(() => this.#starts.delete(topicId));
-    this.#starts.set(topicId, start);
-    return start;
+  /** Makes the disk follow where the topic is placed, after what is under way for it. */
+  #followPlaces(topicId: string): Promise<void> {
+    const before = this.#follows.get(topicId) ?? Promise.resolve();
+    const next = before.then(() => this.#reconcile(topicId));
+    this.#follows.set(topicId, next);
+    const forget = (): void => {
+      if (this.#follows.get(topicId) === next) this.#follows.delete(topicId);
+    };
+    next.then(forget, forget);
+    return next;
   }
 
-  async #startGroups(topic: HostedTopic): Promise<void> {
-    const { catalog, localGroups, clock } = this.#deps;
-    const { topicId } = topic.entry;
-    const opened = catalog.state.topics.get(topicId)?.opened ?? false;
-    await localGroups.start(topic.entry, opened, (partition) => this.#startable(topic, partition));
-    if (opened) return;
-    const deadlineMs = millisPlus(clock.monotonicMs(), reportMsMax);
-    await catalog.execute(
-      (state) => ok(state.topics.get(topicId)?.opened === false ? { kind: 'topic-opened', topicId } : null),
-      deadlineMs,
-    );
+  async #reconcile(topicId: string): Promise<void> {
+    const { localGroups } = this.#deps;
+    const gone = this.#entry(topicId, (entry) => localGroups.dispensable(entry));
+    if (gone.length > 0) await this.#remove(gone);
+    if (this.#entry(topicId, (entry) => localGroups.unopened(entry)).length > 0) await this.#open(topicId);
+    await this.#startOpened(topicId);
   }
 
-  #startable(topic: HostedTopic, partition: number): Startable | null {
-    if (topic.entry.groupKind === 'commands') {
+  /** Makes what was never here, and tells the catalog before it takes part (local-2). */
+  async #open(topicId: string): Promise<void> {
+    const { catalog, link, localGroups, clock, identity } = this.#deps;
+    if (!link.isCurrent(Infinity)) {
+      const barrier = async (): Promise<Result<null>> => (await link.barrier(this.#reportDeadline())) ?? ok(null);
+      if ((await retry(barrier, { clock, catalog })).kind === 'refused') return;
+    }
+    const topic = this.directory.topics.get(topicId)?.entry;
+    if (topic === undefined) return;
+    const places = localGroups.unopened(topic);
+    await localGroups.create(places, topic.groupKind);
+    const groups = places.map((place) => place.group).filter((group) => localGroups.has(group));
+    const { brokerId, incarnation } = identity;
+    if (groups.length > 0) await this.#report({ kind: 'replicas-opened', brokerId, incarnation, groups });
+  }
+
+  async #startOpened(topicId: string): Promise<void> {
+    const topic = this.directory.topics.get(topicId);
+    if (topic === undefined) return;
+    const { groupKind } = topic.entry;
+    await this.#deps.localGroups.start(topic.entry, (partition) => {
+      // looked at when it is its turn: the topic may be gone by then
+      const hosted = this.directory.topics.get(topicId);
+      return hosted === undefined ? null : this.#startable(hosted, groupKind, partition);
+    });
+  }
+
+  #entry<T>(topicId: string, look: (entry: TopicEntry) => readonly T[]): readonly T[] {
+    const topic = this.directory.topics.get(topicId);
+    return topic === undefined ? [] : look(topic.entry);
+  }
+
+  #startable(topic: HostedTopic, kind: TopicEntry['groupKind'], partition: number): Startable | null {
+    if (kind === 'commands') {
       const groups = must(this.#groups, 'groups are started after their service');
       return { machine: groups.machine(partition), opened: (raft: RaftGroup) => groups.opened(partition, raft) }; // prettier-ignore
     }
@@ -208,19 +294,28 @@ export class Topics {
 
   /** True: every partition of the topic that is placed here serves, or says why it never will. */
   async #usable(topicId: string): Promise<boolean> {
-    await this.#starts.get(topicId);
+    await this.#follows.get(topicId);
     const partitions = this.directory.topics.get(topicId)?.partitions ?? [];
-    await Promise.all(partitions.filter((partition) => partition !== null).map((one) => one.whenServing()));
+    await Promise.all(partitions.filter((partition) => partition !== null).map((one) => one.whenReady()));
     return true;
   }
 
   /** The data first, then the report: a tombstone stays until what it names is gone (design D5). */
   async #remove(groups: readonly GroupNumber[]): Promise<void> {
-    const { catalog, localGroups, identity, clock } = this.#deps;
+    const { localGroups, identity } = this.#deps;
     await localGroups.remove(groups);
-    const { brokerId } = identity;
-    const deadlineMs = millisPlus(clock.monotonicMs(), reportMsMax);
-    await catalog.execute(() => ok({ kind: 'removal-done', brokerId, groups } as const), deadlineMs);
+    const { brokerId, incarnation } = identity;
+    if (groups.length > 0) await this.#report({ kind: 'removal-done', brokerId, incarnation, groups });
+  }
+
+  /** Tells the catalog until it has heard, or the broker stops: after a restart it tells again. */
+  async #report(request: CatalogRequest): Promise<void> {
+    const { catalog, link, clock } = this.#deps;
+    await retry(() => link.submit(request, this.#reportDeadline()), { clock, catalog });
+  }
+
+  #reportDeadline(): Millis {
+    return millisPlus(this.#deps.clock.monotonicMs(), reportMsMax);
   }
 
   #behind(work: Promise<void>): void {
@@ -243,6 +338,11 @@ export class Topics {
     return { partition, replicas, leader, leaderEpoch, logStart: raft.log.logStart, highWatermark: raft.highWatermark };
   }
 }
+
+const movedAway: Refused = refuse(
+  'NOT_LEADER_OR_FOLLOWER',
+  'the replica that this broker had was moved away; ask the leader',
+);
 
 const unknownMarks = { leader: null, leaderEpoch: null, logStart: null, highWatermark: null };
 

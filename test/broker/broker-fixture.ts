@@ -49,8 +49,9 @@ export class BrokerFixture {
     this.disk = options.disk ?? new MemoryDisk();
     this.host = new MemoryRaftHost(this.disk, this.clock);
     const own = { clusterId: 'c0ffee00-0000-4000-8000-000000000001', brokerId: toBrokerId(0), incarnation: 'disk-1' };
+    const place = { address: '127.0.0.1:9400', peerAddress: null, rack: null, version: '0.1.0' };
     this.broker = new Broker({
-      identity: { ...own, address: '127.0.0.1:9400', version: '0.1.0', ...options.identity },
+      identity: { ...own, ...place, ...options.identity },
       host: this.host,
       clock: this.clock,
       random: new SeededRandom(options.seed ?? 1),

@@ -64,7 +64,15 @@ async function run(path: string, cacheBytes: number, checkpointEntriesMax: numbe
     fatal: onFault,
   });
   const broker = new Broker({
-    identity: { clusterId, brokerId: toBrokerId(0), incarnation: 'disk', address: 'localhost:9400', version: '0.1.0' },
+    identity: {
+      clusterId,
+      brokerId: toBrokerId(0),
+      incarnation: 'disk',
+      address: 'localhost:9400',
+      peerAddress: null,
+      rack: null,
+      version: '0.1.0',
+    },
     host,
     clock: realClock,
     random: systemRandom,

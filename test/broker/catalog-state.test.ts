@@ -7,6 +7,7 @@ import { decideCreateTopic, decideDeleteTopic, decideEpoch } from '../../src/bro
 import { CatalogState } from '../../src/broker/catalog-state.ts';
 import { encodeJson } from '../../src/broker/json-fields.ts';
 import { defaultBrokerLimits } from '../../src/broker/limits.ts';
+import type { GroupNumber } from '../../src/model/ids.ts';
 import { InvariantViolation } from '../../src/model/assert.ts';
 import {
   toBrokerId,
@@ -25,12 +26,35 @@ const founding: CatalogCommand = {
   createdAtMs: toMillis(1),
   activeVersion: 1,
   producerKey: '00',
-  nextReplicaId: toReplicaId(2),
+  founders: [],
 };
 
 const broker = (id: number): CatalogCommand => ({
   kind: 'put-broker',
-  broker: { brokerId: toBrokerId(id), address: `host-${id}:9400`, incarnation: `disk-${id}`, version: '0.1.0' },
+  broker: {
+    brokerId: toBrokerId(id),
+    address: `host-${id}:9400`,
+    peerAddress: `host-${id}:9401`,
+    rack: null,
+    incarnation: `disk-${id}`,
+    version: '0.1.0',
+    catalogReplica: toReplicaId(id + 1),
+    joined: true,
+  },
+});
+
+const opened = (id: number, groups: readonly GroupNumber[]): CatalogCommand => ({
+  kind: 'replicas-opened',
+  brokerId: toBrokerId(id),
+  incarnation: `disk-${id}`,
+  groups,
+});
+
+const removed = (id: number, groups: readonly GroupNumber[]): CatalogCommand => ({
+  kind: 'removal-done',
+  brokerId: toBrokerId(id),
+  incarnation: `disk-${id}`,
+  groups,
 });
 
 function founded(brokers = 1): CatalogState {
@@ -64,7 +88,7 @@ const decide = (
   state: CatalogState,
   wish: Wish = {},
   limits = defaultBrokerLimits,
-): ReturnType<typeof decideCreateTopic> => decideCreateTopic(state, wished(wish), limits);
+): ReturnType<typeof decideCreateTopic> => decideCreateTopic(state, wished(wish), { limits, dead: new Set() });
 
 /** Creates a topic and says which groups and replicas it got. */
 function create(state: CatalogState, wish: Wish = {}): { groups: number[]; replicas: number[] } {
@@ -82,7 +106,7 @@ test('catalog-3: group numbers and replica ids are never given twice, not even t
   const state = founded();
   assert.deepEqual(create(state, { partitions: 2 }), { groups: [1, 2], replicas: [2, 3] });
   state.replay({ kind: 'delete-topic', topicId: 'id-orders' });
-  state.replay({ kind: 'removal-done', brokerId: toBrokerId(0), groups: [toGroupNumber(1), toGroupNumber(2)] });
+  state.replay(removed(0, [toGroupNumber(1), toGroupNumber(2)]));
   assert.deepEqual(create(state, { topicId: 'again' }), { groups: [3], replicas: [4] });
 });
 
@@ -120,7 +144,7 @@ test('the replication factor defaults to 3, or to the number of brokers if there
 test('replicas of a partition are on different brokers, and leaders spread', () => {
   const state = founded(3);
   create(state, { partitions: 6 });
-  const places = state.topicNamed(0, 'orders')?.topic.partitions ?? [];
+  const places = state.topicNamed(0, 'orders')?.partitions ?? [];
   for (const { replicas } of places) assert.equal(new Set(replicas.map((one) => one.brokerId)).size, 3);
   assert.deepEqual(new Set(places.map(({ replicas }) => replicas[0]?.brokerId)).size, 3);
 });
@@ -170,7 +194,7 @@ test('design D5: a tombstone stays until every broker that it names has reported
     [1, [undefined, undefined]],
     [1, [undefined, undefined]],
   ] as const) {
-    state.replay({ kind: 'removal-done', brokerId: toBrokerId(brokerId), groups });
+    state.replay(removed(brokerId, groups));
     assert.deepEqual(replicasLeft(), left);
   }
 });
@@ -180,7 +204,7 @@ test('catalog-2: the revision rises with brokers, topics and placement, not with
   const before = state.revision;
   create(state);
   assert.equal(state.revision, before + 1);
-  state.replay({ kind: 'topic-opened', topicId: 'id-orders' });
+  state.replay(opened(0, [toGroupNumber(1)]));
   state.replay({ kind: 'reserve-producer-ids', from: toProducerId(1), count: 10 });
   assert.equal(state.revision, before + 1);
   state.replay({ kind: 'delete-topic', topicId: 'id-orders' });
@@ -331,7 +355,7 @@ type AnyWish =
 
 /** The command that a wish becomes, or null where it is refused. */
 function commandFor(state: CatalogState, wish: AnyWish, at: number): CatalogCommand | null {
-  const topicId = 'name' in wish ? (state.topicNamed(0, wish.name)?.topic.topicId ?? null) : null;
+  const topicId = 'name' in wish ? (state.topicNamed(0, wish.name)?.topicId ?? null) : null;
   switch (wish.kind) {
     case 'create': {
       const decided = decide(state, { ...wish, topicId: `id-${at}` });
@@ -340,9 +364,9 @@ function commandFor(state: CatalogState, wish: AnyWish, at: number): CatalogComm
     case 'delete':
       return topicId === null ? null : { kind: 'delete-topic', topicId };
     case 'open':
-      return topicId === null ? null : { kind: 'topic-opened', topicId };
+      return opened(at % 3, state.topicNamed(0, wish.name)?.partitions.map((one) => one.group) ?? []);
     case 'removed':
-      return { kind: 'removal-done', brokerId: toBrokerId(wish.brokerId), groups: [...state.tombstones.keys()] };
+      return removed(wish.brokerId, [...state.tombstones.keys()]);
     case 'reserve':
       return { kind: 'reserve-producer-ids', from: state.head?.nextProducerId ?? toProducerId(1), count: wish.count };
     case 'raise': {

@@ -1,0 +1,158 @@
+/**
+ * What the leader of the catalog does on its own account, while it leads: founds the cluster once, makes the internal
+ * topic, and keeps the catalog's own group in order (catalog-plan.ts).
+ */
+import type { Clock, Timer } from '../model/clock.ts';
+import type { Result } from '../model/errors.ts';
+import { ok } from '../model/errors.ts';
+import type { BrokerId, Millis } from '../model/ids.ts';
+import { millisPlus } from '../model/ids.ts';
+import type { Random } from '../model/random.ts';
+import { randomUuid } from '../model/random.ts';
+import type { RoleState } from '../raft/core/ready.ts';
+import type { Catalog } from './catalog.ts';
+import type { BrokerEntry, CatalogCommand } from './catalog-commands.ts';
+import type { DecisionContext } from './catalog-decisions.ts';
+import { decideCreateTopic, groupsTopic } from './catalog-decisions.ts';
+import type { CatalogView } from './catalog-plan.ts';
+import { heardMs, planCatalogMembers } from './catalog-plan.ts';
+import type { CatalogState } from './catalog-state.ts';
+import { formatVersionMax } from './format-version.ts';
+import type { BrokerLimits } from './limits.ts';
+import { newProducerKey } from './producer-secret.ts';
+import { retry } from './retry.ts';
+
+const stepMsMax = 60_000;
+
+interface CatalogKeeperDeps {
+  readonly clusterId: string;
+  /** The brokers that found the cluster, as genesis has them; empty for a broker that joined. */
+  readonly founders: readonly BrokerEntry[];
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly limits: BrokerLimits;
+  /** A step of the founding was refused for good. */
+  readonly failed: (why: string) => void;
+}
+
+export class CatalogKeeper {
+  readonly #deps: CatalogKeeperDeps;
+  #leaderSinceMs = 0;
+  #replacedMs = -Infinity;
+  #preparing: Promise<void> | null = null;
+  #timer: Timer | null = null;
+
+  constructor(deps: CatalogKeeperDeps) {
+    this.#deps = deps;
+    deps.catalog.onRole((role) => {
+      this.#follow(role);
+    });
+  }
+
+  /** Null unless this broker leads the catalog: nobody else hears of all brokers. */
+  get quiet(): ReadonlySet<BrokerId> | null {
+    return this.#unheardFor(this.#deps.limits.brokerQuietMs);
+  }
+
+  /** Brokers that were not heard of for long; none where that is not known. */
+  get dead(): ReadonlySet<BrokerId> {
+    return this.#unheardFor(this.#deps.limits.brokerDeadMs) ?? new Set();
+  }
+
+  /** Resolves when nothing is under way here any more. */
+  async close(): Promise<void> {
+    this.#timer?.cancel();
+    this.#timer = null;
+    await this.#preparing;
+  }
+
+  #follow(role: RoleState): void {
+    if (!role.serving) {
+      this.#timer?.cancel();
+      this.#timer = null;
+    } else if (this.#timer === null) {
+      this.#leaderSinceMs = this.#deps.clock.monotonicMs();
+      this.#preparing ??= this.#prepare().finally(() => {
+        this.#preparing = null;
+      });
+      this.#schedule();
+    }
+  }
+
+  #schedule(): void {
+    this.#timer = this.#deps.clock.setTimer(this.#deps.limits.upkeepIntervalMs, () => {
+      this.#lookAtMembers();
+      this.#schedule();
+    });
+  }
+
+  /** Each step is a decision of its own, so that a crash between two of them is finished by the next leader. */
+  async #prepare(): Promise<void> {
+    const { catalog } = this.#deps;
+    for (const step of [this.#found, this.#createGroupsTopic]) {
+      const attempt = (): Promise<Result<unknown>> =>
+        catalog.unavailable === null
+          ? catalog.execute((state) => step.call(this, state), this.#deadline())
+          : Promise.resolve(ok(null));
+      const done = await retry(attempt, this.#deps);
+      if (done.kind === 'refused' && !catalog.closed) this.#deps.failed(done.error.message);
+    }
+  }
+
+  #found(state: CatalogState): Result<CatalogCommand | null> {
+    const { clusterId, founders, clock, random } = this.#deps;
+    if (state.head !== null || founders.length === 0) return ok(null);
+    const createdAtMs = clock.wallMs();
+    const producerKey = newProducerKey(random);
+    return ok({ kind: 'found', clusterId, createdAtMs, activeVersion: formatVersionMax, producerKey, founders });
+  }
+
+  #createGroupsTopic(state: CatalogState): Result<CatalogCommand | null> {
+    if (state.topicNamed(0, groupsTopic) !== null) return ok(null);
+    const { random, clock, limits } = this.#deps;
+    const partitions = limits.groupsPartitions;
+    const fixed = { tenant: 0, name: groupsTopic, internal: true, replicationFactor: null } as const;
+    const wish = { ...fixed, partitions, topicId: randomUuid(random), nowMs: clock.wallMs() };
+    const context: DecisionContext = { limits, dead: this.dead };
+    return decideCreateTopic(state, wish, context);
+  }
+
+  #lookAtMembers(): void {
+    const { catalog, limits } = this.#deps;
+    const view = this.#view();
+    if (view === null || catalog.group === null) return;
+    const plan = planCatalogMembers(view, limits);
+    if (plan === null) return;
+    // refused or lost: the next look finds it again
+    const proposed = catalog.group.changeConfiguration(plan.target, { outcome: () => undefined });
+    if (proposed.kind === 'accepted' && plan.replaces) this.#replacedMs = view.nowMs;
+  }
+
+  #view(): CatalogView | null {
+    const { catalog, clock } = this.#deps;
+    const { group, role, state } = catalog;
+    if (group === null || role?.serving !== true || role.leader === null || state.head === null) return null;
+    return {
+      brokers: [...state.brokers.values()],
+      self: role.leader,
+      membership: group.membership,
+      commitIndex: group.commitIndex,
+      followers: group.followers,
+      nowMs: clock.monotonicMs(),
+      leaderSinceMs: this.#leaderSinceMs,
+      replacedMs: this.#replacedMs,
+    };
+  }
+
+  #unheardFor(spanMs: number): ReadonlySet<BrokerId> | null {
+    const view = this.#view();
+    if (view === null) return null;
+    const quiet = view.brokers.filter((broker) => view.nowMs - heardMs(view, broker.catalogReplica) >= spanMs);
+    return new Set(quiet.map((broker) => broker.brokerId));
+  }
+
+  #deadline(): Millis {
+    return millisPlus(this.#deps.clock.monotonicMs(), stepMsMax);
+  }
+}
