@@ -6,14 +6,15 @@ import type { Receiving, Replica } from './replica.ts';
 import type { SnapshotMeta } from './snapshot.ts';
 
 export function onSnapshotChunk(replica: Replica, chunk: SnapshotChunk): void {
-  if (alreadyHas(replica, chunk.meta)) {
-    replica.receiving = null;
-    answer(replica, chunk, 'installed', chunk.meta.byteLength);
-    return;
-  }
   const { receiving } = replica;
+  // first of all: nothing, not even a late chunk of an older snapshot, may make it forget what the disk is taking (P47)
   if (receiving?.installing === true) {
     replica.drop('out-of-place');
+    return;
+  }
+  if (alreadyHas(replica, chunk.meta)) {
+    if (receiving?.id === chunk.meta.id) replica.receiving = null;
+    answer(replica, chunk, 'installed', chunk.meta.byteLength);
     return;
   }
   const same = receiving?.id === chunk.meta.id && receiving.term === replica.term;
