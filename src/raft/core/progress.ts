@@ -161,6 +161,8 @@ export class Progress {
     if (rose) {
       this.match = index;
       this.#sequenceAtMatch = this.sequence;
+      // an answer to what was sent before it was probed again: the replica has more than was sent since
+      if (this.next <= index) this.#skipTo(nextIndex(index));
     }
     this.#free(index);
     if (this.state.kind === 'probe' || (this.state.kind === 'snapshot' && rose)) this.becomeReplicate();
@@ -204,6 +206,12 @@ export class Progress {
   /** Lets a waiting probe try again. */
   wake(): void {
     if (this.state.kind === 'probe') this.state = { kind: 'probe', sent: false };
+  }
+
+  #skipTo(next: LogIndex): void {
+    this.next = next;
+    this.position = null;
+    this.reading = null;
   }
 
   get previous(): LogIndex {
