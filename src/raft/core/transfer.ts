@@ -4,12 +4,13 @@ import type { Leadership } from './leadership.ts';
 import type { Progress } from './progress.ts';
 import type { Replica } from './replica.ts';
 
-/** Only to another voter; a learner, a stranger or the leader itself changes nothing (P66). */
+/** Only to another voter whose log can be trusted (P27); a learner, a stranger or the leader itself changes nothing (P66). */
 export function startTransfer(replica: Replica, to: ReplicaId): void {
   if (replica.role.kind !== 'leader' || to === replica.id) return;
   const { lead } = replica.role;
   const progress = lead.progress.get(to);
-  if (progress === undefined || !replica.membership.current.voters.includes(to)) return;
+  if (progress === undefined || progress.state.kind === 'lost') return;
+  if (!replica.membership.current.voters.includes(to)) return;
   if (lead.transfer?.to === to) return;
   lead.transfer = { to, deadlineMs: replica.now + replica.limits.electionTimeoutMs, told: false };
   progress.wake();
