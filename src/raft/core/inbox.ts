@@ -1,7 +1,7 @@
 /**
  * What a message may do: who it is for, what its term means, and which role it concerns. Nothing here is fatal.
  *
- * Who may speak (design D4): answers count only from members; a candidate must be a member, or have a log that is ahead
+ * Who may speak (design D4): answers are heard only from members; a candidate must be a member, or have a log that is ahead
  * and may therefore hold the configuration that names it; whoever leads may be unknown here, since only its entries say
  * who it is. That a frame's source is bound to the broker it came from is for the host to check.
  */
@@ -21,16 +21,56 @@ export function receive(replica: Replica, message: Message): void {
     replica.drop('wrong-target');
     return;
   }
-  if (message.term > replica.term + replica.limits.termJumpMax) {
+  if (isImpossible(replica, message)) {
     replica.drop('out-of-place');
     return;
   }
-  if (message.kind === 'vote-request' && isStranger(replica, message)) {
+  if (isOfAStranger(replica, message)) {
     replica.drop('unknown-source');
     return;
   }
   if (message.term < replica.term) onOldTerm(replica, message);
   else if (message.term === replica.term || onNewTerm(replica, message)) dispatch(replica, message);
+}
+
+/** What no replica can have sent, or not in this term. */
+function isImpossible(replica: Replica, message: Message): boolean {
+  if (message.term > replica.term + replica.limits.termJumpMax) return true;
+  switch (message.kind) {
+    case 'vote-request':
+      // a campaign is for a term in which nobody has led yet
+      return message.lastTerm >= message.term;
+    case 'snapshot-chunk':
+      return message.meta.lastTerm > message.term || message.position + message.bytes.length > message.meta.byteLength;
+    case 'timeout-now':
+      // its target has every entry of the leader, so it is in the leader's term
+      return message.term > replica.term;
+    case 'vote-reply':
+    case 'append-request':
+    case 'append-reply':
+    case 'heartbeat-request':
+    case 'heartbeat-reply':
+    case 'snapshot-reply':
+      return false;
+  }
+}
+
+/** Only members are asked anything, so whoever answers and is none moves not even the term (P12). */
+function isOfAStranger(replica: Replica, message: Message): boolean {
+  switch (message.kind) {
+    case 'vote-request':
+      return isStranger(replica, message);
+    case 'vote-reply':
+    case 'append-reply':
+    case 'heartbeat-reply':
+    case 'snapshot-reply':
+      return !replica.membership.isMember(message.from);
+    case 'append-request':
+    case 'heartbeat-request':
+    case 'snapshot-chunk':
+    case 'timeout-now':
+      return false;
+  }
 }
 
 /** Somebody is in a later term. False: the message is to be ignored. */
@@ -51,7 +91,6 @@ function onNewTerm(replica: Replica, message: Message): boolean {
     case 'append-request':
     case 'heartbeat-request':
     case 'snapshot-chunk':
-    case 'timeout-now':
       replica.becomeFollower(message.term, message.from);
       return true;
     case 'append-reply':
@@ -59,6 +98,8 @@ function onNewTerm(replica: Replica, message: Message): boolean {
     case 'snapshot-reply':
       replica.adoptTerm(message.term);
       return true;
+    case 'timeout-now':
+      return false;
   }
 }
 
