@@ -290,6 +290,10 @@ export const commands: Readonly<Record<string, Command>> = {
   duplicate: pick((stage, wanted) => stage.wire.push(...wanted.of(stage.wire).map((message) => ({ ...message })))),
   reverse: (stage) => stage.wire.reverse(),
   send: (stage, words) => stage.deliver([messageOf(stage, words.rest())]),
+  misdeliver: (stage, words) => {
+    const actor = actorOf(stage, words);
+    actor.step({ kind: 'message', message: messageOf(stage, words.rest()) });
+  },
   wire: (stage) => stage.wire.forEach((message) => stage.say(describeMessage(message))),
   cut,
   isolate,

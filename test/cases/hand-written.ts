@@ -3,11 +3,12 @@
  * `1->2 t3 append-request after 1/1 [2/3, 3/3 text] commit 1 chain=bad`. What the form leaves out is filled in from the
  * logs on the stage: an entry that some replica holds at that index and term is that entry; another one is sealed anew.
  */
-import type { Entry } from '../../src/model/entry.ts';
-import { entryEndOffset } from '../../src/model/entry.ts';
+import type { Entry, EntryKind } from '../../src/model/entry.ts';
+import { chainAfter, entryEndOffset } from '../../src/model/entry.ts';
 import type { LogIndex, ReplicaId, Term } from '../../src/model/ids.ts';
 import { offsetZero, toLogIndex, toMillis, toOffset, toReplicaId, toTerm } from '../../src/model/ids.ts';
 import type { AppendReply, Message } from '../../src/raft/core/messages.ts';
+import { crc32c } from '../../src/runtime/crc32c.ts';
 import type { LogEnd } from '../raft/core/cluster.ts';
 import { genesisChain, sealAfter } from '../raft/core/cluster.ts';
 import type { Stage } from './stage.ts';
@@ -21,7 +22,7 @@ interface Address {
 
 export function messageOf(stage: Stage, text: string): Message {
   const list = /\[(.*)\]/.exec(text)?.[1] ?? null;
-  const words = new Words(text.replace(/\[.*\]/, ''));
+  const words = new Words(text.replace(/\[.*\]/, '').replaceAll(', ', ' '));
   const [from = '', to = ''] = words.next('from->to').split('->');
   const term = toTerm(Number(words.next('term').replace('t', '')));
   const address = { from: toReplicaId(Number(from)), to: toReplicaId(Number(to)), term };
@@ -71,8 +72,8 @@ function appendRequest(stage: Stage, address: Address, words: Words, list: strin
   const [prevIndex, prevTerm] = place(words.after('after'));
   const commit = toLogIndex(words.number('commit'));
   const end = endOf(stage, prevIndex, prevTerm);
-  const { offset = end.offset, chain, sequence = 1, base, crc } = words.options();
-  const entries = entriesOf(stage, list, end, { base, crc });
+  const { offset = end.offset, chain, sequence = 1, base, crc, kind } = words.options();
+  const entries = entriesOf(stage, list, end, { base, crc, kind });
   return {
     ...address,
     kind: 'append-request',
@@ -109,6 +110,7 @@ function find(stage: Stage, index: number, term: number): Entry | null {
 interface Damage {
   readonly base: string | undefined;
   readonly crc: string | undefined;
+  readonly kind: string | undefined;
 }
 
 function entriesOf(stage: Stage, list: string, start: LogEnd, damage: Damage): Entry[] {
@@ -120,17 +122,19 @@ function entriesOf(stage: Stage, list: string, start: LogEnd, damage: Damage): E
     const payload = words.rest();
     const known = payload === '' ? find(stage, index, term) : null;
     const entry = known ?? sealAfter({ ...end, index: index - 1 }, term, payload === '' ? `${index}@${term}` : payload);
+    const { chain } = end;
     end = { index, term, offset: entryEndOffset(entry), chain: entry.chain };
-    return i === 0 ? damaged(entry, damage) : entry;
+    return i === 0 ? damaged(entry, chain, damage) : entry;
   });
 }
 
-function damaged(entry: Entry, { base, crc }: Damage): Entry {
-  return {
-    ...entry,
-    baseOffset: base === undefined ? entry.baseOffset : toOffset(Number(base)),
-    payloadCrc: crc === undefined ? entry.payloadCrc : Number(crc),
-  };
+function damaged(entry: Entry, previousChain: number, { base, crc, kind }: Damage): Entry {
+  if (base !== undefined) return { ...entry, baseOffset: toOffset(Number(base)) };
+  if (crc !== undefined) return { ...entry, payloadCrc: Number(crc) };
+  if (kind === undefined) return entry;
+  // sealed as that kind, so that only its payload is wrong
+  const other = { ...entry, kind: kind as EntryKind, count: 0 };
+  return { ...other, chain: chainAfter(previousChain, other, crc32c) };
 }
 
 function appendReply(address: Address, words: Words): AppendReply {
@@ -168,8 +172,13 @@ function snapshotChunk(stage: Stage, address: Address, words: Words): Message {
   };
   const position = words.number('at');
   const bytes = Buffer.from(words.next('text'));
+  const { lastIndex = known.lastIndex, lastTerm = known.lastTerm, byteLength = known.byteLength } = words.options();
   const last = words.flag('last');
-  const { lastIndex = known.lastIndex, lastTerm = known.lastTerm } = words.options();
-  const meta = { ...known, lastIndex: toLogIndex(Number(lastIndex)), lastTerm: toTerm(Number(lastTerm)) };
+  const meta = {
+    ...known,
+    lastIndex: toLogIndex(Number(lastIndex)),
+    lastTerm: toTerm(Number(lastTerm)),
+    byteLength: Number(byteLength),
+  };
   return { ...address, kind: 'snapshot-chunk', meta, position, bytes, last };
 }
