@@ -13,21 +13,38 @@ export interface CatalogListener {
   applied(command: CatalogCommand): void;
   /** Everything up to the group's applied index has taken effect. */
   advanced(): void;
+  /** A leader's snapshot took the place of everything: what differs from before is not told one by one. */
+  replaced(): void;
   roleChanged(role: RoleState): void;
   quarantined(reason: string): void;
 }
 
 export class CatalogMachine implements CommandMachine {
   readonly kind = 'commands';
-  readonly state = new CatalogState();
+  /** As applied; another object after a snapshot. */
+  state = new CatalogState();
+  /** What a snapshot brings, while it is being loaded. */
+  #incoming: CatalogState | null = null;
   readonly #listener: CatalogListener;
 
   constructor(listener: CatalogListener) {
     this.#listener = listener;
   }
 
+  reset(): void {
+    this.#incoming = new CatalogState();
+  }
+
   load(page: readonly StatePair[]): void {
-    for (const pair of page) this.state.load(pair);
+    const state = this.#incoming ?? this.state;
+    for (const pair of page) state.load(pair);
+  }
+
+  loaded(): void {
+    if (this.#incoming === null) return;
+    this.state = this.#incoming;
+    this.#incoming = null;
+    this.#listener.replaced();
   }
 
   apply(entry: Entry): readonly StateChange[] {

@@ -52,6 +52,7 @@ export class Catalog {
   #change = nextChange();
   /** Bounded by the calls that are under way. */
   #indexWaiters: IndexWaiter[] = [];
+  readonly #replacedListeners = new Set<() => void>();
   #group: RaftGroup | null = null;
   #role: RoleState | null = null;
   #quarantine: string | null = null;
@@ -70,6 +71,9 @@ export class Catalog {
       },
       advanced: () => {
         this.#advance();
+      },
+      replaced: () => {
+        for (const listener of this.#replacedListeners) listener();
       },
       roleChanged: (role) => {
         this.#changeRole(role);
@@ -119,6 +123,11 @@ export class Catalog {
   /** Hears of every change of the role from now on. */
   onRole(listener: (role: RoleState) => void): void {
     this.#roleListeners.add(listener);
+  }
+
+  /** Hears when a leader's snapshot took the place of the state: it may differ in anything. */
+  onReplaced(listener: () => void): void {
+    this.#replacedListeners.add(listener);
   }
 
   /** Starts group 0. Rejects with BrokerStartError if it can not be trusted. */

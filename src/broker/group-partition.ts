@@ -41,7 +41,10 @@ export interface GroupPartitionOptions {
 
 export class GroupPartition implements CommandMachine, LanePort {
   readonly kind = 'commands';
-  readonly coordinator = new Coordinator();
+  /** Replaced as a whole when a snapshot was loaded. */
+  coordinator = new Coordinator();
+  /** What a snapshot brings, while it is being loaded. */
+  private incoming: Coordinator | null = null;
   readonly timers: MemberTimers;
   private readonly options: GroupPartitionOptions;
   /** Groups with a call that waits or an entry on its way. */
@@ -79,8 +82,17 @@ export class GroupPartition implements CommandMachine, LanePort {
 
   // The state machine that Raft drives.
 
+  reset(): void {
+    this.incoming = new Coordinator();
+  }
+
   load(page: readonly StatePair[]): void {
-    this.coordinator.load(page);
+    (this.incoming ?? this.coordinator).load(page);
+  }
+
+  loaded(): void {
+    this.coordinator = this.incoming ?? this.coordinator;
+    this.incoming = null;
   }
 
   apply(entry: Entry): readonly StateChange[] {

@@ -212,11 +212,18 @@ export class DurableGroupLog implements GroupLog {
 
   /** Moves the base to the newest checkpoint below the log start, if there is one, and lets older checkpoints go. */
   #removeBelowLogStart(changes: LogChanges): void {
-    const base = removableThrough(this.#checkpoints, this.#logStart, this.#needed, this.#shape.tail.payloadBytes);
-    if (base === null || base.index <= this.#shape.base.index) return;
+    const base = this.#removable;
+    if (base === null) return;
     this.#removeThrough(base, changes);
     const kept = this.#checkpoints.filter(({ index }) => index >= base.index);
     this.#keepCheckpoints(kept, changes);
+  }
+
+  /** The checkpoint that the log could begin after; null: no later one than now. */
+  get #removable(): LogPosition | null {
+    const { base, tail } = this.#shape;
+    const found = removableThrough(this.#checkpoints, this.#logStart, this.#needed, tail.payloadBytes);
+    return found !== null && found.index > base.index ? found : null;
   }
 
   #removeThrough(base: LogPosition, changes: LogChanges): void {
@@ -329,8 +336,13 @@ export class DurableGroupLog implements GroupLog {
 
   // Snapshots.
 
-  holdBack(needed: HoldBack | null): void {
+  async holdBack(needed: HoldBack | null): Promise<void> {
     this.#needed = needed;
+    if (this.#removed || this.#removable === null) return;
+    const changes = this.#changes();
+    this.#removeBelowLogStart(changes);
+    this.#putLogStart(changes);
+    await this.#write(changes);
   }
 
   openSnapshot(): Promise<LogSnapshot | null> {

@@ -155,9 +155,9 @@ export interface GroupLog extends LogReader {
 
   /**
    * Entries of a data group that are still needed stay, although they lie below the log start, until this is called again;
-   * null: none are. Nothing is removed by the call itself.
+   * null: none are. What is not needed any more is removed, durably when it resolves.
    */
-  holdBack(needed: HoldBack | null): void;
+  holdBack(needed: HoldBack | null): Promise<void>;
   /**
    * What a replica needs that lacks the entries before `firstIndex`: the state at the base of a data group's log, or as of
    * the applied index of a commands group. Null: there is nothing before the first entry, or the log was removed. Rejects

@@ -6,7 +6,7 @@ import { assert, must } from '../model/assert.ts';
 import type { Entry } from '../model/entry.ts';
 import { entryEndOffset } from '../model/entry.ts';
 import type { LogIndex, Offset } from '../model/ids.ts';
-import { nextIndex } from '../model/ids.ts';
+import { nextIndex, toLogIndex } from '../model/ids.ts';
 import type { StateChange } from '../model/raft-state.ts';
 import type { GroupLog } from '../log/log.ts';
 import type { RoleState } from './core/ready.ts';
@@ -40,6 +40,10 @@ export class Applier {
   readonly #roles: WaitingRole[] = [];
   #running = false;
   #stopped = false;
+  /** A snapshot is about to take the place of everything: nothing is applied. */
+  #paused = false;
+  /** Hears that a read which was under way is over. */
+  #idle: (() => void) | null = null;
 
   constructor(
     log: GroupLog,
@@ -81,7 +85,7 @@ export class Applier {
   run(): void {
     if (this.#running) return;
     this.#running = true;
-    while (!this.#stopped) {
+    while (!this.#stopped && !this.#paused) {
       this.#tellRoles();
       if (this.#applied >= this.#target) break;
       const page = this.#log.readEntriesFromCache(nextIndex(this.#applied), this.#target, this.#bytesMax);
@@ -97,13 +101,44 @@ export class Applier {
   /** Nothing is applied any more. */
   stop(): void {
     this.#stopped = true;
+    this.#tellIdle();
+  }
+
+  /** Nothing is applied until `resume` or `restartAt`; resolves when what was under way is over. */
+  pause(): Promise<void> {
+    this.#paused = true;
+    if (!this.#running || this.#stopped) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#idle = resolve;
+    });
+  }
+
+  resume(): void {
+    this.#paused = false;
+    this.run();
+  }
+
+  /** The machine was brought to the state as of `index`, where the log begins. The caller resumes. */
+  restartAt(index: LogIndex, highWatermark: Offset): void {
+    assert(this.#paused && !this.#running, 'apply-4: a state is replaced while nothing is applied');
+    assert(index > this.#applied, 'apply-1: in order, each once', `${index} after ${this.#applied}`);
+    this.#applied = index;
+    this.#target = toLogIndex(Math.max(this.#target, index));
+    this.#highWatermark = highWatermark;
+    this.#machine.committed?.(highWatermark);
+  }
+
+  #tellIdle(): void {
+    this.#idle?.();
+    this.#idle = null;
   }
 
   #read(): void {
     this.#log.readEntries(nextIndex(this.#applied), this.#target, this.#bytesMax).then(
       (page) => {
         this.#running = false;
-        if (this.#stopped) return;
+        if (this.#paused) this.#tellIdle();
+        if (this.#stopped || this.#paused) return;
         try {
           this.#applyPage(page);
           this.run();

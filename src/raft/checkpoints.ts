@@ -55,6 +55,14 @@ export class Checkpoints {
     return this.#startMoved || this.#entries >= checkpointEntriesMax || this.#bytes >= checkpointBytesMax;
   }
 
+  /** A snapshot was installed: the state as of `index` is stored. */
+  restartAt(index: LogIndex): void {
+    this.#index = index;
+    this.#entries = 0;
+    this.#bytes = 0;
+    this.#startMoved = false;
+  }
+
   /** Stores the state once more when the group stops. */
   async final(index: LogIndex): Promise<void> {
     await this.#saving;

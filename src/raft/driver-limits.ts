@@ -13,6 +13,21 @@ export interface DriverLimits {
   readonly commandEntriesMax: number;
   /** Entries of a command group that stay for followers that are a little behind. Default 5,000. */
   readonly commandEntriesKept: number;
+  /**
+   * What a leader keeps for live followers that are behind, though its state stands for it or it lies below the log start:
+   * payload bytes up to the end of the log. A follower that is further behind gets a snapshot (P49). Default 64 MiB.
+   */
+  readonly lagBytesMax: number;
+  /** A follower that was heard within this time is live, for lagBytesMax. Milliseconds, default 30,000. */
+  readonly followerLiveMs: number;
+  /** A snapshot travels in pieces of this size. Default 256 KiB. */
+  readonly snapshotChunkBytes: number;
+  /** Snapshots that a broker sends at a time, all groups together (P80). Default 4. */
+  readonly snapshotsSentMax: number;
+  /** Snapshots that a broker takes at a time, all groups together. Default 8. */
+  readonly snapshotsTakenMax: number;
+  /** A snapshot that does not move for this long gives its place to another one. Milliseconds, default 10,000. */
+  readonly snapshotStallMs: number;
   /** Payload bytes of the uncommitted tail that are read back into memory at the start. Default 64 MiB. */
   readonly recentBytesMax: number;
 }
@@ -23,5 +38,11 @@ export const driverLimitsDefault: DriverLimits = {
   checkpointBytesMax: 32 * 1024 * 1024,
   commandEntriesMax: 20_000,
   commandEntriesKept: 5_000,
+  lagBytesMax: 64 * 1024 * 1024,
+  followerLiveMs: 30_000,
+  snapshotChunkBytes: 256 * 1024,
+  snapshotsSentMax: 4,
+  snapshotsTakenMax: 8,
+  snapshotStallMs: 10_000,
   recentBytesMax: 64 * 1024 * 1024,
 };

@@ -8,7 +8,7 @@
  * - driver-3: what breaks an invariant of this group sets this group apart and nothing else (design D7); a fault of the
  *   store, or any other error, is handed to `fatal`, because going on could acknowledge what is not durable.
  */
-import { InvariantViolation } from '../model/assert.ts';
+import { assert, InvariantViolation } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Entry, EntryDraft } from '../model/entry.ts';
 import type { GroupNumber, LogIndex, Offset, ReplicaId, Term } from '../model/ids.ts';
@@ -21,16 +21,21 @@ import { Checkpoints } from './checkpoints.ts';
 import type { BeatLead } from './beat-frame.ts';
 import type { Leading, RaftCore } from './core/core.ts';
 import type { RaftEvent } from './core/events.ts';
-import type { Message } from './core/messages.ts';
+import type { Message, SnapshotChunk } from './core/messages.ts';
 import type { IndexedConfiguration } from './core/membership.ts';
 import type { FollowerStatus } from './core/progress.ts';
 import type { Ready, RoleState } from './core/ready.ts';
+import type { SnapshotMeta } from './core/snapshot.ts';
 import type { Configuration } from './core/configuration.ts';
 import type { DriverLimits } from './driver-limits.ts';
 import type { ConfigurationProposed, ProposalListener, Proposed, RaftGroup, StateMachine } from './group.ts';
 import { LogTrimmer } from './log-trimmer.ts';
 import type { RaftObserver } from './observer.ts';
 import { PendingProposals } from './pending-proposals.ts';
+import { restoreMachine } from './recover.ts';
+import { SnapshotReceiver } from './snapshot-receiver.ts';
+import { SnapshotSender } from './snapshot-sender.ts';
+import type { SnapshotSlots } from './snapshot-slots.ts';
 import type { TurnTaker } from './turns.ts';
 
 /** What a driver needs of the host. */
@@ -38,6 +43,9 @@ export interface DriverPort {
   readonly clock: Clock;
   readonly limits: DriverLimits;
   readonly observer: RaftObserver;
+  /** Places for snapshots, shared by all groups (P80). */
+  readonly sendSlots: SnapshotSlots;
+  readonly takeSlots: SnapshotSlots;
   /** The group has work for the end of this turn. */
   wake(driver: TurnTaker): void;
   /** The core's next deadline may have changed, and whom the replica leads or follows. */
@@ -75,6 +83,10 @@ export class GroupDriver implements RaftGroup, TurnTaker {
   readonly #applier: Applier;
   readonly #checkpoints: Checkpoints | null;
   readonly #trimmer: LogTrimmer | null;
+  readonly #sender: SnapshotSender;
+  readonly #receiver: SnapshotReceiver;
+  /** What the log holds back for followers, as it was told. */
+  #heldAbove: LogIndex | null = null;
   readonly #pending = new PendingProposals();
   /** Writes in the order they were handed to the log. */
   readonly #writes: WriteUnderWay[] = [];
@@ -113,7 +125,26 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     });
     this.#checkpoints =
       machine.kind === 'data' ? new Checkpoints(log, machine, applied, port.limits, shortened, fail) : null;
-    this.#trimmer = machine.kind === 'commands' ? new LogTrimmer(log, port.limits, shortened, fail) : null;
+    const needed = (): LogIndex | null => this.#neededAbove();
+    this.#trimmer = machine.kind === 'commands' ? new LogTrimmer(log, port.limits, needed, shortened, fail) : null;
+    this.#sender = new SnapshotSender(log, port.limits, port.sendSlots, port.clock, {
+      read: (event) => {
+        this.feed(event);
+      },
+      dropped: (why) => port.observer.dropped?.(this.group, why),
+      failed: fail,
+    });
+    this.#receiver = new SnapshotReceiver(log, port.limits, port.takeSlots, port.clock, {
+      pause: () => this.#applier.pause(),
+      resume: () => {
+        this.#applier.resume();
+      },
+      installed: (meta) => this.#restart(meta),
+      refused: (why, detail) => {
+        port.observer.dropped?.(this.group, why);
+        if (why === 'snapshot-damaged') port.observer.snapshotDamaged?.(this.group, detail);
+      },
+    });
   }
 
   get group(): GroupNumber {
@@ -228,6 +259,8 @@ export class GroupDriver implements RaftGroup, TurnTaker {
         if (ready === null) break;
         this.#handle(ready);
       }
+      this.#holdBack();
+      if (!this.#sender.idle) this.#sender.keepOnly(this.#core.snapshotTargets);
     });
     this.#inTurn = false;
     this.#port.rearm(this);
@@ -241,6 +274,8 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     this.#applier.stop();
     this.#pending.unknownAbove(toLogIndex(0), 'quarantined');
     this.#refuseReads();
+    void this.#sender.close();
+    void this.#receiver.close();
     this.#machine.quarantined(reason);
     this.#port.observer.quarantined?.(this.group, reason);
     this.#port.rearm(this);
@@ -254,14 +289,18 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     this.#pending.unknownAbove(toLogIndex(0), 'stopped');
     this.#refuseReads();
     this.#port.rearm(this);
-    await this.#lastWrite;
+    await Promise.all([this.#lastWrite, this.#sender.close(), this.#receiver.close()]);
     if (healthy && keep) await this.#checkpoints?.final(this.appliedIndex);
   }
 
   #handle(ready: Ready): void {
     for (const message of ready.messages) this.#port.send(this.group, message);
-    if (ready.persist !== null) this.#append(ready.number, ready.persist, ready.messagesAfterPersist);
-    else this.#sendAfterWrites(ready.messagesAfterPersist);
+    // the answer to a chunk leaves when the chunk is where it belongs: its sender waits for it with the next one
+    const held = ready.install === null ? [] : ready.messagesAfterPersist.filter(answersSnapshot);
+    const messages = held.length === 0 ? ready.messagesAfterPersist : ready.messagesAfterPersist.filter(isOther);
+    if (ready.persist !== null) this.#append(ready.number, ready.persist, messages);
+    else this.#sendAfterWrites(messages);
+    if (ready.install !== null) this.#take(ready.install.chunk, held);
     if (ready.lostLeadership !== null) {
       this.#pending.unknownAbove(ready.lostLeadership.committedThrough, 'leadership-lost');
     }
@@ -275,7 +314,7 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     }
     for (const read of ready.reads) this.#readLog(read);
     for (const { id, index } of ready.readStates) this.#answerRead(id, index);
-    if (ready.snapshotsToSend.length > 0) this.#port.observer.dropped?.(this.group, 'snapshot-not-kept');
+    for (const request of ready.snapshotsToSend) this.#sender.ask(request);
     for (const alarm of ready.alarms) this.#port.observer.alarm?.(this.group, alarm);
     this.#applier.run();
   }
@@ -313,6 +352,61 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     if (firstIndex === this.#firstIndex) return;
     this.#firstIndex = firstIndex;
     this.feed({ kind: 'compacted', firstIndex });
+  }
+
+  /** Tells the log what live followers lack, so that it does not let go of it (P49). */
+  #holdBack(): void {
+    if (this.#machine.kind !== 'data') return;
+    const above = this.#neededAbove();
+    if (above === this.#heldAbove) return;
+    this.#heldAbove = above;
+    const bytesMax = this.#port.limits.lagBytesMax;
+    this.#log.holdBack(above === null ? null : { above, bytesMax }).then(
+      () => {
+        this.#followFirstIndex();
+      },
+      (error: unknown) => {
+        this.#fail(error);
+      },
+    );
+  }
+
+  #neededAbove(): LogIndex | null {
+    return this.#core.neededAbove(this.#port.clock.monotonicMs() - this.#port.limits.followerLiveMs);
+  }
+
+  /** A chunk goes to the log; `replies` leave once it is there, and everything that was to be durable before. */
+  #take(chunk: SnapshotChunk, replies: readonly Message[]): void {
+    this.#receiver.take(chunk).then(
+      (result) => {
+        if (this.#state !== 'running') return;
+        if (result === 'more') this.#sendAfterWrites(replies);
+        else if (result === 'refused') this.feed({ kind: 'snapshot-refused', id: chunk.meta.id });
+      },
+      (error: unknown) => {
+        this.#fail(error);
+      },
+    );
+  }
+
+  /** The log begins after a snapshot now, durably: so do the state machine, and then the core (receiver-2). */
+  async #restart(meta: SnapshotMeta): Promise<void> {
+    const { lastIndex: index } = meta;
+    if (this.#machine.kind === 'commands') this.#machine.reset();
+    const restored = await restoreMachine(this.#log, this.#machine);
+    assert(restored === index, 'driver-4: the state is as of the snapshot', `${restored}, not ${index}`);
+    if (this.#state !== 'running') return;
+    this.#guard(() => {
+      this.#commitIndex = index;
+      this.#firstIndex = this.#log.firstIndex;
+      this.#checkpoints?.restartAt(index);
+      this.#applier.restartAt(index, meta.endOffset);
+      this.#pending.applied(index);
+      this.#core.step({ kind: 'snapshot-installed', meta }, this.#port.clock.monotonicMs());
+      this.#port.observer.snapshotInstalled?.(this.group, meta);
+      this.#applier.resume();
+    });
+    this.takeTurn();
   }
 
   #append(number: number, persist: NonNullable<Ready['persist']>, messages: readonly Message[]): void {
@@ -369,3 +463,6 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     else this.#port.fatal(error);
   }
 }
+
+const answersSnapshot = (message: Message): boolean => message.kind === 'snapshot-reply';
+const isOther = (message: Message): boolean => !answersSnapshot(message);

@@ -47,7 +47,10 @@ interface MachineBase {
 /** State of a data group: rebuilt from its newest checkpoint and by applying what follows it. */
 export interface DataMachine extends MachineBase {
   readonly kind: 'data';
-  /** Null: from the very beginning. */
+  /**
+   * Null: from the very beginning. Called before the first apply, and again whenever a leader's snapshot takes the place of
+   * everything that was applied here: nothing of it is left then. Never while this replica leads.
+   */
   restore(state: Uint8Array | null): void;
   /** Synchronous, in index order, each entry once. Throws only InvariantViolation, which quarantines the group. */
   apply(entry: Entry): void;
@@ -58,8 +61,15 @@ export interface DataMachine extends MachineBase {
 /** State machine whose state keys are stored beside the log. */
 export interface CommandMachine extends MachineBase {
   readonly kind: 'commands';
-  /** The state keys as of the applied index, ascending. Called once, in pages, before the first apply. */
+  /**
+   * A leader's snapshot takes the place of everything that was loaded and applied here: a new state follows, in pages, and
+   * then `loaded`. Until then the old one may be read. Never while this replica leads.
+   */
+  reset(): void;
+  /** The state keys as of the applied index, ascending, in pages: before the first apply, and after `reset`. */
   load(page: readonly StatePair[]): void;
+  /** That was all of them; what was loaded counts from now on. */
+  loaded(): void;
   /** Synchronous; returns the changes of state keys, which are stored with the applied index. */
   apply(entry: Entry): readonly StateChange[];
 }

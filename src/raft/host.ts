@@ -20,6 +20,7 @@ import { BrokenGroup } from './broken-group.ts';
 import type { GroupSpec, LocalReplica, RaftGroup, RaftHost, StateMachine } from './group.ts';
 import type { RaftObserver } from './observer.ts';
 import { genesisOf, recover } from './recover.ts';
+import { SnapshotSlots } from './snapshot-slots.ts';
 import { TimerWheel } from './timer-wheel.ts';
 import type { PeerDirectory, PeerTransport } from './transport.ts';
 import type { Schedule } from './turns.ts';
@@ -70,6 +71,8 @@ export class MultiRaftHost implements RaftHost {
       clock: options.clock,
       limits: options.driverLimits,
       observer: options.observer,
+      sendSlots: new SnapshotSlots(options.driverLimits.snapshotsSentMax),
+      takeSlots: new SnapshotSlots(options.driverLimits.snapshotsTakenMax),
       wake: (driver) => {
         this.#turns.add(driver);
       },

@@ -50,9 +50,11 @@ export async function recover(log: GroupLog, machine: StateMachine, recentBytesM
   return { state, appliedOffset: await offsetAt(log, appliedIndex) };
 }
 
-async function restoreMachine(log: GroupLog, machine: StateMachine): Promise<LogIndex> {
+/** Brings a machine to the newest state of its log; returns the index that it is as of. */
+export async function restoreMachine(log: GroupLog, machine: StateMachine): Promise<LogIndex> {
   if (machine.kind === 'commands') {
     for await (const page of log.readState()) machine.load(page);
+    machine.loaded();
     return log.appliedIndex;
   }
   const checkpoint = await log.loadCheckpoint();

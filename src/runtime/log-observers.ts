@@ -21,6 +21,10 @@ export function logRaft(logger: Logger): RaftObserver {
   return {
     roleChanged: (group, { role, term, serving }) => log.debug({ group, role, term, serving }, 'role changed'),
     quarantined: (group, reason) => log.error({ group, reason }, 'group set apart'),
+    alarm: (group, alarm) => log.error({ group, alarm }, 'a follower lost what it had acknowledged: replace it'),
+    snapshotInstalled: (group, { lastIndex, byteLength }) =>
+      log.info({ group, lastIndex, byteLength }, 'snapshot installed'),
+    snapshotDamaged: (group, detail) => log.error({ group, detail }, 'a snapshot can not be taken'),
     dropped: (group, why) => log.debug({ group, why }, 'message dropped'),
   };
 }

@@ -412,19 +412,22 @@ export function snapshotSuite(name: string, withStore: WithReopenableStore): voi
         await append(log, batches(100, { payload: Buffer.alloc(1_000) })).done;
         await commit(log, 100);
         for (const at of [10, 20, 30, 40, 50]) await log.saveCheckpoint({ index: index(at), state: Uint8Array.of(at) });
-        log.holdBack({ above: index(25), bytesMax: 80_000 });
+        await log.holdBack({ above: index(25), bytesMax: 80_000 });
         await log.moveLogStart(offset(45));
         assert.deepEqual([log.logStart, log.firstIndex], [45, 21], 'what is hidden stays until the follower has it');
         await append(log, [{}]).done;
         await commit(log, 101);
         await log.saveCheckpoint({ index: index(101), state: Uint8Array.of(1) });
         assert.equal(log.firstIndex, 41, 'it is too far behind now');
-        log.holdBack({ above: index(42), bytesMax: 80_000 });
+        await log.holdBack({ above: index(42), bytesMax: 80_000 });
         await log.moveLogStart(offset(60));
         assert.equal(log.firstIndex, 41);
-        log.holdBack(null);
         await log.moveLogStart(offset(61));
-        assert.equal(log.firstIndex, 51);
+        assert.equal(log.firstIndex, 41);
+        await log.holdBack({ above: index(50), bytesMax: 80_000 });
+        assert.equal(log.firstIndex, 51, 'what the follower has by now goes at once');
+        await log.holdBack(null);
+        assert.equal((await openLog(store, 0)).firstIndex, 51);
       }));
 
     it('a snapshot is opened while the base moves, and shows one of the two', () =>

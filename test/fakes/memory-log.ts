@@ -152,8 +152,9 @@ export class MemoryLog implements GroupLog {
     if (this.#image.pairs.length > 0) yield this.#image.pairs;
   }
 
-  holdBack(needed: HoldBack | null): void {
+  async holdBack(needed: HoldBack | null): Promise<void> {
     this.#needed = needed;
+    if (this.#image.isRemovable(needed)) await this.#write({ kind: 'log-start', logStart: this.logStart, needed });
   }
 
   openSnapshot(): Promise<LogSnapshot | null> {

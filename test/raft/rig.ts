@@ -96,6 +96,15 @@ export class RecordingCommands extends Recorder implements CommandMachine {
   readonly kind = 'commands';
   readonly state = new Map<string, string>();
 
+  reset(): void {
+    this.state.clear();
+    this.lines.push('reset');
+  }
+
+  loaded(): void {
+    if (this.lines.includes('reset')) this.lines.push(`loaded ${this.state.size}`);
+  }
+
   load(page: readonly StatePair[]): void {
     for (const { key, value } of page) this.state.set(Buffer.from(key).toString(), Buffer.from(value).toString());
     this.lines.push(`load ${[...this.state.keys()].join(',')}`);

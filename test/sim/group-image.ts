@@ -164,6 +164,12 @@ export class GroupImage {
     this.checkpoints = kept as readonly StoredCheckpoint[];
   }
 
+  /** Something below the log start could be removed. */
+  isRemovable(needed: HoldBack | null): boolean {
+    const base = removableThrough(this.checkpoints, this.logStart, needed, this.last.payloadBytes);
+    return base !== null && base.index > this.before.index;
+  }
+
   #removeBelowLogStart(needed: HoldBack | null): void {
     const base = removableThrough(this.checkpoints, this.logStart, needed, this.last.payloadBytes);
     if (base === null || base.index <= this.before.index) return;

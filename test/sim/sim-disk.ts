@@ -353,8 +353,10 @@ class SimGroupLog implements GroupLog {
     yield this.#image.pairs;
   }
 
-  holdBack(needed: HoldBack | null): void {
+  async holdBack(needed: HoldBack | null): Promise<void> {
     this.#needed = needed;
+    if (!this.#image.isRemovable(needed)) return;
+    await this.#disk.queue(this.#group, { kind: 'log-start', logStart: this.logStart, needed });
   }
 
   openSnapshot(): Promise<LogSnapshot | null> {

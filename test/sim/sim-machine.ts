@@ -28,9 +28,12 @@ function hashAfter(hash: number, entry: Entry): number {
 const encode = (hash: number): Uint8Array => new Uint8Array(Uint32Array.of(hash).buffer);
 const decode = (bytes: Uint8Array): number => new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
 
+/** Before the first entry. */
+const emptyHash = 0x811c9dc5;
+
 abstract class HashingMachine {
   readonly events: MachineEvents;
-  hash = 0x811c9dc5;
+  hash = emptyHash;
 
   constructor(events: MachineEvents) {
     this.events = events;
@@ -55,7 +58,7 @@ export class SimDataMachine extends HashingMachine implements DataMachine {
   readonly kind = 'data';
 
   restore(state: Uint8Array | null): void {
-    if (state !== null) this.hash = decode(state);
+    this.hash = state === null ? emptyHash : decode(state);
   }
   apply(entry: Entry): void {
     this.take(entry);
@@ -70,8 +73,14 @@ const hashKey = Uint8Array.of(1);
 export class SimCommandMachine extends HashingMachine implements CommandMachine {
   readonly kind = 'commands';
 
+  reset(): void {
+    this.hash = emptyHash;
+  }
   load(page: readonly StatePair[]): void {
     for (const { value } of page) this.hash = decode(value);
+  }
+  loaded(): void {
+    // the hash is the last thing that was loaded
   }
   apply(entry: Entry): readonly StateChange[] {
     this.take(entry);

@@ -1,6 +1,6 @@
 /** The surface of the pure consensus core: one replica of one group. No I/O, no timers, no async (design D2). */
 import type { EntryDraft } from '../../model/entry.ts';
-import type { Millis, Offset, ReplicaId, Term } from '../../model/ids.ts';
+import type { LogIndex, Millis, Offset, ReplicaId, Term } from '../../model/ids.ts';
 import type { Configuration } from './configuration.ts';
 import type { RaftEvent } from './events.ts';
 import type { IndexedConfiguration } from './membership.ts';
@@ -35,6 +35,13 @@ export interface RaftCore {
   readonly membership: IndexedConfiguration;
   /** Who takes part, and for a leader how far the others are. Made anew with each look. */
   readonly status: CoreStatus;
+  /** Replicas that are being brought to a snapshot; empty unless this replica leads. */
+  readonly snapshotTargets: readonly ReplicaId[];
+  /**
+   * Entries above this index are not known to be at every follower that was heard since `sinceMs`, on the monotonic clock
+   * (P49); null: all are, or this replica does not lead.
+   */
+  neededAbove(sinceMs: number): LogIndex | null;
   /** Term and base offset that the next accepted proposal will get; null if this replica does not lead. */
   nextAppend(): { readonly term: Term; readonly baseOffset: Offset } | null;
   /**

@@ -32,7 +32,7 @@ import type { IndexedConfiguration } from './membership.ts';
 import type { ConfigurationAnswer, ProposalAnswer, Ready, RoleState } from './ready.ts';
 import type { DropReason, ReplicaOptions } from './replica.ts';
 import { Replica } from './replica.ts';
-import { neededAbove, onEntriesRead, onUnreachable, replicate } from './replication.ts';
+import { neededAbove, neededByLive, onEntriesRead, onUnreachable, replicate } from './replication.ts';
 import { onSnapshotInstalled, onSnapshotRefused } from './snapshot-receiving.ts';
 import { onSnapshotRead } from './snapshot-sending.ts';
 import { startTransfer } from './transfer.ts';
@@ -117,6 +117,19 @@ export class RaftNode implements RaftCore {
         return { id, state: state.kind, match, next, heardMs, inFlightBytes, reading: reading !== null };
       }),
     };
+  }
+
+  get snapshotTargets(): readonly ReplicaId[] {
+    const { role } = this.#replica;
+    if (role.kind !== 'leader') return [];
+    return [...role.lead.progress.values()].filter(({ state }) => state.kind === 'snapshot').map(({ id }) => id);
+  }
+
+  neededAbove(sinceMs: number): LogIndex | null {
+    const { role, log } = this.#replica;
+    if (role.kind !== 'leader') return null;
+    const needed = neededByLive(role.lead, sinceMs);
+    return needed < log.lastIndex ? toLogIndex(needed) : null;
   }
 
   nextAppend(): { readonly term: Term; readonly baseOffset: Offset } | null {

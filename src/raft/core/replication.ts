@@ -31,6 +31,17 @@ export function neededAbove(replica: Replica): number {
   return needed;
 }
 
+/** What every follower has that was heard since `sinceMs`; one that gets a snapshot goes on after it (P49). */
+export function neededByLive(lead: Leadership, sinceMs: number): number {
+  let needed = Infinity;
+  for (const { match, state, heardMs } of lead.progress.values()) {
+    if (state.kind === 'lost' || heardMs < sinceMs) continue;
+    const has = state.kind === 'snapshot' ? (state.meta?.lastIndex ?? match) : match;
+    needed = Math.min(needed, has);
+  }
+  return needed;
+}
+
 function feed(replica: Replica, lead: Leadership, progress: Progress): void {
   const { log } = replica;
   while (progress.mayAppend) {

@@ -41,6 +41,7 @@ export function onSnapshotReply(replica: Replica, lead: Leadership, reply: Snaps
     return;
   }
   progress.bulkHeardMs = replica.now;
+  progress.heardMs = replica.now;
   const { state } = progress;
   if (state.kind !== 'snapshot' || state.meta?.id !== reply.snapshotId) return;
   switch (reply.result) {
