@@ -109,12 +109,13 @@ test('promise-durable, promise-ordered: both sides go on over kills of the broke
   const consumer = client.consumer<Uint8Array, string>({ group: 'g', topics: ['t'], ...text, onNoOffset: 'earliest' });
   const total = 4_500;
   const seen: number[][] = [[], []];
-  let longestGapMs = 0;
+  /** When the broker served again, once for each kill that nothing was consumed after yet. */
+  const served: number[] = [];
+  let slowestRestartMs = 0;
+  let slowestResumeMs = 0;
   const consuming = (async () => {
-    let lastMs = performance.now();
     for await (const batch of consumer.batches()) {
-      longestGapMs = Math.max(longestGapMs, performance.now() - lastMs);
-      lastMs = performance.now();
+      for (const ms of served.splice(0)) slowestResumeMs = Math.max(slowestResumeMs, performance.now() - ms);
       for (const record of batch.records) seen[batch.partition]?.push(Number(record.value));
       if ((seen[0]?.length ?? 0) + (seen[1]?.length ?? 0) >= total) break;
     }
@@ -125,12 +126,17 @@ test('promise-durable, promise-ordered: both sides go on over kills of the broke
     if (sends.length % 20 === 0) await sleep(1);
     if (sends.length === 1_500 || sends.length === 3_000) {
       await broker.kill();
+      const killedMs = performance.now();
       await broker.restart();
+      served.push(performance.now());
+      slowestRestartMs = Math.max(slowestRestartMs, performance.now() - killedMs);
     }
   }
   const metas = await Promise.all(sends);
   await consuming;
-  assert.ok(longestGapMs < 10_000, `resumed within 10 s on a busy machine: ${longestGapMs}`);
+  // the start of a process tells how fast the machine is at the moment; the longest pause before a retry is 2 s
+  const resumeMsMax = 3_000 + 5 * slowestRestartMs;
+  assert.ok(slowestResumeMs < resumeMsMax, `${slowestResumeMs} ms to resume, ${slowestRestartMs} ms to start`);
   const expected = [0, 1].map((parity) =>
     numbers(total)
       .map(Number)
