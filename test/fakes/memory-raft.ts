@@ -367,7 +367,7 @@ export class MemoryRaftHost implements RaftHost {
   }
 
   async create(spec: GroupSpec, kind: StateMachine['kind']): Promise<void> {
-    await Promise.resolve();
+    await this.delay;
     const failure = this.failing.get(spec.group);
     if (failure !== undefined) throw failure;
     assert.ok(!this.#disk.groups.has(spec.group), `group ${spec.group} is created once`);
