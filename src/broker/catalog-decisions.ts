@@ -235,7 +235,8 @@ function decideJoin(state: CatalogState, wish: JoinWish): Result<CatalogCommand 
   if (wish.catalogReplica !== null && wish.catalogReplica !== known.catalogReplica) return strangeReplica(wish);
   const { catalogReplica } = known;
   const broker = { ...told, catalogReplica, joined: wish.catalogReplica !== null };
-  return ok(sameBroker(known, broker) ? null : { kind: 'put-broker', broker });
+  // who was not let in yet needs the command: it holds the id
+  return ok(known.joined && sameBroker(known, broker) ? null : { kind: 'put-broker', broker });
 }
 
 /** A configuration of the catalog's group names every broker. */

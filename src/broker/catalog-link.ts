@@ -28,7 +28,8 @@ import { answerBy } from './deadline.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { ReplicaDirectory } from './replica-directory.ts';
 
-const executeMethod = 'catalog.execute';
+/** Carries a Forwarded; answers with an outcome. */
+export const executeMethod = 'catalog.execute';
 const readIndexMethod = 'catalog.read-index';
 
 /** Longest that a peer call may take, milliseconds. */
