@@ -79,7 +79,7 @@ export class Actor {
 
   step(event: RaftEvent): void {
     if (this.state !== 'up') return;
-    this.#guarded(() => this.core.step(event, this.#stage.now));
+    this.attempt(() => this.core.step(event, this.#stage.now));
     this.#tellDrops();
     if (!this.slow.has('work')) this.work();
   }
@@ -87,7 +87,7 @@ export class Actor {
   /** Does what the core wants done, until it wants nothing more. */
   work(): void {
     while (this.state === 'up') {
-      const ready = this.#guarded(() => this.core.takeReady());
+      const ready = this.attempt(() => this.core.takeReady());
       if (ready === null) return;
       this.#handle(ready);
     }
@@ -132,7 +132,7 @@ export class Actor {
     this.#committed = this.appliedIndex;
     this.#dropped = new Map();
     this.state = 'up';
-    this.#guarded(() => (this.core = this.#stage.build(this)));
+    this.attempt(() => (this.core = this.#stage.build(this)));
     this.work();
   }
 
@@ -239,8 +239,8 @@ export class Actor {
     this.step({ kind: 'snapshot-read', to, meta, position, bytes, last: position + bytes.length >= whole.length });
   }
 
-  /** A broken invariant quarantines the group on this broker (design D7). */
-  #guarded<T>(act: () => T): T | null {
+  /** Null if an invariant broke, which quarantines the group on this broker (design D7). */
+  attempt<T>(act: () => T): T | null {
     try {
       return act();
     } catch (error) {

@@ -72,7 +72,8 @@ const propose: Command = (stage, words) => {
       payload: Buffer.from(text),
       maxTimestampMs: null,
     };
-    const answer = actor.core.propose(draft, stage.now);
+    const answer = actor.attempt(() => actor.core.propose(draft, stage.now));
+    if (answer === null) return;
     stage.say(`${actor.id}: ${answer.kind} ${answer.kind === 'accepted' ? describeEntry(answer.entry) : answer.why}`);
   }
   if (!actor.slow.has('work')) actor.work();
@@ -81,7 +82,9 @@ const propose: Command = (stage, words) => {
 const configure: Command = (stage, words) => {
   const actor = actorOf(stage, words);
   const revision = Number(words.next('revision').replace('r', ''));
-  const answer = actor.core.proposeConfiguration(configurationOf(words, revision), stage.now);
+  const target = configurationOf(words, revision);
+  const answer = actor.attempt(() => actor.core.proposeConfiguration(target, stage.now));
+  if (answer === null) return;
   if (answer.kind === 'refused') stage.say(`${actor.id}: refused ${answer.why}`);
   else stage.say(`${actor.id}: in force ${describeConfiguration(actor.core.status.membership.configuration)}`);
   if (!actor.slow.has('work')) actor.work();
