@@ -3,6 +3,8 @@
  *
  *   identity   whose it is (below); its last line of defence is `incarnation`, which peers remember (design D4)
  *   floor      the durable floor (durable-floor.ts)
+ *   boot       how often it was started (design D4)
+ *   peers      what is remembered of other brokers (peer-memory-file.ts)
  *   ballast    space that is freed when the disk is full (disk-reserve.ts)
  *   db/        the engine; its LOCK keeps a second process out
  *
@@ -47,6 +49,7 @@ export const directoryFormatVersion = 1;
 
 const identityName = 'identity';
 const foundingName = 'founding';
+const bootName = 'boot';
 /** What a new file system may hold and still count as empty. */
 const ignoredNames: readonly string[] = ['lost+found', `${foundingName}.new`];
 
@@ -107,6 +110,18 @@ export class DataDirectory {
     await rename(join(this.path, foundingName), join(this.path, identityName));
     await syncDirectory(this.path);
     this.#founding = false;
+  }
+
+  /**
+   * Counts this start; resolves, once it is durable, with its number: 1 for the first one. Called once a start, by whoever
+   * holds the engine's lock. Peers refuse a number that they have seen before in another process, so a copy of the
+   * directory that is started too is found. Rejects with StoreOpenError.
+   */
+  async countBoot(): Promise<number> {
+    assert(!this.#founding, 'directory-3: a directory is started once it is founded');
+    const bootNumber = (await readBootNumber(join(this.path, bootName), this.#crc32c)) + 1;
+    await writeFileDurably(this.path, bootName, withChecksum(JSON.stringify({ bootNumber }), this.#crc32c));
+    return bootNumber;
   }
 
   /** Binds the directory to the cluster that the broker has joined; once. */
@@ -211,9 +226,11 @@ function checkOwner(identity: Identity, { path, brokerId, clusterId }: DataDirec
 /** One line of JSON with a checksum over the line without it: people can read it, and damage shows. */
 function encodeIdentity(identity: Identity, crc32c: Crc32c): Uint8Array {
   const { formatVersion, clusterId, brokerId, incarnation } = identity;
-  const body = JSON.stringify({ formatVersion, clusterId, brokerId, incarnation });
-  return Buffer.from(`${body}\n${checksumLine(body, crc32c)}\n`);
+  return withChecksum(JSON.stringify({ formatVersion, clusterId, brokerId, incarnation }), crc32c);
 }
+
+const withChecksum = (body: string, crc32c: Crc32c): Uint8Array =>
+  Buffer.from(`${body}\n${checksumLine(body, crc32c)}\n`);
 
 const checksumLine = (body: string, crc32c: Crc32c): string =>
   `crc32c ${crc32c(Buffer.from(body)).toString(16).padStart(8, '0')}`;
@@ -245,6 +262,23 @@ function parseIdentity(path: string, body: string): Identity | null {
     );
   }
   return isIdentity(value) ? value : null;
+}
+
+/** 0 if there is no file: the directory was never started by a version that counts. */
+async function readBootNumber(path: string, crc32c: Crc32c): Promise<number> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return 0;
+    throw openError(path, error);
+  }
+  const [body = '', checksum] = text.split('\n');
+  const count = checksum === checksumLine(body, crc32c) ? /^\{"bootNumber":(\d{1,15})\}$/.exec(body)?.[1] : undefined;
+  if (count !== undefined) return Number(count);
+  throw new StoreOpenError(
+    `${path} is damaged, so nobody can tell how often this broker was started: restore the file, or replace this broker.`,
+  );
 }
 
 function isIdentity(value: object): value is Identity {

@@ -75,10 +75,13 @@ interface Parts {
   readonly walSync: WalSync;
   readonly ledger: CommitLedger;
   readonly recovery: StoreRecovery;
+  readonly bootNumber: number;
 }
 
 export class RocksdbStore implements Store {
   readonly recovery: StoreRecovery;
+  /** Number of this start of the data directory, from 1 (design D4). */
+  readonly bootNumber: number;
   readonly #directory: DataDirectory;
   readonly #engine: RocksdbEngine;
   readonly #floor: DurableFloor;
@@ -102,6 +105,7 @@ export class RocksdbStore implements Store {
 
   private constructor(parts: Parts, options: RocksdbStoreOptions) {
     this.recovery = parts.recovery;
+    this.bootNumber = parts.bootNumber;
     this.#directory = parts.directory;
     this.#engine = parts.engine;
     this.#floor = parts.floor;
@@ -128,7 +132,8 @@ export class RocksdbStore implements Store {
       const makeWalSync = options.openWalSync ?? ((path, currentWal) => new LiveWalSync(path, currentWal));
       const walSync = makeWalSync(directory.databasePath, () => opened.currentWal());
       const recovered = await recover(directory, engine, floor, walSync);
-      const store = new RocksdbStore({ directory, engine, floor, walSync, ...recovered }, options);
+      const bootNumber = await directory.countBoot();
+      const store = new RocksdbStore({ directory, engine, floor, walSync, bootNumber, ...recovered }, options);
       store.#scheduleHealthCheck();
       return store;
     } catch (error) {

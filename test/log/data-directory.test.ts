@@ -49,6 +49,16 @@ describe('the data directory', () => {
       assert.ok(!again.isFounding);
     }));
 
+  it('pit-P87 counts its starts, and refuses to guess', () =>
+    withDirectory(async (options) => {
+      const directory = await founded(options);
+      assert.deepEqual([await directory.countBoot(), await directory.countBoot()], [1, 2]);
+      const again = await DataDirectory.open(options);
+      assert.equal(await again.countBoot(), 3);
+      await writeFile(join(options.path, 'boot'), '{"bootNumber":1}\ncrc32c 00000000\n');
+      await assert.rejects(again.countBoot(), /is damaged, so nobody can tell how often/);
+    }));
+
   it('goes on with a founding that was interrupted, under the same incarnation', () =>
     withDirectory(async (options) => {
       await DataDirectory.open(options);
