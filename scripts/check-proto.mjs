@@ -26,7 +26,8 @@ try {
     cpSync(path.join(root, file), path.join(scratch, file), { recursive: true });
   symlinkSync(path.join(root, 'node_modules'), path.join(scratch, 'node_modules'));
   run(['generate'], scratch);
-  run(['build', '--as-file-descriptor-set', '-o', 'fresh.binpb'], scratch);
+  const publicOnly = ['--exclude-path', 'proto/sluice/internal'];
+  run(['build', ...publicOnly, '--as-file-descriptor-set', '-o', 'fresh.binpb'], scratch);
   for (const folder of generated) {
     const [have, want] = [listing(path.join(root, folder)), listing(path.join(scratch, folder))];
     for (const file of new Set([...have, ...want])) {

@@ -10,6 +10,17 @@ import type { Http2Server, ServerHttp2Session, ServerHttp2Stream, ServerOptions 
 import type { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { ApiLimits } from './limits.ts';
 
+/** What is put into force here; the brokers' port has the same limits under the same names (src/raft/grpc-limits.ts). */
+export type Http2Limits = Pick<
+  ApiLimits,
+  | 'connectionsMax'
+  | 'connectionsPerAddressMax'
+  | 'headerBytesMax'
+  | 'streamWindowBytes'
+  | 'connectionWindowBytes'
+  | 'receiveWindowBytesMax'
+>;
+
 /** What every HTTP/2 connection starts with (RFC 9113, 6.9.2); it can not be made smaller. */
 const connectionWindowBytesDefault = 65_535;
 
@@ -24,14 +35,14 @@ interface PrivateCall {
 
 /** The connections of a server and the windows in force. */
 export class Http2Sessions {
-  readonly #limits: ApiLimits;
+  readonly #limits: Http2Limits;
   /** Window that each connection was given. Invariant: `windowBytes` is the sum of the values. */
   readonly #windows = new Map<ServerHttp2Session, number>();
   readonly #perAddress = new Map<string, number>();
   #windowBytes = 0;
   #refused = 0;
 
-  constructor(limits: ApiLimits) {
+  constructor(limits: Http2Limits) {
     this.#limits = limits;
   }
 
@@ -93,7 +104,7 @@ export class Http2Sessions {
 }
 
 /** Puts the limits into force for every port that `server` binds from now on. Throws if grpc-js is not as expected. */
-export function tuneHttp2(server: Server, limits: ApiLimits): Http2Sessions {
+export function tuneHttp2(server: Server, limits: Http2Limits): Http2Sessions {
   const inner = server as unknown as PrivateServer;
   const { commonServerOptions, createHttp2Server } = inner;
   if (typeof commonServerOptions !== 'object' || typeof createHttp2Server !== 'function')

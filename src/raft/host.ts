@@ -110,6 +110,9 @@ export class MultiRaftHost implements RaftHost {
       if (message.kind === 'vote-request') this.#beats.catchUp(hosted);
       hosted.driver.feed({ kind: 'message', message });
     });
+    options.transport.onUnreachable?.((group, replica) => {
+      this.#hosted.get(group)?.driver.feed({ kind: 'peer-unreachable', to: replica });
+    });
   }
 
   async existing(): Promise<readonly LocalReplica[]> {

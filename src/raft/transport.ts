@@ -38,6 +38,11 @@ export interface PeerTransport {
   sendBeat(to: BrokerId, frame: BeatFrame): void;
   /** Called by the host once, before the first group starts. `from`: the broker at the other end of the connection. */
   onBeat(receive: (from: BrokerId, frame: BeatFrame) => void): void;
+  /**
+   * Called by the host once, before the first group starts. Tells, in a later turn, that a part of the log that was sent to
+   * a replica was dropped, or was on a connection that broke. A transport that can not tell leaves it to Raft's time-outs.
+   */
+  onUnreachable?(receive: (group: GroupNumber, replica: ReplicaId) => void): void;
 }
 
 /** Who holds which replica. Replica ids are never reused, so an answer never changes once there is one (design D4). */

@@ -1,0 +1,137 @@
+/** Frames on the streams between brokers, as bytes: what is written after the handshake, and what is read. */
+import type { BeatFrame } from './beat-frame.ts';
+import type { GroupNumber } from '../model/ids.ts';
+import type * as wire from '../gen/sluice/internal/v1/peer.ts';
+import { PeerFrame } from '../gen/sluice/internal/v1/peer.ts';
+import type { Message } from './core/messages.ts';
+import { encodeAppendFrame } from './grpc-append.ts';
+import { fromWireBeat, toWireBeat } from './grpc-beat.ts';
+import { fromWireMessage, toWireMessage } from './grpc-convert.ts';
+import { FieldError, numberOf } from './grpc-fields.ts';
+
+/** What a frame says. */
+export type FrameContent =
+  | { readonly kind: 'message'; readonly group: GroupNumber; readonly message: Message }
+  | { readonly kind: 'beat'; readonly frame: BeatFrame }
+  | {
+      readonly kind: 'request';
+      readonly id: number;
+      readonly method: string;
+      readonly timeoutMs: number;
+      readonly payload: Uint8Array;
+    }
+  | { readonly kind: 'reply'; readonly id: number; readonly outcome: ReplyOutcome };
+
+export type ReplyOutcome =
+  | { readonly kind: 'payload'; readonly payload: Uint8Array }
+  | { readonly kind: 'not-done'; readonly why: string }
+  | { readonly kind: 'failed'; readonly why: string };
+
+export interface ReadFrame {
+  readonly content: FrameContent;
+  /** Number of the sender's newest durable engine write. */
+  readonly durableCommit: number;
+}
+
+/** @param durableCommit number of this broker's newest durable engine write */
+export function encodeFrame(content: FrameContent, durableCommit: number): Buffer {
+  if (content.kind === 'message' && content.message.kind === 'append-request')
+    return encodeAppendFrame(content.group, content.message, durableCommit);
+  const bytes = PeerFrame.encode({ body: toBody(content), durableCommit: BigInt(durableCommit) }).finish();
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function toBody(content: FrameContent): NonNullable<wire.PeerFrame['body']> {
+  switch (content.kind) {
+    case 'message':
+      return { $case: 'message', value: toWireMessage(content.group, content.message) };
+    case 'beat':
+      return toWireBeat(content.frame);
+    case 'request': {
+      const { id, method, timeoutMs, payload } = content;
+      return { $case: 'request', value: { id: BigInt(id), method, timeoutMs, payload } };
+    }
+    case 'reply':
+      return { $case: 'reply', value: { id: BigInt(content.id), outcome: toWireOutcome(content.outcome) } };
+  }
+}
+
+function toWireOutcome(outcome: ReplyOutcome): NonNullable<wire.CallReply['outcome']> {
+  switch (outcome.kind) {
+    case 'payload':
+      return { $case: 'payload', value: outcome.payload };
+    case 'not-done':
+      return { $case: 'notDone', value: outcome.why };
+    case 'failed':
+      return { $case: 'failed', value: outcome.why };
+  }
+}
+
+/** Null: it can not be read, or is of a kind that this version does not know. The bytes are the frame's from now on. */
+export function decodeFrame(bytes: Uint8Array): ReadFrame | null {
+  try {
+    const frame = PeerFrame.decode(bytes);
+    const content = frame.body === undefined ? null : fromBody(frame.body);
+    return content === null ? null : { content, durableCommit: numberOf(frame.durableCommit) };
+  } catch {
+    // the parser's words, or a value that nothing of ours can have: the bytes are wrong, whatever it is called
+    return null;
+  }
+}
+
+function fromBody(body: NonNullable<wire.PeerFrame['body']>): FrameContent | null {
+  switch (body.$case) {
+    case 'message':
+      return { kind: 'message', ...fromWireMessage(body.value) };
+    case 'beatRequest':
+    case 'beatReply':
+      return { kind: 'beat', frame: fromWireBeat(body) };
+    case 'request': {
+      const { id, method, timeoutMs, payload } = body.value;
+      return { kind: 'request', id: numberOf(id), method, timeoutMs, payload };
+    }
+    case 'reply':
+      return { kind: 'reply', id: numberOf(body.value.id), outcome: fromWireOutcome(body.value.outcome) };
+    case 'hello':
+    case 'proof':
+    case 'welcome':
+    case 'refusal':
+      return null;
+  }
+}
+
+function fromWireOutcome(outcome: wire.CallReply['outcome']): ReplyOutcome {
+  switch (outcome?.$case) {
+    case 'payload':
+      return { kind: 'payload', payload: outcome.value };
+    case 'notDone':
+      return { kind: 'not-done', why: outcome.value };
+    case 'failed':
+      return { kind: 'failed', why: outcome.value };
+    case undefined:
+      throw new FieldError('outcome is missing');
+  }
+}
+
+/** About what a frame takes on the wire and in a queue; exact within some hundred bytes. */
+export function contentBytes(content: FrameContent): number {
+  switch (content.kind) {
+    case 'message':
+      return messageBytes(content.message);
+    case 'beat': {
+      const { frame } = content;
+      const items = frame.kind === 'request' ? frame.announced.length + frame.ended.length : frame.exceptions.length;
+      return 64 + 40 * items;
+    }
+    case 'request':
+      return 128 + content.payload.length;
+    case 'reply':
+      return 128 + (content.outcome.kind === 'payload' ? content.outcome.payload.length : content.outcome.why.length);
+  }
+}
+
+function messageBytes(message: Message): number {
+  if (message.kind === 'append-request')
+    return message.entries.reduce((sum, { payload }) => sum + payload.length + 80, 128);
+  return message.kind === 'snapshot-chunk' ? 512 + message.bytes.length + 32 * message.meta.terms.length : 128;
+}

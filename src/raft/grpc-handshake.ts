@@ -1,0 +1,272 @@
+/**
+ * The handshake that every stream between brokers begins with (design D4, D21):
+ *
+ *   initiator            responder
+ *   Hello        ──►
+ *                ◄──     Hello
+ *   Proof        ──►     checks the proof, judges the peer, remembers it durably
+ *                ◄──     Welcome
+ *   checks the proof, judges the peer, remembers it durably
+ *
+ * A proof is an HMAC with the cluster secret over both Hellos, each with a challenge that was drawn for this stream, so it
+ * is of no use for any other; the two roles have different labels, so neither can be reflected. What follows on the
+ * stream is not protected: that takes TLS. A broker without a secret has an empty one, and listens on loopback only.
+ */
+import { createHmac, timingSafeEqual } from 'node:crypto';
+import { toBrokerId } from '../model/ids.ts';
+import type { BrokerId } from '../model/ids.ts';
+import type { Random } from '../model/random.ts';
+import type * as wire from '../gen/sluice/internal/v1/peer.ts';
+import { PeerFrame, RefusalCode as WireRefusalCode } from '../gen/sluice/internal/v1/peer.ts';
+import { FieldError, numberOf } from './grpc-fields.ts';
+import type { PresentedPeer, Refusal, RefusalCode } from './peer-admission.ts';
+import { judgePeer } from './peer-admission.ts';
+import type { OwnIdentity, PeerAddresses } from './peer-identity.ts';
+import type { PeerMemory } from './peer-memory.ts';
+import type { PeerLane } from './peer-observer.ts';
+
+/** Rises with every change that an older version could not read. */
+export const peerProtocolVersion = 1;
+
+/** What both sides of a handshake need. */
+export interface HandshakeContext {
+  /** Asked anew for every handshake. */
+  readonly own: () => OwnIdentity;
+  /** Empty: none. */
+  readonly secret: string;
+  readonly addresses: PeerAddresses;
+  readonly memory: PeerMemory;
+  /** Draws the challenges: the system's own in production. */
+  readonly random: Random;
+}
+
+export type HandshakeStep =
+  | { readonly kind: 'send'; readonly frame: Buffer }
+  /** The proof holds and the peer may speak, once `remembered` resolves; false: too many peers. */
+  | { readonly kind: 'proven'; readonly peer: PresentedPeer; readonly remembered: Promise<boolean> }
+  | { readonly kind: 'refused'; readonly by: 'us' | 'peer'; readonly refusal: Refusal };
+
+interface Hello extends PresentedPeer {
+  readonly protocolVersion: number;
+  readonly challenge: Uint8Array;
+}
+
+type Role = 'initiator' | 'responder';
+type FrameBody = NonNullable<wire.PeerFrame['body']>;
+
+const challengeBytes = 32;
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+const toFrame = (body: FrameBody): Buffer => {
+  const bytes = PeerFrame.encode({ body, durableCommit: 0n }).finish();
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+};
+
+/** Null: it is no frame. */
+function bodyOf(bytes: Uint8Array): FrameBody | null {
+  try {
+    return PeerFrame.decode(bytes).body ?? null;
+  } catch {
+    return null; // who knows what dialled this port
+  }
+}
+
+const malformed = (detail: string): HandshakeStep => refusedBy('us', { code: 'malformed', detail });
+const refusedBy = (by: 'us' | 'peer', refusal: Refusal): HandshakeStep => ({ kind: 'refused', by, refusal });
+
+abstract class Handshake {
+  protected readonly context: HandshakeContext;
+  protected readonly lane: PeerLane;
+  protected readonly own: Hello;
+  readonly #role: Role;
+  /** The broker that was sought; null: whoever is there. */
+  readonly #sought: BrokerId | null;
+
+  constructor(context: HandshakeContext, lane: PeerLane, role: Role, sought: BrokerId | null) {
+    const { identity, durableCommit } = context.own();
+    this.context = context;
+    this.lane = lane;
+    const challenge = context.random.bytes(challengeBytes);
+    this.own = { protocolVersion: peerProtocolVersion, identity, durableCommit, challenge };
+    this.#role = role;
+    this.#sought = sought;
+  }
+
+  /** Takes the peer's next frame. After `proven` or `refused` nothing more may be given. */
+  receive(bytes: Uint8Array): HandshakeStep {
+    const body = bodyOf(bytes);
+    if (body === null) return malformed('what was sent is no frame of a handshake');
+    if (body.$case === 'refusal') return refusedBy('peer', fromWireRefusal(body.value));
+    try {
+      return this.take(body);
+    } catch (error) {
+      if (!(error instanceof FieldError)) throw error;
+      return malformed(`a frame of a handshake has a field that can not be: ${error.message}`);
+    }
+  }
+
+  protected abstract take(body: FrameBody): HandshakeStep;
+
+  protected ownHello(): Buffer {
+    return toFrame({ $case: 'hello', value: toWireHello(this.own) });
+  }
+
+  protected ownMac(peer: Hello): Buffer {
+    return this.#mac(this.#role, peer);
+  }
+
+  /** The peer has sent its proof: the last step, which looks at the proof before anything else. */
+  protected conclude(peer: Hello, mac: Uint8Array): HandshakeStep {
+    const expected = this.#mac(this.#role === 'initiator' ? 'responder' : 'initiator', peer);
+    if (mac.length !== expected.length || !timingSafeEqual(mac, expected)) {
+      const detail = `broker ${peer.identity.brokerId} and this broker have different cluster secrets: give them the same cluster.secret`;
+      return refusedBy('us', { code: 'wrong-secret', detail });
+    }
+    const { addresses, memory } = this.context;
+    const { brokerId, incarnation, bootNumber, processNonce } = peer.identity;
+    const refusal = judgePeer(peer, {
+      own: this.own.identity,
+      sought: this.#sought,
+      membersOnly: this.lane !== 'call',
+      knownIncarnation: addresses.incarnationOf(brokerId),
+      remembered: memory.remembered(incarnation),
+    });
+    if (refusal !== null) return refusedBy('us', refusal);
+    const { durableCommit } = peer;
+    const remembered = memory.remember({ incarnation, bootNumber, processNonce, durableCommit });
+    return { kind: 'proven', peer, remembered };
+  }
+
+  #mac(role: Role, peer: Hello): Buffer {
+    const both = this.#role === 'initiator' ? [this.own, peer] : [peer, this.own];
+    const text = [`sluice peer ${role}`, this.lane, ...both.flatMap(linesOf)].join('\n');
+    return createHmac('sha256', this.context.secret).update(text).digest();
+  }
+}
+
+/** The side that opened the stream. */
+export class InitiatorHandshake extends Handshake {
+  #peer: Hello | null = null;
+
+  constructor(context: HandshakeContext, lane: PeerLane, sought: BrokerId | null) {
+    super(context, lane, 'initiator', sought);
+  }
+
+  /** The first frame. */
+  get opening(): Buffer {
+    return this.ownHello();
+  }
+
+  protected take(body: FrameBody): HandshakeStep {
+    if (body.$case === 'hello' && this.#peer === null) {
+      const hello = readHello(body.value);
+      if (hello.kind === 'refused') return hello;
+      this.#peer = hello.hello;
+      return { kind: 'send', frame: toFrame({ $case: 'proof', value: { mac: this.ownMac(hello.hello) } }) };
+    }
+    if (body.$case === 'welcome' && this.#peer !== null) return this.conclude(this.#peer, body.value.mac);
+    return malformed(`a frame of a handshake came out of turn: ${body.$case}`);
+  }
+}
+
+/** The side that was called. */
+export class ResponderHandshake extends Handshake {
+  #peer: Hello | null = null;
+
+  constructor(context: HandshakeContext, lane: PeerLane) {
+    super(context, lane, 'responder', null);
+  }
+
+  protected take(body: FrameBody): HandshakeStep {
+    if (body.$case === 'hello' && this.#peer === null) {
+      const hello = readHello(body.value);
+      if (hello.kind === 'refused') return hello;
+      this.#peer = hello.hello;
+      return { kind: 'send', frame: this.ownHello() };
+    }
+    if (body.$case === 'proof' && this.#peer !== null) return this.conclude(this.#peer, body.value.mac);
+    return malformed(`a frame of a handshake came out of turn: ${body.$case}`);
+  }
+
+  /** What ends the handshake, once the peer is remembered durably. */
+  get welcome(): Buffer {
+    if (this.#peer === null) throw new FieldError('nobody to welcome');
+    return toFrame({ $case: 'welcome', value: { mac: this.ownMac(this.#peer) } });
+  }
+}
+
+/** What a proof covers of a Hello. No field can hold a line end: `readHello` saw to it. */
+function linesOf({ protocolVersion, identity, durableCommit, challenge }: Hello): readonly string[] {
+  const { brokerId, clusterId, incarnation, bootNumber, processNonce, recoveredCommit } = identity;
+  const numbers = [protocolVersion, brokerId, bootNumber, recoveredCommit, durableCommit].map(String);
+  return [...numbers, clusterId ?? '', incarnation, processNonce, Buffer.from(challenge).toString('base64')];
+}
+
+function toWireHello({ protocolVersion, identity, durableCommit, challenge }: Hello): wire.Hello {
+  return {
+    protocolVersion,
+    brokerId: identity.brokerId,
+    clusterId: identity.clusterId ?? undefined,
+    incarnation: identity.incarnation,
+    bootNumber: BigInt(identity.bootNumber),
+    processNonce: identity.processNonce,
+    recoveredCommit: BigInt(identity.recoveredCommit),
+    durableCommit: BigInt(durableCommit),
+    challenge,
+  };
+}
+
+type ReadHello = { readonly kind: 'hello'; readonly hello: Hello } | Extract<HandshakeStep, { kind: 'refused' }>;
+
+/** @throws FieldError */
+function readHello(hello: wire.Hello): ReadHello {
+  const { protocolVersion, challenge } = hello;
+  if (protocolVersion !== peerProtocolVersion) {
+    const detail = `broker ${hello.brokerId} speaks version ${protocolVersion} of the brokers' protocol and this broker ${peerProtocolVersion}: upgrade one release at a time`;
+    return { kind: 'refused', by: 'us', refusal: { code: 'protocol-version', detail } };
+  }
+  if (challenge.length !== challengeBytes) throw new FieldError('challenge');
+  const identity = {
+    brokerId: toBrokerId(numberOf(BigInt(hello.brokerId), 2 ** 31 - 1)),
+    clusterId: hello.clusterId === undefined ? null : uuidOf(hello.clusterId, 'cluster_id'),
+    incarnation: uuidOf(hello.incarnation, 'incarnation'),
+    bootNumber: numberOf(hello.bootNumber),
+    processNonce: uuidOf(hello.processNonce, 'process_nonce'),
+    recoveredCommit: numberOf(hello.recoveredCommit),
+  };
+  return {
+    kind: 'hello',
+    hello: { protocolVersion, identity, durableCommit: numberOf(hello.durableCommit), challenge },
+  };
+}
+
+function uuidOf(text: string, what: string): string {
+  if (!uuid.test(text)) throw new FieldError(what);
+  return text;
+}
+
+const refusalCodes = {
+  'protocol-version': WireRefusalCode.REFUSAL_CODE_PROTOCOL_VERSION,
+  'other-cluster': WireRefusalCode.REFUSAL_CODE_OTHER_CLUSTER,
+  'wrong-secret': WireRefusalCode.REFUSAL_CODE_WRONG_SECRET,
+  'wrong-broker': WireRefusalCode.REFUSAL_CODE_WRONG_BROKER,
+  'other-incarnation': WireRefusalCode.REFUSAL_CODE_OTHER_INCARNATION,
+  'old-boot': WireRefusalCode.REFUSAL_CODE_OLD_BOOT,
+  'boot-reused': WireRefusalCode.REFUSAL_CODE_BOOT_REUSED,
+  'rolled-back': WireRefusalCode.REFUSAL_CODE_ROLLED_BACK,
+  malformed: WireRefusalCode.REFUSAL_CODE_MALFORMED,
+  'limit-reached': WireRefusalCode.REFUSAL_CODE_LIMIT_REACHED,
+} as const satisfies Record<RefusalCode, wire.RefusalCode>;
+
+/** A refusal as the last frame on a stream. */
+export const refusalFrame = ({ code, detail }: Refusal): Buffer =>
+  toFrame({ $case: 'refusal', value: { code: refusalCodes[code], detail } });
+
+function fromWireRefusal({ code, detail }: wire.Refusal): Refusal {
+  const names = Object.keys(refusalCodes) as RefusalCode[];
+  // a newer version may have reasons that this one has no name for; its sentence says more
+  return {
+    code: names.find((name) => refusalCodes[name] === code) ?? 'protocol-version',
+    detail: detail.slice(0, 1_000),
+  };
+}
