@@ -98,10 +98,15 @@ export class Faults {
     if (this.#enabled.length > 0) this.#next();
   }
 
-  /** Injects exactly these. */
+  /** Injects exactly these, as far as their nodes and groups exist. */
   repeat(schedule: readonly TimedFault[]): void {
     this.#running = true;
-    for (const { at, fault } of schedule) this.#later(at - this.#world.scheduler.now, () => this.#inject(fault));
+    const { scheduler, nodes, groups } = this.#world;
+    for (const { at, fault } of schedule) {
+      const known = numbersIn(fault).every((number) => number <= nodes.length);
+      if (known && (!('group' in fault) || groups.includes(fault.group)))
+        this.#later(at - scheduler.now, () => this.#inject(fault));
+    }
   }
 
   stop(): void {
@@ -355,6 +360,14 @@ export class Faults {
       if (this.#running) act();
     });
   }
+}
+
+/** The nodes that a fault names. */
+function numbersIn(fault: Fault): readonly NodeNumber[] {
+  if ('links' in fault) return fault.links.flatMap(({ from, to }) => [from, to]);
+  if ('nodes' in fault) return fault.nodes;
+  if (fault.kind === 'move') return [fault.from, fault.to];
+  return 'node' in fault ? [fault.node] : [];
 }
 
 const between = (left: readonly NodeNumber[], right: readonly NodeNumber[]): readonly Link[] =>
