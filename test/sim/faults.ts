@@ -4,6 +4,7 @@
  */
 import type { Channel } from '../../src/raft/transport.ts';
 import type { GroupNumber } from '../../src/model/ids.ts';
+import { FigureEight } from './figure-eight.ts';
 import type { Keep } from './sim-disk.ts';
 import { keeps } from './sim-disk.ts';
 import type { Link, NodeNumber } from './sim-network.ts';
@@ -39,7 +40,7 @@ export type Fault =
     }
   | { readonly kind: 'move'; readonly group: GroupNumber; readonly from: NodeNumber; readonly to: NodeNumber }
   | { readonly kind: 'spread'; readonly group: GroupNumber; readonly nodes: readonly NodeNumber[] }
-  | { readonly kind: 'cancel' | 'late-request'; readonly group: GroupNumber };
+  | { readonly kind: 'cancel' | 'late-request' | 'figure-eight'; readonly group: GroupNumber };
 
 export interface TimedFault {
   /** Virtual ms since the beginning of the run. */
@@ -71,6 +72,7 @@ const themes = [
   'membership',
   'replacement',
   'transfer',
+  'figure-eight',
 ] as const;
 type Theme = (typeof themes)[number];
 
@@ -178,6 +180,8 @@ export class Faults {
         return { kind: 'move', group: this.#group(), from: node, to: random.pick(numbers) };
       case 'transfer':
         return { kind: 'transfer', group: this.#group(), node };
+      case 'figure-eight':
+        return { kind: 'figure-eight', group: this.#group() };
     }
   }
 
@@ -280,6 +284,9 @@ export class Faults {
         return;
       case 'late-request':
         catalog.repeat(fault.group);
+        return;
+      case 'figure-eight':
+        new FigureEight(this.#world, fault.group, () => this.#running).start();
         return;
     }
   }
