@@ -195,13 +195,13 @@ export class GroupDriver implements RaftGroup, TurnTaker {
 
   propose(draft: EntryDraft, listener: ProposalListener): Proposed {
     if (this.#state !== 'running') return { kind: 'refused', why: this.#state };
-    const answer = this.#core.propose(draft, this.#port.clock.wallMs());
+    const answer = this.#core.propose(draft, this.#port.clock.wallMs(), this.#port.clock.monotonicMs());
     return answer.kind === 'refused' ? answer : this.#accepted(answer.entry, listener);
   }
 
   changeConfiguration(target: Configuration, listener: ProposalListener): ConfigurationProposed {
     if (this.#state !== 'running') return { kind: 'refused', why: this.#state };
-    const answer = this.#core.proposeConfiguration(target, this.#port.clock.wallMs());
+    const answer = this.#core.proposeConfiguration(target, this.#port.clock.wallMs(), this.#port.clock.monotonicMs());
     return answer.kind === 'refused' ? answer : this.#accepted(answer.entry, listener);
   }
 

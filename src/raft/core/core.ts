@@ -50,13 +50,16 @@ export interface RaftCore {
    * @throws InvariantViolation only
    */
   step(event: RaftEvent, now: Millis): void;
-  /** Appends to the leader's log in memory, or refuses. The entry is sealed here (term, index, offset, stamps, chain). */
-  propose(draft: EntryDraft, wallMs: Millis): ProposalAnswer;
+  /**
+   * Appends to the leader's log in memory, or refuses. The entry is sealed here (term, index, offset, stamps, chain).
+   * @param now as for `step`; default: that of the newest event, which in an idle group may be long ago
+   */
+  propose(draft: EntryDraft, wallMs: Millis, now?: Millis): ProposalAnswer;
   /**
    * Starts a change towards `target`, through a joint phase, which ends by itself, if more than one voter moves. A new
    * voter must be a learner that has caught up; `target.outgoing` must be empty, its revision above the present one.
    */
-  proposeConfiguration(target: Configuration, wallMs: Millis): ConfigurationAnswer;
+  proposeConfiguration(target: Configuration, wallMs: Millis, now?: Millis): ConfigurationAnswer;
   /** Takes the accumulated work; null if there is none. The caller persists before it sends `messagesAfterPersist`. */
   takeReady(): Ready | null;
 }

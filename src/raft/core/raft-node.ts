@@ -137,18 +137,19 @@ export class RaftNode implements RaftCore {
     return role.kind === 'leader' ? { term, baseOffset: log.endOffset } : null;
   }
 
-  propose(draft: EntryDraft, wallMs: Millis): ProposalAnswer {
+  propose(draft: EntryDraft, wallMs: Millis, now?: Millis): ProposalAnswer {
+    if (now !== undefined) this.#passTo(now);
     return propose(this.#replica, draft, wallMs);
   }
 
-  proposeConfiguration(target: Configuration, wallMs: Millis): ConfigurationAnswer {
+  proposeConfiguration(target: Configuration, wallMs: Millis, now?: Millis): ConfigurationAnswer {
+    if (now !== undefined) this.#passTo(now);
     return proposeConfiguration(this.#replica, target, wallMs);
   }
 
   step(event: RaftEvent, now: Millis): void {
     const replica = this.#replica;
-    assert(now >= replica.now, 'raft-11: time does not go back', `${now} < ${replica.now}`);
-    replica.now = now;
+    this.#passTo(now);
     this.#dispatch(event);
     assert(replica.applied <= replica.commit, 'raft-5: applied <= commit');
   }
@@ -169,6 +170,12 @@ export class RaftNode implements RaftCore {
     replica.log.release(toLogIndex(neededAbove(replica)), replica.limits.memoryBytesMax);
     if (replica.role.kind === 'leader') replica.role.lead.roundOpen = false;
     return { number: this.#readyNumber, persist, committed, role, ...replica.outbox.take() };
+  }
+
+  #passTo(now: Millis): void {
+    const replica = this.#replica;
+    assert(now >= replica.now, 'raft-11: time does not go back', `${now} < ${replica.now}`);
+    replica.now = now;
   }
 
   #dispatch(event: RaftEvent): void {
