@@ -36,6 +36,18 @@ const recordBatchesTag = 0x4a;
 
 /** A FetchResponse. */
 export function serializeFetchReply(reply: FetchReply): Buffer {
+  return toResponse(reply).asBuffer();
+}
+
+/** A FetchResponse as bytes of its own, for what is no gRPC reply. */
+export function encodeFetchReply(reply: FetchReply): Uint8Array {
+  const message = toResponse(reply);
+  const bytes = new Uint8Array(message.byteLength);
+  message.copy(bytes, 0);
+  return bytes;
+}
+
+function toResponse(reply: FetchReply): ChunkedMessage {
   const catalogRevision = toInt64(reply.catalogRevision);
   return assemble(reply.parts, FetchResponse.encode({ partitions: [], catalogRevision }).finish());
 }
@@ -47,7 +59,7 @@ export function serializeFetchStreamReply(reply: FetchStreamReply): Buffer {
     usedBytes: toInt32(reply.usedBytes),
     catalogRevision: toInt64(reply.catalogRevision),
   }).finish();
-  return assemble(reply.parts, tail);
+  return assemble(reply.parts, tail).asBuffer();
 }
 
 /** Bytes of all payloads. */
@@ -77,12 +89,12 @@ export function recordBytes(record: RecordList['records'][number]): number {
   return bytes;
 }
 
-function assemble(parts: readonly FetchPart[], tail: Uint8Array): Buffer {
+function assemble(parts: readonly FetchPart[], tail: Uint8Array): ChunkedMessage {
   const chunks = parts.flatMap((part) => {
     const [tag, payload] = toChunks(part.payload);
     return [prefixOf(part.head, tag, payload), ...payload];
   });
-  return new ChunkedMessage([...chunks, tail]).asBuffer();
+  return new ChunkedMessage([...chunks, tail]);
 }
 
 /** The payload's tag and content. */

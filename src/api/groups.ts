@@ -38,7 +38,7 @@ const partitionListRange = { from: 0, through: 10_000 };
 const resumeTokenBytesMax = 1_024;
 const metadataBytesMax = 4_096;
 
-async function joinGroup(
+export async function joinGroup(
   broker: BrokerApi,
   request: JoinGroupRequest,
   context: RequestContext,
@@ -69,7 +69,7 @@ async function joinGroup(
   });
 }
 
-async function heartbeat(
+export async function heartbeat(
   broker: BrokerApi,
   request: HeartbeatRequest,
   context: RequestContext,
@@ -88,7 +88,7 @@ async function heartbeat(
   });
 }
 
-async function leaveGroup(
+export async function leaveGroup(
   broker: BrokerApi,
   request: LeaveGroupRequest,
   context: RequestContext,
@@ -100,7 +100,7 @@ async function leaveGroup(
   return left.kind === 'refused' ? left : ok({});
 }
 
-async function commit(
+export async function commit(
   broker: BrokerApi,
   request: CommitRequest,
   context: RequestContext,
@@ -123,7 +123,7 @@ async function commit(
   });
 }
 
-async function fetchCommitted(
+export async function fetchCommitted(
   broker: BrokerApi,
   request: FetchCommittedRequest,
   context: RequestContext,

@@ -66,6 +66,7 @@ import type {
   RequestContext,
   TopicInfo,
 } from './requests.ts';
+import { RequestRoutes } from './request-routes.ts';
 import type { Located } from './topic-directory.ts';
 import { unknownTopic } from './topic-directory.ts';
 import type { DescribedTopic } from './topics.ts';
@@ -101,6 +102,8 @@ const currentMsMax = 200;
 const onlyTenant = 0;
 
 export class Broker implements BrokerApi {
+  /** Which broker a request is for. */
+  readonly routes: RequestRoutes;
   readonly #options: BrokerOptions;
   readonly #limits: BrokerLimits;
   readonly #access: Access;
@@ -148,6 +151,13 @@ export class Broker implements BrokerApi {
     const partitions = { clock, limits, budget: this.#budget, disk, observer };
     const running = { catalog, link, localGroups: this.#localGroups, partitions };
     this.#topics = new Topics({ ...running, identity, clock, random, limits, observer, onFault });
+    this.routes = new RequestRoutes({
+      brokerId: identity.brokerId,
+      state: () => catalog.state,
+      directory: this.#topics.directory,
+      localGroups: this.#localGroups,
+      coordinatorPartition: (group) => this.#groups?.partitionOf(group) ?? null,
+    });
     this.#fetchWaiters = new FetchWaiters(clock, observer, limits.fetchWaitersMax);
     this.#fetcher = new Fetcher(clock, this.#topics.directory, this.#fetchWaiters);
     this.#producers = new ProducerIdentities(catalog, link, clock, limits);

@@ -27,7 +27,6 @@ import { UniqueOffset } from './invariants/unique-offset.ts';
 import { drain, liveness, run } from './liveness.ts';
 import { SimRandom } from './sim-random.ts';
 import { SimWorld } from './sim-world.ts';
-import type { TraceRecord } from './trace.ts';
 import type { WorldShape } from './world-shape.ts';
 import { drawShape } from './world-shape.ts';
 
@@ -52,8 +51,7 @@ export interface SimResult {
   readonly counters: Counters;
   readonly hash: string;
   readonly violation: SimViolation | null;
-  /** Oldest first; empty unless verbose. */
-  readonly trace: readonly TraceRecord[];
+  readonly trace: readonly string[];
 }
 
 export async function simulate(seed: number, options: SimOptions = {}): Promise<SimResult> {
@@ -90,7 +88,7 @@ export async function simulate(seed: number, options: SimOptions = {}): Promise<
     counters: world.counters,
     hash: world.trace.hash,
     violation,
-    trace: world.trace.records,
+    trace: world.trace.lines,
   };
 }
 

@@ -1,0 +1,32 @@
+/** The calls that brokers hand to each other; both ends use this list. */
+import {
+  CommitRequest,
+  CommitResponse,
+  FetchCommittedRequest,
+  FetchCommittedResponse,
+  HeartbeatRequest,
+  HeartbeatResponse,
+  JoinGroupRequest,
+  JoinGroupResponse,
+  LeaveGroupRequest,
+  LeaveGroupResponse,
+} from '../gen/sluice/v1/group.ts';
+import { FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse } from '../gen/sluice/v1/log.ts';
+import type { Codec, ForwardedMethod } from './forward-calls.ts';
+
+const method = <Request, Response>(
+  name: string,
+  request: Codec<Request>,
+  response: Codec<Response>,
+  changes: boolean,
+): ForwardedMethod<Request, Response> => ({ name: `forward-${name}`, request, response, changes });
+
+export const forwardedMethods = {
+  fetch: method('fetch', FetchRequest, FetchResponse, false),
+  listOffsets: method('list-offsets', ListOffsetsRequest, ListOffsetsResponse, false),
+  joinGroup: method('join-group', JoinGroupRequest, JoinGroupResponse, true),
+  heartbeat: method('heartbeat', HeartbeatRequest, HeartbeatResponse, true),
+  leaveGroup: method('leave-group', LeaveGroupRequest, LeaveGroupResponse, true),
+  commit: method('commit', CommitRequest, CommitResponse, true),
+  fetchCommitted: method('fetch-committed', FetchCommittedRequest, FetchCommittedResponse, false),
+} as const;

@@ -1,0 +1,135 @@
+/** Requests in the model's terms as the contract's messages, for another broker: the inverse of what the door reads. */
+import type {
+  CommitRequest,
+  FetchCommittedRequest,
+  HeartbeatRequest,
+  JoinGroupRequest,
+  LeaveGroupRequest,
+  TopicPartitions as WireTopicPartitions,
+} from '../gen/sluice/v1/group.ts';
+import type {
+  FetchRequest as WireFetchRequest,
+  ListOffsetsRequest,
+  OffsetQuery as WireOffsetQuery,
+  ProduceRequest,
+} from '../gen/sluice/v1/log.ts';
+import { Acks, FetchFormat } from '../gen/sluice/v1/log.ts';
+import { Compression } from '../gen/sluice/v1/record.ts';
+import type {
+  AckLevel,
+  AppendRequest,
+  BrokerApi,
+  CommitOffsets,
+  FetchRequest,
+  Heartbeat,
+  JoinGroup,
+  MemberRef,
+  OffsetQuery,
+  TopicPartitions,
+} from '../broker/requests.ts';
+import { toInt32, toInt32OrAbsent, toInt64 } from './convert.ts';
+
+const wireAcks = {
+  all: Acks.ACKS_ALL,
+  leader: Acks.ACKS_LEADER,
+  none: Acks.ACKS_NONE,
+} as const satisfies Record<AckLevel, number>;
+
+export const toProduceRequest = (request: AppendRequest, timeoutMs: number): ProduceRequest => ({
+  topic: request.topic,
+  topicId: request.topicId ?? undefined,
+  partition: toInt32(request.partition),
+  routingKey: undefined,
+  payload: { $case: 'recordBatch', value: request.batch },
+  acks: wireAcks[request.acks],
+  producer: undefined,
+  compression: Compression.COMPRESSION_UNSPECIFIED,
+  timeoutMs: toInt32(timeoutMs),
+});
+
+export const toFetchRequest = (request: FetchRequest): WireFetchRequest => ({
+  partitions: request.partitions.map((each) => ({
+    topic: each.topic,
+    topicId: each.topicId ?? undefined,
+    partition: toInt32(each.partition),
+    fetchOffset: toInt64(each.fetchOffset),
+    leaderEpoch: toInt32OrAbsent(each.leaderEpoch),
+    maxBytes: toInt32(each.bytesMax),
+  })),
+  maxWaitMs: toInt32(request.waitMsMax),
+  minBytes: toInt32(request.bytesMin),
+  maxBytes: toInt32(request.bytesMax),
+  format: FetchFormat.FETCH_FORMAT_RECORD_BATCHES,
+});
+
+export const toListOffsetsRequest = (queries: readonly OffsetQuery[]): ListOffsetsRequest => ({
+  queries: queries.map((query) => ({
+    topic: query.topic,
+    topicId: query.topicId ?? undefined,
+    partition: toInt32(query.partition),
+    at: toWirePosition(query.at),
+  })),
+});
+
+function toWirePosition(at: OffsetQuery['at']): WireOffsetQuery['at'] {
+  switch (at.kind) {
+    case 'earliest':
+      return { $case: 'earliest', value: {} };
+    case 'latest':
+      return { $case: 'latest', value: {} };
+    case 'timestamp':
+      return { $case: 'timestampMs', value: toInt64(at.timestampMs) };
+  }
+}
+
+const toWirePartitions = ({ topic, topicId, partitions }: TopicPartitions): WireTopicPartitions => ({
+  topic,
+  topicId,
+  partitions: [...partitions],
+});
+
+export const toJoinGroupRequest = (request: JoinGroup): JoinGroupRequest => ({
+  group: request.group,
+  topics: [...request.topics],
+  resumeToken: request.resumeToken ?? undefined,
+  clientId: request.clientId,
+  joinId: request.joinId ?? undefined,
+});
+
+export const toHeartbeatRequest = (request: Heartbeat): HeartbeatRequest => ({
+  ...toLeaveGroupRequest(request),
+  owned: request.owned.map(toWirePartitions),
+});
+
+export const toLeaveGroupRequest = ({ group, memberId, memberEpoch }: MemberRef): LeaveGroupRequest => ({
+  group,
+  memberId,
+  memberEpoch: toInt32(memberEpoch),
+});
+
+export const toCommitRequest = ({ group, member, offsets }: CommitOffsets): CommitRequest => ({
+  group,
+  memberId: member?.memberId,
+  memberEpoch: member === null ? undefined : toInt32(member.memberEpoch),
+  sequence: member === null ? undefined : toInt64(member.sequence),
+  offsets: offsets.map((each) => ({
+    topic: each.topic,
+    topicId: each.topicId ?? undefined,
+    partition: toInt32(each.partition),
+    offset: toInt64(each.offset),
+    leaderEpoch: toInt32OrAbsent(each.leaderEpoch),
+    metadata: each.metadata,
+  })),
+});
+
+export const toFetchCommittedRequest = ({
+  group,
+  partitions,
+}: Parameters<BrokerApi['fetchCommitted']>[0]): FetchCommittedRequest => ({
+  group,
+  partitions: (partitions ?? []).map(({ topic, partitions: numbers }) => ({
+    topic,
+    topicId: '',
+    partitions: [...numbers],
+  })),
+});

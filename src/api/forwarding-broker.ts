@@ -1,0 +1,257 @@
+/**
+ * A broker that takes any request (design D15): what belongs elsewhere is handed to the broker that leads there, once, and
+ * everything else is done by the broker here.
+ */
+import type { FoundOffset as WireFoundOffset } from '../gen/sluice/v1/log.ts';
+import type {
+  AppendReceipt,
+  AppendRequest,
+  BrokerApi,
+  CommitAnswer,
+  CommitOffsets,
+  CommittedOffset,
+  FetchAnswer,
+  FetchCursor,
+  FetchPartitionRequest,
+  FetchRequest,
+  FoundOffset,
+  Heartbeat,
+  HeartbeatAnswer,
+  JoinGroup,
+  MemberRef,
+  Membership,
+  OffsetQuery,
+  RequestContext,
+} from '../broker/requests.ts';
+import { must } from '../model/assert.ts';
+import type { Clock } from '../model/clock.ts';
+import type { BrokerError, LeaderHint, Result } from '../model/errors.ts';
+import { ok } from '../model/errors.ts';
+import type { BrokerId } from '../model/ids.ts';
+import {
+  fromCommittedOffset,
+  fromCommittedPartition,
+  fromFoundOffset,
+  fromHeartbeatResponse,
+  fromJoinGroupResponse,
+} from './forward-answers.ts';
+import { AppendForwarder } from './forward-appends.ts';
+import type { ForwardedMethod } from './forward-calls.ts';
+import { forwardCall } from './forward-calls.ts';
+import type { ForwardLimits } from './forward-limits.ts';
+import { defaultForwardLimits } from './forward-limits.ts';
+import { forwardedMethods } from './forward-methods.ts';
+import type { ForwardPeers, Routes } from './forward-port.ts';
+import { byBroker, fetchFrom, fetchFromMany, ForwardedCursor } from './forward-reads.ts';
+import {
+  toCommitRequest,
+  toFetchCommittedRequest,
+  toHeartbeatRequest,
+  toJoinGroupRequest,
+  toLeaveGroupRequest,
+  toListOffsetsRequest,
+} from './forward-requests.ts';
+
+export interface ForwardingOptions {
+  readonly broker: BrokerApi;
+  readonly routes: Routes;
+  readonly peers: ForwardPeers;
+  readonly clock: Clock;
+  readonly limits?: ForwardLimits;
+}
+
+/** The part of the contract that is about partitions and groups; the catalog finds its own leader. */
+type Forwarded = Pick<
+  BrokerApi,
+  | 'append'
+  | 'fetch'
+  | 'openCursor'
+  | 'listOffsets'
+  | 'joinGroup'
+  | 'heartbeat'
+  | 'leaveGroup'
+  | 'commitOffsets'
+  | 'fetchCommitted'
+>;
+
+/** `broker` with what belongs elsewhere handed on. */
+export function forwardingBroker(options: ForwardingOptions): BrokerApi {
+  const { broker } = options;
+  const forwarding = new Forwarding(options);
+  const forwarded: Forwarded = {
+    append: (request, context) => forwarding.append(request, context),
+    fetch: (request, context) => forwarding.fetch(request, context),
+    openCursor: (partitions, context) => forwarding.openCursor(partitions, context),
+    listOffsets: (queries, context) => forwarding.listOffsets(queries, context),
+    joinGroup: (request, context) => forwarding.joinGroup(request, context),
+    heartbeat: (request, context) => forwarding.heartbeat(request, context),
+    leaveGroup: (request, context) => forwarding.leaveGroup(request, context),
+    commitOffsets: (request, context) => forwarding.commitOffsets(request, context),
+    fetchCommitted: (request, context) => forwarding.fetchCommitted(request, context),
+  };
+  return {
+    ...forwarded,
+    choosePartition: (topic, key) => broker.choosePartition(topic, key),
+    initProducer: (previous, context) => broker.initProducer(previous, context),
+    createTopic: (topic, context) => broker.createTopic(topic, context),
+    deleteTopic: (topic, context) => broker.deleteTopic(topic, context),
+    describeTopic: (name, context) => broker.describeTopic(name, context),
+    listTopics: (page, context) => broker.listTopics(page, context),
+    describeCluster: (context) => broker.describeCluster(context),
+  };
+}
+
+class Forwarding implements Forwarded {
+  readonly #broker: BrokerApi;
+  readonly #routes: Routes;
+  readonly #deps: { readonly peers: ForwardPeers; readonly clock: Clock; readonly limits: ForwardLimits };
+  readonly #appends: AppendForwarder;
+
+  constructor({ broker, routes, peers, clock, limits = defaultForwardLimits }: ForwardingOptions) {
+    this.#broker = broker;
+    this.#routes = routes;
+    this.#deps = { peers, clock, limits };
+    const learned = (tenant: number, request: AppendRequest, hint: LeaderHint): void => {
+      routes.learnLeader(tenant, request, hint);
+    };
+    this.#appends = new AppendForwarder({ ...this.#deps, learned });
+  }
+
+  append(request: AppendRequest, context: RequestContext): Promise<Result<AppendReceipt>> {
+    const route = (): BrokerId | null => this.#routes.leaderOf(context.tenant, request);
+    return this.#appends.take(request, context, route) ?? this.#broker.append(request, context);
+  }
+
+  fetch(request: FetchRequest, context: RequestContext): Promise<Result<FetchAnswer>> {
+    const groups = byBroker(request.partitions, (each) => this.#routes.readerOf(context.tenant, each));
+    const ask = async (to: BrokerId | null, part: FetchRequest): Promise<Result<FetchAnswer>> =>
+      to === null ? this.#broker.fetch(part, context) : ok(await fetchFrom(this.#deps, to, part, context));
+    const [only, ...others] = groups.keys();
+    if (only === undefined || others.length > 0) return fetchFromMany(request, groups, ask);
+    return ask(only, request);
+  }
+
+  openCursor(partitions: readonly FetchPartitionRequest[], context: RequestContext): Result<FetchCursor> {
+    const groups = byBroker(partitions, (each) => this.#routes.readerOf(context.tenant, each));
+    const here = groups.get(null) ?? [];
+    const remotes = new Map([...groups].flatMap(([to, each]) => (to === null ? [] : [[to, each] as const])));
+    if (remotes.size === 0) return this.#broker.openCursor(partitions, context);
+    if (here.length === 0) return ok(new ForwardedCursor(null, remotes, context, this.#deps));
+    const local = this.#broker.openCursor(here, context);
+    return local.kind === 'refused' ? local : ok(new ForwardedCursor(local.value, remotes, context, this.#deps));
+  }
+
+  async listOffsets(queries: readonly OffsetQuery[], context: RequestContext): Promise<Result<readonly FoundOffset[]>> {
+    const groups = byBroker(queries, (each) => this.#routes.leaderOf(context.tenant, each));
+    const found = new Map<OffsetQuery, FoundOffset>();
+    for (const [to, part] of groups) {
+      const answer = to === null ? await this.#broker.listOffsets(part, context) : await this.#find(to, part, context);
+      if (answer.kind === 'refused') return answer;
+      part.forEach((query, at) => {
+        found.set(query, must(answer.value[at], 'each query is answered'));
+      });
+    }
+    return ok(queries.map((query) => must(found.get(query), 'each query is answered')));
+  }
+
+  /** What went wrong with the way there becomes the answer to each query. */
+  async #find(
+    to: BrokerId,
+    queries: readonly OffsetQuery[],
+    context: RequestContext,
+  ): Promise<Result<readonly FoundOffset[]>> {
+    const wire = toListOffsetsRequest(queries);
+    const answer = await forwardCall(this.#deps, to, forwardedMethods.listOffsets, wire, context);
+    if (answer.kind === 'ok')
+      return ok(answer.value.offsets.map((each, at) => this.#learned(each, queries[at], context)));
+    return ok(queries.map((query) => notFound(query, answer.error)));
+  }
+
+  /** A query that came to the wrong broker teaches where the next one goes. */
+  #learned(wire: WireFoundOffset, query: OffsetQuery | undefined, { tenant }: RequestContext): FoundOffset {
+    const found = fromFoundOffset(wire);
+    const hint = found.error?.leaderHint;
+    if (hint !== undefined && query !== undefined) this.#routes.learnLeader(tenant, query, hint);
+    return found;
+  }
+
+  joinGroup(request: JoinGroup, context: RequestContext): Promise<Result<Membership>> {
+    return this.#inGroup(
+      request,
+      context,
+      forwardedMethods.joinGroup,
+      toJoinGroupRequest,
+      fromJoinGroupResponse,
+      (broker) => broker.joinGroup(request, context),
+    );
+  }
+
+  heartbeat(request: Heartbeat, context: RequestContext): Promise<Result<HeartbeatAnswer>> {
+    return this.#inGroup(
+      request,
+      context,
+      forwardedMethods.heartbeat,
+      toHeartbeatRequest,
+      fromHeartbeatResponse,
+      (broker) => broker.heartbeat(request, context),
+    );
+  }
+
+  leaveGroup(request: MemberRef, context: RequestContext): Promise<Result<null>> {
+    return this.#inGroup(
+      request,
+      context,
+      forwardedMethods.leaveGroup,
+      toLeaveGroupRequest,
+      () => null,
+      (broker) => broker.leaveGroup(request, context),
+    );
+  }
+
+  commitOffsets(request: CommitOffsets, context: RequestContext): Promise<Result<CommitAnswer>> {
+    return this.#inGroup(
+      request,
+      context,
+      forwardedMethods.commit,
+      toCommitRequest,
+      ({ partitions }) => partitions.map(fromCommittedPartition),
+      (broker) => broker.commitOffsets(request, context),
+    );
+  }
+
+  fetchCommitted(
+    request: Parameters<BrokerApi['fetchCommitted']>[0],
+    context: RequestContext,
+  ): Promise<Result<readonly CommittedOffset[]>> {
+    return this.#inGroup(
+      request,
+      context,
+      forwardedMethods.fetchCommitted,
+      toFetchCommittedRequest,
+      ({ offsets }) => offsets.map(fromCommittedOffset),
+      (broker) => broker.fetchCommitted(request, context),
+    );
+  }
+
+  async #inGroup<Request extends { readonly group: string }, WireRequest, WireResponse, Answer>(
+    request: Request,
+    context: RequestContext,
+    method: ForwardedMethod<WireRequest, WireResponse>,
+    toWire: (request: Request) => WireRequest,
+    fromWire: (response: WireResponse) => Answer,
+    here: (broker: BrokerApi) => Promise<Result<Answer>>,
+  ): Promise<Result<Answer>> {
+    const to = this.#routes.coordinatorOf(request.group);
+    if (to === null) return here(this.#broker);
+    const answer = await forwardCall(this.#deps, to, method, toWire(request), context);
+    if (answer.kind === 'ok') return ok(fromWire(answer.value));
+    const { leaderHint } = answer.error;
+    if (leaderHint !== undefined) this.#routes.learnCoordinator(request.group, leaderHint);
+    return answer;
+  }
+}
+
+function notFound(query: OffsetQuery, error: BrokerError): FoundOffset {
+  const hidden = { offset: null, timestampMs: null, leaderEpoch: null };
+  return { topic: query.topic, topicId: query.topicId ?? '', partition: query.partition, error, ...hidden };
+}
