@@ -65,6 +65,8 @@ export interface ClusterOptions {
   readonly voters?: readonly number[];
   readonly learners?: readonly number[];
   readonly limits?: Partial<RaftLimits>;
+  /** The hosts send frames instead of heartbeats; the test plays the hosts. */
+  readonly framesSent?: () => number;
   readonly seed?: number;
 }
 
@@ -238,6 +240,7 @@ export class Cluster {
   /** True: the message is lost. */
   loses: (message: Message) => boolean = () => false;
   readonly #seed: number;
+  readonly #framesSent: (() => number) | undefined;
   readonly #leaders = new Map<number, number>();
   readonly #committed = new Map<number, Entry>();
   readonly #commits = new Map<number, number>();
@@ -246,6 +249,7 @@ export class Cluster {
   constructor(options: ClusterOptions = {}) {
     this.limits = { ...raftLimitsDefault, ...options.limits };
     this.#seed = options.seed ?? 1;
+    this.#framesSent = options.framesSent;
     const voters = ids(...(options.voters ?? [1, 2, 3]));
     const learners = ids(...(options.learners ?? []));
     this.genesis = { revision: 0, voters, outgoing: [], learners };
@@ -271,6 +275,7 @@ export class Cluster {
       random: new SeededRandom(this.#seed * 1_000 + node.id + 7_919 * this.#builds++),
       crc32c,
       now: this.now,
+      ...(this.#framesSent === undefined ? {} : { framesSent: this.#framesSent }),
     });
   }
 

@@ -49,6 +49,26 @@ test('pit-P1: a vote leaves only once it is durable, and a crash before that lea
   );
 });
 
+test('pit-P1: a vote is written also when its term was written before', () => {
+  const cluster = new Cluster();
+  const voter = cluster.add(2, imageOf([1], { term: 1 }));
+  voter.step({ kind: 'message', message: ask({ term: 2 }) });
+  assert.deepEqual(voter.synced.hardState, { term: 2, vote: null, commit: 0 }, 'the log of 1 is behind');
+  voter.step({ kind: 'message', message: ask({ term: 2, from: 3, lastIndex: 1, lastTerm: 1 }) });
+  assert.deepEqual(voter.synced.hardState, { term: 2, vote: 3, commit: 0 });
+  voter.crash();
+  voter.restart();
+  voter.step({ kind: 'message', message: ask({ term: 2, lastIndex: 1, lastTerm: 1 }) });
+  assert.deepEqual(
+    replies(cluster.posted).map(({ to, granted }) => [to, granted]),
+    [
+      [1, false],
+      [3, true],
+      [1, false],
+    ],
+  );
+});
+
 test('pit-P2: a candidate counts its own vote only once it is durable', () => {
   const cluster = new Cluster();
   const candidate = cluster.node(1);
@@ -102,6 +122,18 @@ test('pit-P5: a longer log of an older term gets no vote', () => {
     return replies(cluster.posted).at(-1)?.granted;
   });
   assert.deepEqual(outcomes, [false, false, true, true]);
+});
+
+test('pit-P6: a pre-vote that was granted for an earlier campaign is not counted in a later one', () => {
+  const cluster = new Cluster();
+  const candidate = cluster.add(1, imageOf([], { term: 1 }));
+  cluster.freeze(10_000);
+  candidate.step({ kind: 'tick' });
+  const granted = { kind: 'vote-reply', from: toReplicaId(2), to: toReplicaId(1), pre: true, granted: true } as const;
+  candidate.step({ kind: 'message', message: { ...granted, term: toTerm(1) } });
+  assert.equal(candidate.status, 'pre-candidate');
+  candidate.step({ kind: 'message', message: { ...granted, term: toTerm(2) } });
+  assert.equal(candidate.status, 'candidate');
 });
 
 test('pit-P6: old, repeated and foreign votes are not counted', () => {

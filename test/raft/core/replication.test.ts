@@ -545,3 +545,42 @@ test('a heartbeat answer from a stranger, or to a round that never was, is dropp
   );
   assert.equal(cluster.node(2).core.dropped.get('late'), 1);
 });
+
+test('what only Raft itself may append, or what has another count than its kind, is refused', () => {
+  const cluster = new Cluster();
+  const { core } = cluster.elect(1);
+  const payload = new Uint8Array(0);
+  const offer = (kind: 'no-op' | 'configuration' | 'batch' | 'command', count: number): unknown =>
+    core.propose({ kind, count, payload, maxTimestampMs: null }, cluster.now);
+  const invalid = { kind: 'refused', why: 'invalid' };
+  for (const [kind, count] of [
+    ['no-op', 0],
+    ['configuration', 0],
+    ['batch', 0],
+    ['batch', -1],
+    ['command', 1],
+  ] as const) {
+    assert.deepEqual(offer(kind, count), invalid, `${kind} with ${count}`);
+  }
+  assert.equal(core.status.lastIndex, 1);
+});
+
+test('completions and reads that nobody waits for change nothing', () => {
+  const cluster = new Cluster();
+  const leader = cluster.elect(1);
+  const follower = cluster.node(2);
+  const before = [leader, follower].map(({ core }) => core.status);
+  const posted = cluster.posted.length;
+  for (const node of [leader, follower]) {
+    const { lastIndex } = node.core.status;
+    node.step({ kind: 'persisted', lastIndex, lastTerm: toTerm(1), readyNumber: 0 });
+    node.step({ kind: 'entries-read', token: 99, entries: node.image.entries });
+    node.step({ kind: 'peer-unreachable', to: toReplicaId(9) });
+  }
+  cluster.settle();
+  assert.deepEqual(
+    [leader, follower].map(({ core }) => core.status),
+    before,
+  );
+  assert.equal(cluster.posted.length, posted);
+});

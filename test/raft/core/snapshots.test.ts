@@ -241,3 +241,36 @@ test('pit-P48: a snapshot that can not be taken is refused, changes nothing, and
   cluster.pass(5_000);
   assert.deepEqual(node.applied, ['first', 'second', 'third', 'fourth']);
 });
+
+test('chunks that were read for nobody, and installs that nobody asked for, change nothing', () => {
+  const cluster = behind();
+  const leader = cluster.node(1);
+  const follower = cluster.node(2);
+  const meta = leader.image.snapshot!;
+  cluster.posted = [];
+  const bytes = new Uint8Array(meta.byteLength);
+  for (const node of [leader, follower]) {
+    for (const to of [2, 9]) {
+      node.step({ kind: 'snapshot-read', to: toReplicaId(to), meta, position: 0, bytes, last: true });
+    }
+  }
+  follower.step({ kind: 'snapshot-installed', meta });
+  follower.step({ kind: 'snapshot-refused', id: meta.id });
+  assert.deepEqual(cluster.posted, []);
+  assert.equal(follower.core.status.firstIndex, 1);
+});
+
+test('pit-P46: a chunk that was read from another place than the receiver has reached is not sent', () => {
+  const cluster = behind();
+  cluster.heal();
+  cluster.loses = (message) => message.kind === 'snapshot-chunk';
+  cluster.pass(2_000);
+  const leader = cluster.node(1);
+  const meta = leader.image.snapshot!;
+  cluster.posted = [];
+  const read = { kind: 'snapshot-read', to: toReplicaId(3), meta, bytes: new Uint8Array(1), last: false } as const;
+  leader.step({ ...read, position: 1 });
+  assert.deepEqual(chunks(cluster.posted), []);
+  leader.step({ ...read, position: 0 });
+  assert.equal(chunks(cluster.posted).length, 1);
+});

@@ -146,3 +146,30 @@ test('memory does not grow with the number of entries that passed through', () =
   assert.equal(log.memoryBytes, 0);
   assert.equal(log.memoryFirst, 5_001);
 });
+
+test('pit-P82: two truncations before a write reach the disk as the lower one', () => {
+  const log = logOf([1, 1, 1, 1]);
+  const at = (place: number): Parameters<UnstableLog['truncateAfter']>[0] => {
+    return log.positionAt(index(place))!;
+  };
+  log.truncateAfter(at(2), toTerm(1));
+  log.seal(draft('a'), toTerm(2), toMillis(0));
+  log.truncateAfter(at(1), toTerm(1));
+  log.seal(draft('b'), toTerm(3), toMillis(0));
+  log.seal(draft('c'), toTerm(3), toMillis(0));
+  log.truncateAfter(at(2), toTerm(3));
+  const unsaved = log.takeUnsaved();
+  assert.equal(unsaved?.truncateAfter, 1);
+  assert.deepEqual(
+    unsaved.entries.map((entry) => [entry.index, entry.term]),
+    [[2, 3]],
+  );
+});
+
+test('a cut at or before the present one changes nothing', () => {
+  const log = logOf([1, 1, 2, 2], 4);
+  log.compacted(index(4));
+  log.compacted(index(2));
+  assert.equal(log.firstIndex, 4);
+  assert.equal(log.termAt(index(3)), 2);
+});
