@@ -1,0 +1,165 @@
+/** Membership (P52 to P65). */
+import type { Mutant } from './mutant.ts';
+
+const core = 'src/raft/core';
+
+export const membership: readonly Mutant[] = [
+  {
+    name: 'P52-change-before-no-op',
+    rule: 'P52',
+    file: `${core}/configuration-change.ts`,
+    search: "  if (commit < role.lead.noOpIndex) return 'leader-not-ready';\n",
+    replace: '',
+    breaks: 'A leader changes the configuration before an entry of its own term is committed.',
+  },
+  {
+    name: 'P53-two-changes-at-once',
+    rule: 'P53',
+    file: `${core}/configuration-change.ts`,
+    search: 'newest.index > commit || newest.configuration',
+    replace: 'newest.configuration',
+    breaks: 'A change is begun while another one is not committed.',
+  },
+  {
+    name: 'P54-truncation-keeps-configuration',
+    rule: 'P54',
+    file: `${core}/follower.ts`,
+    search: '  replica.membership.truncate(last);\n',
+    replace: '',
+    breaks: 'A configuration stays in force although its entry was cut off.',
+  },
+  {
+    name: 'P54-in-force-when-committed',
+    rule: 'P54',
+    file: `${core}/follower.ts`,
+    search: '  replica.membership.append(entry.index, decodeConfiguration(entry.payload));\n',
+    replace:
+      '  if (entry.index <= replica.commit) replica.membership.append(entry.index, decodeConfiguration(entry.payload));\n',
+    breaks: 'A follower does not put a configuration in force when it is appended.',
+  },
+  {
+    name: 'P55-joint-commit-by-one-half',
+    rule: 'P55',
+    file: `${core}/quorum.ts`,
+    search: '  return Math.min(incoming, reachedByMajority(configuration.outgoing, valueOf));',
+    replace: '  return Math.max(incoming, reachedByMajority(configuration.outgoing, valueOf));',
+    breaks: 'In a joint phase either majority decides alone.',
+  },
+  {
+    name: 'P55-no-joint-phase',
+    rule: 'P55',
+    file: `${core}/configuration-change.ts`,
+    search: '> 1 ? voters : [];',
+    replace: '> 3 ? voters : [];',
+    breaks: 'Several voters change at once without a joint phase.',
+  },
+  {
+    name: 'P55-joint-never-left',
+    rule: 'P55',
+    file: `${core}/commit.ts`,
+    search:
+      'if (configuration.outgoing.length > 0) appendConfiguration(replica, { ...configuration, outgoing: [] });\n  else if',
+    replace: 'if (configuration.outgoing.length > 0) return;\n  if',
+    breaks: 'A joint phase never ends.',
+  },
+  {
+    name: 'P56-empty-voter',
+    rule: 'P56',
+    file: `${core}/configuration-change.ts`,
+    search: "return added.every((id) => hasCaughtUp(replica, role.lead, id)) ? null : 'learner-behind';",
+    replace: "return added.every((id) => hasCaughtUp(replica, role.lead, id) || id > 0) ? null : 'learner-behind';",
+    breaks: 'A replica without any entries becomes a voter.',
+  },
+  {
+    name: 'P56-lag-ignored',
+    rule: 'P56',
+    file: `${core}/configuration-change.ts`,
+    search: 'return progress.match + replica.limits.promotionLagMax >= replica.log.lastIndex;',
+    replace: 'return true;',
+    breaks: 'A learner that is far behind becomes a voter.',
+  },
+  {
+    name: 'P57-learner-counted',
+    rule: 'P57',
+    file: `${core}/quorum.ts`,
+    search: 'const incoming = reachedByMajority(configuration.voters, valueOf);',
+    replace: 'const incoming = reachedByMajority([...configuration.voters, ...configuration.learners], valueOf);',
+    breaks: 'Learners count in every decision.',
+  },
+  {
+    name: 'P57-learner-never-votes',
+    rule: 'P57',
+    file: `${core}/voter.ts`,
+    search: 'const granted = may && compareLogs(replica, request) >= 0;',
+    replace: 'const granted = may && replica.promotable && compareLogs(replica, request) >= 0;',
+    breaks: 'A voter that does not know yet that it is one refuses its vote.',
+  },
+  {
+    name: 'P57-learner-campaigns',
+    rule: 'P57',
+    file: `${core}/membership.ts`,
+    search: '      return configuration.voters.includes(id) || configuration.outgoing.includes(id);\n    });',
+    replace:
+      '      return configuration.voters.includes(id) || configuration.outgoing.includes(id) || configuration.learners.includes(id);\n    });',
+    breaks: 'A learner stands for election.',
+  },
+  {
+    name: 'P59-removed-leader-stays',
+    rule: 'P59',
+    file: `${core}/commit.ts`,
+    search: 'else if (!configuration.voters.includes(replica.id)) handOver(replica);',
+    replace: 'else if (configuration.voters.length === 0) handOver(replica);',
+    breaks: 'A leader that the new configuration leaves out goes on leading.',
+  },
+  {
+    name: 'P59-leaves-before-commit',
+    rule: 'P59',
+    file: `${core}/commit.ts`,
+    search: '  if (newest.index > commit) return;\n',
+    replace: '',
+    breaks: 'A leader acts upon a configuration that is not committed.',
+  },
+  {
+    name: 'P59-fallback-forgotten',
+    rule: 'P59',
+    file: `${core}/membership.ts`,
+    search: '    return this.#history.some(({ configuration }) => {',
+    replace: '    return [this.newest].some(({ configuration }) => {',
+    breaks:
+      'A voter that an uncommitted configuration leaves out stops campaigning, though only it may be able to commit it.',
+  },
+  {
+    name: 'P60-older-revision-taken',
+    rule: 'P60',
+    file: `${core}/configuration-change.ts`,
+    search: "  if (target.revision <= newest.configuration.revision) return 'stale-revision';\n",
+    replace: "  if (target.revision < newest.configuration.revision) return 'stale-revision';\n",
+    breaks: 'A request of the catalog is taken a second time.',
+  },
+  {
+    name: 'P61-other-replicas-messages',
+    rule: 'P61',
+    file: `${core}/inbox.ts`,
+    search: 'if (message.to !== replica.id || message.from === replica.id) {',
+    replace: 'if (message.from === replica.id) {',
+    breaks: 'A message for an earlier replica on the same broker is taken.',
+  },
+  {
+    name: 'P61-log-of-another-replica',
+    rule: 'P61',
+    file: 'src/raft/host.ts',
+    search:
+      "    assert(log.header.replicaId === replicaId, 'host-5: a log belongs to one replica', `group ${group}`);\n",
+    replace: '',
+    breaks: 'A log is opened under another replica id than it was written under.',
+  },
+  {
+    name: 'P62-log-of-another-cluster',
+    rule: 'P62',
+    file: 'src/raft/host.ts',
+    search:
+      "    assert(log.header.clusterId === clusterId, 'host-4: a log belongs to one cluster', `group ${group}`);\n",
+    replace: '',
+    breaks: 'A log of another cluster is opened.',
+  },
+];
