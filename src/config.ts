@@ -70,6 +70,12 @@ const schema = z.strictObject({
       .nullable()
       .default(null)
       .describe('Where clients reach this broker, "host:port". Default: where it listens.'),
+    advertisedPeerAddress: z
+      .string()
+      .regex(/^\S+:\d+$/, 'must be "host:port"')
+      .nullable()
+      .default(null)
+      .describe('Where other brokers reach this broker, "host:port". Default: where it listens for them.'),
   }),
   cluster: z.strictObject({
     id: z
@@ -77,12 +83,27 @@ const schema = z.strictObject({
       .nullable()
       .default(null)
       .describe('UUID of the cluster. Default: the one in the data directory, or a new one for an empty directory.'),
+    secret: z
+      .string()
+      .min(16, 'must have at least 16 characters')
+      .max(1_024, 'must have at most 1,024 characters')
+      .nullable()
+      .default(null)
+      .describe('What all brokers of the cluster know and nobody else, 16 to 1,024 characters. Default: none.'),
     size: integer(1, 1, 1, 'Brokers that found the cluster. This version founds clusters of one.'),
   }),
   listen: z.strictObject({
     client: z.strictObject({
       host: z.string().min(1).default('127.0.0.1').describe('Address to listen on for clients. Default 127.0.0.1.'),
       port: integer(0, 65_535, 9400, 'Port to listen on for clients; 0 takes a free one.'),
+    }),
+    broker: z.strictObject({
+      host: z
+        .string()
+        .min(1)
+        .default('127.0.0.1')
+        .describe('Address to listen on for other brokers; any but loopback needs cluster.secret. Default 127.0.0.1.'),
+      port: integer(0, 65_535, 9401, 'Port to listen on for other brokers; 0 takes a free one.'),
     }),
   }),
   storage: z.strictObject({
@@ -125,6 +146,7 @@ export type Config = DeepReadonly<z.output<typeof schema>>;
 /** One setting in force and where it came from: `default`, `file <path>`, `environment <NAME>` or `--set`. */
 export interface Setting {
   readonly path: string;
+  /** A secret is shown as `(secret)`. */
   readonly value: unknown;
   readonly source: string;
 }
@@ -273,6 +295,10 @@ function freeze<T>(value: T): T {
   return Object.freeze(value);
 }
 
+/** Whether an address is of this machine alone. A name that resolves to anything else does not count. */
+const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+
 /** Rules between settings. */
 function contradictions(config: Config): string[] {
   const problems: string[] = [];
@@ -283,8 +309,16 @@ function contradictions(config: Config): string[] {
     problems.push('groups.heartbeatIntervalMs must be at most a third of groups.sessionTimeoutMs');
   if (config.limits.connectionsPerAddressMax > config.limits.connectionsMax)
     problems.push('limits.connectionsPerAddressMax must not be above limits.connectionsMax');
+  const { host } = config.listen.broker;
+  if (!isLoopback(host) && config.cluster.secret === null)
+    problems.push(`listen.broker.host ${host} is open to other machines: set cluster.secret, the same on all brokers`);
   return problems;
 }
+
+/** Settings whose value is shown to nobody, neither in a log nor in a complaint. */
+const secretPaths: readonly string[] = ['cluster.secret'];
+const shown = (path: string, value: unknown): unknown =>
+  secretPaths.includes(path) && value !== null && value !== undefined ? '(secret)' : value;
 
 /** Reads all sources and answers with settings in force, or with every problem there is. */
 export function loadConfig(sources: ConfigSources): LoadedConfig {
@@ -298,7 +332,9 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
     for (const issue of parsed.error.issues) {
       const path = issue.path.join('.');
       const entry = inForce.get(path);
-      problems.push(`${path} ${issue.message}; it is ${JSON.stringify(entry?.value)} (${entry?.source ?? 'default'})`);
+      problems.push(
+        `${path} ${issue.message}; it is ${JSON.stringify(shown(path, entry?.value))} (${entry?.source ?? 'default'})`,
+      );
     }
     return { kind: 'invalid', problems };
   }
@@ -307,7 +343,7 @@ export function loadConfig(sources: ConfigSources): LoadedConfig {
   if (problems.length > 0) return { kind: 'invalid', problems };
   const settings = settingPaths.map((path) => ({
     path,
-    value: valueAt(config, path),
+    value: shown(path, valueAt(config, path)),
     source: inForce.get(path)?.source ?? 'default',
   }));
   return { kind: 'ok', config, settings };

@@ -158,3 +158,20 @@ test('the JSON Schema has every setting with its description, and SETTINGS.md sa
   const rows = [...page.matchAll(/^\| `([\w.]+)` \| (.*) \|$/gm)].map(([, name, meaning]) => [name, meaning]);
   assert.deepEqual(rows, settings);
 });
+
+test("the brokers' port is open to other machines only with a secret, which nobody gets to see", () => {
+  const secret = 'sixteen characters or more';
+  assert.deepEqual(load({}).listen.broker, { host: '127.0.0.1', port: 9401 });
+  for (const host of ['localhost', '::1', '127.0.0.2']) load({ argv: ['--set', `listen.broker.host=${host}`] });
+  for (const host of ['0.0.0.0', '::', '10.0.0.1', 'localhost.example.org', '127.evil.example.org']) {
+    const argv = ['--set', `listen.broker.host=${host}`];
+    assert.deepEqual(problems({ argv }), [
+      `listen.broker.host ${host} is open to other machines: set cluster.secret, the same on all brokers`,
+    ]);
+    assert.equal(load({ argv, env: { SLUICE_CLUSTER__SECRET: secret } }).cluster.secret, secret);
+  }
+  const loaded = loadConfig({ argv: [], env: { SLUICE_CLUSTER__SECRET: secret } });
+  assert.ok(loaded.kind === 'ok' && !JSON.stringify(loaded.settings).includes(secret));
+  const [tooShort] = problems({ env: { SLUICE_CLUSTER__SECRET: 'hunter2' } });
+  assert.match(tooShort ?? '', /cluster.secret must have at least 16 characters; it is "\(secret\)"/);
+});
