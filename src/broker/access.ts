@@ -12,6 +12,7 @@ export type Operation =
   | 'init-producer'
   | 'create-topic'
   | 'delete-topic'
+  | 'move-replicas'
   | 'describe-topic'
   | 'list-topics'
   | 'describe-cluster'

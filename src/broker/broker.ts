@@ -9,6 +9,7 @@ import type { Compression } from '../model/compression.ts';
 import type { Clock } from '../model/clock.ts';
 import type { LeaderHint, Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
+import type { BrokerId } from '../model/ids.ts';
 import { millisPlus } from '../model/ids.ts';
 import { partitionForKey } from '../model/partitioner.ts';
 import type { Random } from '../model/random.ts';
@@ -40,6 +41,7 @@ import type { BrokerObserver } from './observer.ts';
 import { silentBrokerObserver } from './observer.ts';
 import { lookUpOffset } from './offset-lookup.ts';
 import type { Appended } from './partition.ts';
+import { PlacementKeeper } from './placement-keeper.ts';
 import { ProducerIdentities } from './producer-identities.ts';
 import type {
   AppendReceipt,
@@ -113,6 +115,7 @@ export class Broker implements BrokerApi {
   readonly #catalog: Catalog;
   readonly #link: CatalogLink;
   readonly #keeper: CatalogKeeper;
+  readonly #placements: PlacementKeeper;
   readonly #localGroups: LocalGroups;
   readonly #topics: Topics;
   readonly #fetchWaiters: FetchWaiters;
@@ -150,6 +153,7 @@ export class Broker implements BrokerApi {
     this.#localGroups = new LocalGroups({ host, identity, limits, observer });
     const partitions = { clock, limits, budget: this.#budget, disk, observer };
     const running = { catalog, link, localGroups: this.#localGroups, partitions };
+    this.#placements = new PlacementKeeper({ catalog, link, localGroups: this.#localGroups, clock, limits });
     this.#topics = new Topics({ ...running, identity, clock, random, limits, observer, onFault });
     this.routes = new RequestRoutes({
       brokerId: identity.brokerId,
@@ -182,6 +186,7 @@ export class Broker implements BrokerApi {
     const group = { clock, random, topics: directory, catalogRevision, partitionCount, leaderHint };
     this.#groups = new GroupService(settings === undefined ? group : { ...group, settings });
     await this.#topics.start(this.#groups);
+    this.#placements.start();
     if (this.#phase === 'starting') this.#phase = 'running';
   }
 
@@ -197,7 +202,7 @@ export class Broker implements BrokerApi {
     this.#catalog.close();
     await this.#localGroups.close();
     await host.close();
-    await Promise.all([this.#topics.settle(), this.#keeper.close()]);
+    await Promise.all([this.#topics.settle(), this.#keeper.close(), this.#placements.close()]);
   }
 
   append(request: AppendRequest, context: RequestContext): Promise<Result<AppendReceipt>> {
@@ -281,6 +286,18 @@ export class Broker implements BrokerApi {
     if (refused !== null) return refused;
     const deleted = await this.#topics.delete({ ...topic, tenant: context.tenant }, context.deadlineMs);
     return this.#withRevision(deleted.kind === 'ok' ? ok({}) : deleted);
+  }
+
+  /** Says where the replicas of a partition shall be, the preferred leader first; answers before they are there. */
+  async moveReplicas(
+    move: { readonly topic: string; readonly partition: number; readonly brokers: readonly BrokerId[] },
+    context: RequestContext,
+  ): Promise<Result<{ readonly catalogRevision: number }>> {
+    const refused = this.#refuse('move-replicas', move.topic, context);
+    if (refused !== null) return refused;
+    const wish = { tenant: context.tenant, name: move.topic, partition: move.partition };
+    const moved = await this.#topics.move(wish, move.brokers, context.deadlineMs);
+    return this.#withRevision(moved.kind === 'ok' ? ok({}) : moved);
   }
 
   describeTopic(

@@ -74,6 +74,7 @@ export class Catalog {
       },
       replaced: () => {
         for (const listener of this.#replacedListeners) listener();
+        this.#advance();
       },
       roleChanged: (role) => {
         this.#changeRole(role);

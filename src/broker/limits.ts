@@ -39,6 +39,14 @@ export interface BrokerLimits {
   readonly voterReplacementMsMin: number;
   /** How often leaders look whether what they lead is as it shall be, milliseconds. */
   readonly upkeepIntervalMs: number;
+  /** How often leaderships are looked at that belong to another broker, milliseconds. */
+  readonly leadershipCheckMs: number;
+  /** How long a preferred leader has to be ready without a break before it gets its leadership back, milliseconds. */
+  readonly leadershipReturnMs: number;
+  /** Leaderships that a broker gives back in one look. Range 1 to 1,000. */
+  readonly leadershipReturnsMax: number;
+  /** Entries that a replica may be behind and still be given a vote or a leadership. Range 0 to 100,000. */
+  readonly promotionLagMax: number;
   /** How long a start waits for news of the catalog before it goes on with what the disk knows, milliseconds. */
   readonly catalogNewsMsMax: number;
   /** Hint in refusals for a full budget, milliseconds. */
@@ -65,6 +73,10 @@ export const defaultBrokerLimits: BrokerLimits = {
   brokerQuietMs: 5_000,
   voterReplacementMsMin: 60_000,
   upkeepIntervalMs: 500,
+  leadershipCheckMs: 2_000,
+  leadershipReturnMs: 10_000,
+  leadershipReturnsMax: 20,
+  promotionLagMax: 1_000,
   catalogNewsMsMax: 10_000,
   retryAfterMs: 100,
 };

@@ -94,7 +94,7 @@ export const unknownTopic = (name: string): Refused =>
 const internalTopic = (name: string): Refused =>
   refuse('INVALID_TOPIC', `topic "${name}" is Sluice's own; clients neither read nor write it`);
 
-const unknownPartition = (topic: HostedTopic, partition: number): Refused =>
+export const unknownPartition = (topic: HostedTopic, partition: number): Refused =>
   refuse(
     'UNKNOWN_TOPIC_OR_PARTITION',
     `topic "${topic.entry.name}" has partitions 0 to ${topic.partitions.length - 1}, not ${partition}`,

@@ -3,7 +3,7 @@ import { must } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
 import type { LeaderHint, Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
-import type { GroupNumber, Millis } from '../model/ids.ts';
+import type { BrokerId, GroupNumber, Millis } from '../model/ids.ts';
 import { millisPlus } from '../model/ids.ts';
 import type { Random } from '../model/random.ts';
 import { randomUuid } from '../model/random.ts';
@@ -24,7 +24,7 @@ import { Partition } from './partition.ts';
 import type { PartitionInfo, TopicInfo } from './requests.ts';
 import { retry } from './retry.ts';
 import type { HostedTopic } from './topic-directory.ts';
-import { TopicDirectory, unknownTopic } from './topic-directory.ts';
+import { TopicDirectory, unknownPartition, unknownTopic } from './topic-directory.ts';
 
 /** How long one attempt to tell the catalog what the broker did may take. */
 const reportMsMax = 10_000;
@@ -67,6 +67,9 @@ export class Topics {
     for (const topic of catalog.state.topics.values()) this.directory.add(this.#host(topic, []));
     catalog.onApplied((command) => {
       this.#follow(command);
+    });
+    catalog.onReplaced(() => {
+      this.#followAll();
     });
   }
 
@@ -115,6 +118,20 @@ export class Topics {
     deadlineMs: Millis,
   ): Promise<Result<null>> {
     const done = await this.#deps.link.submit({ kind: 'delete-topic', ...wish }, deadlineMs);
+    return done.kind === 'refused' ? done : ok(null);
+  }
+
+  /** Says where the replicas of a partition shall be, the preferred leader first; its leader brings them there. */
+  async move(
+    wish: { readonly tenant: number; readonly name: string; readonly partition: number },
+    brokers: readonly BrokerId[],
+    deadlineMs: Millis,
+  ): Promise<Result<null>> {
+    const topic = this.directory.named(wish.tenant, wish.name);
+    const place = topic?.entry.partitions[wish.partition];
+    if (topic === null) return unknownTopic(wish.name);
+    if (place === undefined) return unknownPartition(topic, wish.partition);
+    const done = await this.#deps.link.submit({ kind: 'set-replicas', group: place.group, brokers }, deadlineMs);
     return done.kind === 'refused' ? done : ok(null);
   }
 
@@ -209,6 +226,26 @@ export class Topics {
     }
   }
 
+  /** The catalog was replaced by a newer one: whatever lies between the two happens now. */
+  #followAll(): void {
+    const { state } = this.#deps.catalog;
+    for (const topicId of [...this.directory.topics.keys()]) {
+      if (!state.topics.has(topicId)) this.#follow({ kind: 'delete-topic', topicId });
+    }
+    // some were created and deleted without this broker ever knowing
+    const buried = [...state.tombstones.values()].filter(
+      (one) => this.#deps.localGroups.replicaHere(one.replicas) !== null,
+    );
+    this.#behind(this.#remove(buried.map((one) => one.group)));
+    for (const topic of state.topics.values()) {
+      if (!this.directory.topics.has(topic.topicId)) this.#follow({ kind: 'create-topic', topic });
+      else {
+        this.#refresh(topic.partitions.map((place) => place.group));
+        this.#behind(this.#followPlaces(topic.topicId));
+      }
+    }
+  }
+
   /** Groups of a topic that have, or may have, a replica here. */
   #here({ partitions }: TopicEntry): readonly GroupNumber[] {
     const { localGroups } = this.#deps;
@@ -246,7 +283,10 @@ export class Topics {
   async #reconcile(topicId: string): Promise<void> {
     const { localGroups } = this.#deps;
     const gone = this.#entry(topicId, (entry) => localGroups.dispensable(entry));
-    if (gone.length > 0) await this.#remove(gone);
+    for (const partition of this.directory.topics.get(topicId)?.partitions ?? []) {
+      if (partition !== null && gone.includes(partition.group)) partition.end(movedAway);
+    }
+    await this.#remove(gone);
     if (this.#entry(topicId, (entry) => localGroups.unopened(entry)).length > 0) await this.#open(topicId);
     await this.#startOpened(topicId);
   }
@@ -302,10 +342,11 @@ export class Topics {
 
   /** The data first, then the report: a tombstone stays until what it names is gone (design D5). */
   async #remove(groups: readonly GroupNumber[]): Promise<void> {
+    if (groups.length === 0) return;
     const { localGroups, identity } = this.#deps;
     await localGroups.remove(groups);
     const { brokerId, incarnation } = identity;
-    if (groups.length > 0) await this.#report({ kind: 'removal-done', brokerId, incarnation, groups });
+    await this.#report({ kind: 'removal-done', brokerId, incarnation, groups });
   }
 
   /** Tells the catalog until it has heard, or the broker stops: after a restart it tells again. */
