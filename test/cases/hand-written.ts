@@ -72,8 +72,8 @@ function appendRequest(stage: Stage, address: Address, words: Words, list: strin
   const [prevIndex, prevTerm] = place(words.after('after'));
   const commit = toLogIndex(words.number('commit'));
   const end = endOf(stage, prevIndex, prevTerm);
-  const { offset = end.offset, chain, sequence = 1, base, crc, kind } = words.options();
-  const entries = entriesOf(stage, list, end, { base, crc, kind });
+  const { offset = end.offset, chain, sequence = 1, base, payload, seal, kind } = words.options();
+  const entries = entriesOf(stage, list, end, { base, payload, seal, kind });
   return {
     ...address,
     kind: 'append-request',
@@ -109,7 +109,8 @@ function find(stage: Stage, index: number, term: number): Entry | null {
 /** What is wrong with the first entry on purpose. */
 interface Damage {
   readonly base: string | undefined;
-  readonly crc: string | undefined;
+  readonly payload: string | undefined;
+  readonly seal: string | undefined;
   readonly kind: string | undefined;
 }
 
@@ -128,9 +129,10 @@ function entriesOf(stage: Stage, list: string, start: LogEnd, damage: Damage): E
   });
 }
 
-function damaged(entry: Entry, previousChain: number, { base, crc, kind }: Damage): Entry {
+function damaged(entry: Entry, previousChain: number, { base, payload, seal, kind }: Damage): Entry {
   if (base !== undefined) return { ...entry, baseOffset: toOffset(Number(base)) };
-  if (crc !== undefined) return { ...entry, payloadCrc: Number(crc) };
+  if (payload !== undefined) return { ...entry, payload: Buffer.from(payload) };
+  if (seal !== undefined) return { ...entry, chain: Number(seal) };
   if (kind === undefined) return entry;
   // sealed as that kind, so that only its payload is wrong
   const other = { ...entry, kind: kind as EntryKind, count: 0 };
