@@ -106,9 +106,10 @@ const node: Command = (stage, words) => {
 const nodes: Command = (stage, words) => {
   const options = words.options();
   for (const name of Object.keys(options)) {
-    if (name !== 'chunk' && !(name in raftLimitsDefault)) throw new Error(`no limit: ${name}`);
+    if (name !== 'chunk' && name !== 'frames' && !(name in raftLimitsDefault)) throw new Error(`no limit: ${name}`);
   }
-  const { chunk, ...limits } = options;
+  const { chunk, frames, ...limits } = options;
+  stage.frames = frames === undefined ? null : new Map();
   const numbers = Object.fromEntries(Object.entries(limits).map(([name, value]) => [name, Number(value)]));
   stage.limits = { ...raftLimitsDefault, ...(numbers as Partial<RaftLimits>) };
   stage.chunkBytes = Number(chunk ?? stage.chunkBytes);
@@ -242,6 +243,7 @@ export const commands: Readonly<Record<string, Command>> = {
 
   // time
   tick: (stage, words) => stage.tick(actorOf(stage, words)),
+  clock: (stage) => stage.say(`${stage.now} ms`),
   wait: (stage, words) => (stage.now = toMillis(stage.now + words.integer('milliseconds'))),
   pass: briefly((stage, words) => stage.pass(words.integer('milliseconds'))),
   campaign: (stage, words) => campaign(stage, actorOf(stage, words)),
@@ -257,8 +259,17 @@ export const commands: Readonly<Record<string, Command>> = {
   ),
   heard: onActors((actor, words) => {
     const [from, term, round] = [words.number('from'), words.number('term'), words.number('round')];
-    actor.step({ kind: 'peer-heard', from: toReplicaId(from), term: toTerm(term), round });
+    const { at } = words.options();
+    const heardMs = at === undefined ? {} : { heardMs: Number(at) };
+    actor.step({ kind: 'peer-heard', from: toReplicaId(from), term: toTerm(term), round, ...heardMs });
   }),
+
+  frame: (stage, words) => {
+    const id = words.integer('a replica');
+    const number = (stage.frames?.get(id) ?? 0) + 1;
+    stage.frames?.set(id, number);
+    stage.say(`${id}: frame ${number}`);
+  },
 
   // what its driver does, where it is slow
   slow: setSlow(true),

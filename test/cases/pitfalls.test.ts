@@ -8,7 +8,6 @@ import { scriptFiles } from './script-files.ts';
 /** Pitfalls 1 to 82 that a script of the core can not show, and who shows them. */
 const shownElsewhere: Readonly<Record<number, string>> = {
   13: 'a lost hard state is found by the log and the durable floor, before there is a core',
-  15: 'the host reads buffered messages before expired timers act',
   37: 'buffers belong to the log and the wire',
   38: 'lint: no async in the core',
   39: 'the driver ends the process',

@@ -37,6 +37,8 @@ export class Stage implements Surroundings {
   held: Message[] = [];
   /** Bytes of a snapshot chunk; small, so that a snapshot takes several. */
   chunkBytes = 4;
+  /** Frames that each replica's host sent (design D3); null: leaders send heartbeats of their own. */
+  frames: Map<number, number> | null = null;
   /** Null: as the command wants it. */
   detail: Detail | null = null;
   #cuts: MessageFilter[] = [];
@@ -58,7 +60,9 @@ export class Stage implements Surroundings {
   }
 
   build(actor: Actor): RaftNode {
+    const { frames } = this;
     return new RaftNode({
+      ...(frames === null ? {} : { framesSent: () => frames.get(actor.id) ?? 0 }),
       id: actor.id,
       recovered: recoveredFrom(actor.image, this.genesis),
       limits: this.limits,
