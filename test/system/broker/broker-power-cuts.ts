@@ -87,7 +87,7 @@ export async function runBrokerControl(cutsMax: number): Promise<CaseResult> {
       await lives.restart('after the cut');
       figures.lost += lives.findings.lost;
       if (lives.broker.isSetApart) figures.setApart++;
-      else if (lives.broker.pid === 0) figures.notStarted++;
+      else if (lives.broker.hasEnded) figures.notStarted++;
     } finally {
       await lives.end();
       image.destroy();
