@@ -4,6 +4,7 @@
  */
 import type { Channel } from '../../src/raft/transport.ts';
 import type { GroupNumber } from '../../src/model/ids.ts';
+import { FigureEight } from './figure-eight.ts';
 import type { Keep } from './sim-disk.ts';
 import { keeps } from './sim-disk.ts';
 import type { Link, NodeNumber } from './sim-network.ts';
@@ -39,7 +40,7 @@ export type Fault =
     }
   | { readonly kind: 'move'; readonly group: GroupNumber; readonly from: NodeNumber; readonly to: NodeNumber }
   | { readonly kind: 'spread'; readonly group: GroupNumber; readonly nodes: readonly NodeNumber[] }
-  | { readonly kind: 'cancel' | 'late-request'; readonly group: GroupNumber };
+  | { readonly kind: 'cancel' | 'late-request' | 'figure-eight'; readonly group: GroupNumber };
 
 export interface TimedFault {
   /** Virtual ms since the beginning of the run. */
@@ -71,6 +72,7 @@ const themes = [
   'membership',
   'replacement',
   'transfer',
+  'figure-eight',
 ] as const;
 type Theme = (typeof themes)[number];
 
@@ -98,10 +100,15 @@ export class Faults {
     if (this.#enabled.length > 0) this.#next();
   }
 
-  /** Injects exactly these. */
+  /** Injects exactly these, as far as their nodes and groups exist. */
   repeat(schedule: readonly TimedFault[]): void {
     this.#running = true;
-    for (const { at, fault } of schedule) this.#later(at - this.#world.scheduler.now, () => this.#inject(fault));
+    const { scheduler, nodes, groups } = this.#world;
+    for (const { at, fault } of schedule) {
+      const known = numbersIn(fault).every((number) => number <= nodes.length);
+      if (known && (!('group' in fault) || groups.includes(fault.group)))
+        this.#later(at - scheduler.now, () => this.#inject(fault));
+    }
   }
 
   stop(): void {
@@ -173,6 +180,8 @@ export class Faults {
         return { kind: 'move', group: this.#group(), from: node, to: random.pick(numbers) };
       case 'transfer':
         return { kind: 'transfer', group: this.#group(), node };
+      case 'figure-eight':
+        return { kind: 'figure-eight', group: this.#group() };
     }
   }
 
@@ -276,6 +285,9 @@ export class Faults {
       case 'late-request':
         catalog.repeat(fault.group);
         return;
+      case 'figure-eight':
+        new FigureEight(this.#world, fault.group, () => this.#running).start();
+        return;
     }
   }
 
@@ -355,6 +367,14 @@ export class Faults {
       if (this.#running) act();
     });
   }
+}
+
+/** The nodes that a fault names. */
+function numbersIn(fault: Fault): readonly NodeNumber[] {
+  if ('links' in fault) return fault.links.flatMap(({ from, to }) => [from, to]);
+  if ('nodes' in fault) return fault.nodes;
+  if (fault.kind === 'move') return [fault.from, fault.to];
+  return 'node' in fault ? [fault.node] : [];
 }
 
 const between = (left: readonly NodeNumber[], right: readonly NodeNumber[]): readonly Link[] =>

@@ -41,6 +41,8 @@ export abstract class Invariant {
   onOperationAcked?(operation: Operation): void;
   /** Something happened on the node: called once after the event; must be cheap. */
   onTouched?(node: SimNode): void;
+  /** After every node on which something happened was looked at. */
+  onEventOver?(): void;
   onReadStarted?(read: Read): void;
   onReadRefused?(read: Read): void;
   onReadConfirmed?(read: Read, index: LogIndex): void;

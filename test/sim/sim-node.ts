@@ -35,6 +35,8 @@ export interface Assignment {
 export interface NodeEnvironment {
   readonly scheduler: SimScheduler;
   readonly random: SimRandom;
+  /** The disks always take the same time. */
+  readonly steady: boolean;
   readonly raftLimits: RaftLimits;
   readonly driverLimits: DriverLimits;
   readonly clusterId: string;
@@ -78,9 +80,11 @@ export class SimNode {
     this.number = number;
     this.#environment = environment;
     this.#random = environment.random.split(`node ${number}`);
+    const chance = this.#random.split('disk');
+    chance.steady = environment.steady;
     this.disk = new SimDisk({
       scheduler: environment.scheduler,
-      random: this.#random.split('disk'),
+      random: chance,
       crc32c,
       enter: (complete) => {
         this.enter('input', complete);

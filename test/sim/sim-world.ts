@@ -67,7 +67,9 @@ export class SimWorld {
   constructor(shape: WorldShape, random: SimRandom) {
     this.shape = shape;
     this.#random = random.split('world events');
-    this.network = new SimNetwork(this.scheduler, random.split('network'), {
+    const chance = random.split('network');
+    chance.steady = shape.steady;
+    this.network = new SimNetwork(this.scheduler, chance, {
       message: (delivery) => this.#node(delivery.to)?.deliver(delivery),
       beat: (delivery) => this.#node(delivery.to)?.deliverBeat(delivery),
     });
@@ -171,6 +173,7 @@ export class SimWorld {
   afterEvent(): void {
     for (const node of this.#touched) this.tell('onTouched', node);
     this.#touched.clear();
+    this.tell('onEventOver');
     if (this.violation !== null) throw this.violation;
   }
 
@@ -179,10 +182,11 @@ export class SimWorld {
   }
 
   #makeNode(number: NodeNumber, random: SimRandom): SimNode {
-    const { raftLimits, driverLimits } = this.shape;
+    const { raftLimits, driverLimits, steady } = this.shape;
     return new SimNode(number, {
       scheduler: this.scheduler,
       random,
+      steady,
       raftLimits,
       driverLimits,
       clusterId: '7d3c0a52-64e5-4f07-9d4e-51d2a2a6a001',

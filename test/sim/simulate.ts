@@ -27,6 +27,7 @@ import { UniqueOffset } from './invariants/unique-offset.ts';
 import { drain, liveness, run } from './liveness.ts';
 import { SimRandom } from './sim-random.ts';
 import { SimWorld } from './sim-world.ts';
+import type { TraceRecord } from './trace.ts';
 import type { WorldShape } from './world-shape.ts';
 import { drawShape } from './world-shape.ts';
 
@@ -51,7 +52,8 @@ export interface SimResult {
   readonly counters: Counters;
   readonly hash: string;
   readonly violation: SimViolation | null;
-  readonly trace: readonly string[];
+  /** Oldest first; empty unless verbose. */
+  readonly trace: readonly TraceRecord[];
 }
 
 export async function simulate(seed: number, options: SimOptions = {}): Promise<SimResult> {
@@ -88,7 +90,7 @@ export async function simulate(seed: number, options: SimOptions = {}): Promise<
     counters: world.counters,
     hash: world.trace.hash,
     violation,
-    trace: world.trace.lines,
+    trace: world.trace.records,
   };
 }
 

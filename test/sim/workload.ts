@@ -83,7 +83,15 @@ export class Workload {
   /** Proposes to a node that says it leads; sometimes to one that does not. */
   propose(client: number, group: GroupNumber): void {
     const node = this.#chooseNode(group);
-    if (node === undefined) return;
+    if (node !== undefined) this.#proposeAt(client, group, node);
+  }
+
+  /** Proposes to this node, on behalf of a client that has no other. */
+  proposeAt(group: GroupNumber, node: SimNode): void {
+    this.#proposeAt(0, group, node);
+  }
+
+  #proposeAt(client: number, group: GroupNumber, node: SimNode): void {
     const operation: Operation = {
       id: this.#nextId++,
       client,

@@ -46,8 +46,8 @@ export function drawShape(random: SimRandom): WorldShape {
     driverLimits: {
       ...driverLimitsDefault,
       applyBytesMax: random.pick([100, 10_000]),
-      checkpointEntriesMax: random.pick([3, 50, 10_000]),
       // the driver does not install snapshots yet, so no log may be cut past a follower
+      checkpointEntriesMax: random.pick([50, 10_000]),
       commandEntriesMax: Number.MAX_SAFE_INTEGER,
       recentBytesMax: random.pick([0, 1_000, 1_000_000]),
     },

@@ -32,6 +32,10 @@ export class CommittedIsDurable extends Invariant {
       if (raft.commitIndex > (this.#committed.get(group) ?? 0)) this.#onCommit(node, group, raft);
       if (raft.role.role === 'leader') this.#inForce.set(raft, raft.membership);
     }
+  }
+
+  override onEventOver(): void {
+    if (this.#applied.size === 0) return;
     for (const [group, index] of this.#applied) {
       const committed = this.#committed.get(group) ?? 0;
       this.check(index <= committed, `g${group}: ${index} was applied, and leaders have committed ${committed}`);

@@ -14,7 +14,7 @@ export class DependsOnDurable extends Invariant {
     if (message.kind === 'vote-reply' && message.granted && !message.pre)
       this.#vote(from, group, message.term, message.to);
     if (message.kind === 'append-reply' && message.result.kind === 'accepted') {
-      this.#entries(from, group, message.result.durableIndex);
+      this.#entries(from, group, message.term, message.result.durableIndex);
     }
   }
 
@@ -25,12 +25,16 @@ export class DependsOnDurable extends Invariant {
     this.check(durable, `n${node} g${group}: vote for ${candidate} in term ${term} left before it was durable`);
   }
 
-  #entries(node: number, group: GroupNumber, through: number): void {
+  #entries(node: number, group: GroupNumber, term: number, through: number): void {
     const disk = this.world.nodes[node - 1]?.disk;
     const synced = disk?.synced.get(group);
     const cached = disk?.cached.get(group);
+    // one write may have made the entries durable and a later leader's in their place: that is an answer on its way
+    if ((synced?.hardState.term ?? 0) > term) return;
     const last = synced?.last.index ?? 0;
     this.check(through <= last, `n${node} g${group}: acknowledged ${through}, durable are ${last}`);
+    // a later leader has replaced them meanwhile, in memory only: what was promised is what is durable
+    if ((cached?.hardState.term ?? 0) > term) return;
     const index = through as Parameters<NonNullable<typeof synced>['at']>[0];
     const [there, here] = [synced?.at(index), cached?.at(index)];
     this.check(

@@ -1,0 +1,71 @@
+/** Runs a range of seeds one after the other and adds up what they showed; stops at the first violation. */
+import type { Counters } from './counters.ts';
+import { addCounts, noCounts } from './counters.ts';
+import { simulate } from './simulate.ts';
+
+export interface SeedRange {
+  readonly from: number;
+  readonly seeds: number;
+  /** Every so many seeds one is run twice and its traces compared; 0: none. */
+  readonly twiceEvery: number;
+  readonly faults: boolean;
+}
+
+export interface Failure {
+  readonly seed: number;
+  readonly invariant: string;
+  readonly message: string;
+}
+
+/** What was done; `seeds` are those that passed. */
+export interface RangeResult {
+  readonly seeds: number;
+  readonly twice: number;
+  readonly events: number;
+  readonly virtualMs: number;
+  readonly counters: Counters;
+  readonly failure: Failure | null;
+}
+
+export const noResult = (): RangeResult => ({
+  seeds: 0,
+  twice: 0,
+  events: 0,
+  virtualMs: 0,
+  counters: noCounts(),
+  failure: null,
+});
+
+export function added(a: RangeResult, b: RangeResult): RangeResult {
+  const counters = noCounts();
+  addCounts(counters, a.counters);
+  addCounts(counters, b.counters);
+  return {
+    seeds: a.seeds + b.seeds,
+    twice: a.twice + b.twice,
+    events: a.events + b.events,
+    virtualMs: a.virtualMs + b.virtualMs,
+    counters,
+    failure: a.failure ?? b.failure,
+  };
+}
+
+export async function runRange({ from, seeds, twiceEvery, faults }: SeedRange): Promise<RangeResult> {
+  let total = noResult();
+  for (let seed = from; seed < from + seeds && total.failure === null; seed++) {
+    const one = await runSeed(seed, faults, twiceEvery > 0 && seed % twiceEvery === 0);
+    total = added(total, one);
+  }
+  return total;
+}
+
+async function runSeed(seed: number, faults: boolean, isTwice: boolean): Promise<RangeResult> {
+  const { violation, events, virtualMs, counters, hash } = await simulate(seed, { faults });
+  if (violation !== null) {
+    return { ...noResult(), failure: { seed, invariant: violation.invariant, message: violation.message } };
+  }
+  const again = isTwice ? (await simulate(seed, { faults })).hash : hash;
+  const message = `seed ${seed} is not deterministic: trace ${hash}, then ${again}`;
+  const failure = again === hash ? null : { seed, invariant: 'sim-deterministic', message };
+  return { seeds: 1, twice: isTwice ? 1 : 0, events, virtualMs, counters, failure };
+}
