@@ -514,6 +514,9 @@ test('pit-P79: a frame for an unknown group or another replica creates nothing a
   assert.deepEqual([...stage.rig.logs.logs.keys()], [groupSeven]);
   assert.equal(stage.group.role.term, 0);
   assert.deepEqual(stage.rig.dropped, ['99 unknown-group', '7 other-replica']);
+  await stage.ask([stage.lead(5)]);
+  const sameLeader = stage.lead(5, { target: toReplicaId(4) });
+  assert.ok((await stage.ask([sameLeader]))!.includes('other-replica'), 'it is another replica that follows');
 });
 
 test('a leadership of an earlier term is told the later one; an impossible term moves nothing', async () => {
@@ -567,4 +570,104 @@ test('a request that is late, doubled or rests on nothing is not taken as a sign
     stage.post([], { process: 6, sequence: 1 });
   });
   assert.ok(stage.messages.some(({ kind }) => kind === 'vote-request'));
+});
+
+type Answer = Pick<BeatReply, 'holds' | 'exceptions'>;
+
+/** Broker 1 is real and leads group 7; brokers 2 and 3 are played: they vote and acknowledge, and answer frames as told. */
+class LeadingStage {
+  readonly clock = new ManualClock();
+  readonly network = new MemoryNetwork();
+  readonly requests: BeatRequest[] = [];
+  readonly appends: Message[] = [];
+  group: RaftGroup | null = null;
+  answer: (broker: number, request: BeatRequest) => Answer = (_broker, { revision }) => ({
+    holds: revision,
+    exceptions: [],
+  });
+
+  static async set(): Promise<LeadingStage> {
+    const stage = new LeadingStage();
+    const { clock, network } = stage;
+    const rig = new Rig({ clock, transport: network.transportOf(1) });
+    for (const broker of [2, 3]) stage.#play(broker);
+    const voters = brokers.map(toReplicaId);
+    stage.group = await rig.host.start({ group: groupSeven, replicaId: toReplicaId(1), voters }, new RecordingData());
+    await stage.pass(3_000);
+    assert.equal(stage.group.role.serving, true);
+    return stage;
+  }
+
+  #play(broker: number): void {
+    const transport = this.network.transportOf(broker);
+    transport.onMessage((group, message) => {
+      const reply = { from: message.to, to: message.from, term: message.term };
+      if (message.kind === 'vote-request') {
+        transport.send(group, { ...reply, kind: 'vote-reply', pre: message.pre, granted: true });
+      }
+      if (message.kind !== 'append-request') return;
+      this.appends.push(message);
+      const { prevIndex, sequence, entries } = message;
+      const result = { kind: 'accepted', durableIndex: toLogIndex(prevIndex + entries.length) } as const;
+      transport.send(group, { ...reply, kind: 'append-reply', prevIndex, sequence, result });
+    });
+    transport.onBeat((from, frame) => {
+      if (frame.kind !== 'request') return;
+      this.requests.push(frame);
+      const { process: asker, sequence } = frame;
+      transport.sendBeat(from, { kind: 'reply', process: 9, asker, sequence, ...this.answer(broker, frame) });
+    });
+  }
+
+  async pass(ms: number): Promise<void> {
+    for (let left = ms; left > 0; left -= 50) {
+      this.clock.advance(50);
+      await settle();
+    }
+  }
+
+  get term(): number {
+    return this.group!.role.term;
+  }
+}
+
+const except = (broker: number, why: 'behind' | 'unknown-group'): BeatReply['exceptions'][number] => {
+  return { group: groupSeven, target: toReplicaId(broker), why };
+};
+
+test('answers that cover the leadership keep it; those that list it as an exception do not', async () => {
+  const stage = await LeadingStage.set();
+  const { term } = stage;
+  await stage.pass(5_000);
+  assert.deepEqual([stage.term, stage.group!.role.serving], [term, true]);
+  stage.answer = (broker, { revision }) => ({ holds: revision, exceptions: [except(broker, 'unknown-group')] });
+  await stage.pass(2_100);
+  assert.ok(stage.term > term || !stage.group!.role.serving, 'nobody follows');
+});
+
+test('an answer that holds an earlier revision of the set covers nothing that changed since', async () => {
+  const stage = await LeadingStage.set();
+  const { term } = stage;
+  stage.answer = () => ({ holds: 0, exceptions: [] });
+  await stage.pass(2_100);
+  assert.ok(stage.term > term || !stage.group!.role.serving, 'nobody holds it');
+});
+
+test('a leadership whose follower is behind is announced anew, and the follower asked again for what it has', async () => {
+  const stage = await LeadingStage.set();
+  await stage.pass(500);
+  assert.deepEqual(stage.requests.at(-1)!.announced, []);
+  stage.requests.length = 0;
+  stage.appends.length = 0;
+  let left = 1;
+  stage.answer = (broker, { revision }) => {
+    return { holds: revision, exceptions: broker === 2 && left-- > 0 ? [except(2, 'behind')] : [] };
+  };
+  await stage.pass(600);
+  const again = stage.requests.flatMap(({ announced }) => announced).map(({ target }) => target);
+  assert.deepEqual(again, [2]);
+  assert.deepEqual(
+    stage.appends.map(({ kind, to }) => `${kind} ${to}`),
+    ['append-request 2'],
+  );
 });
