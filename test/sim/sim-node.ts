@@ -66,6 +66,12 @@ export class SimNode {
   paused = false;
   /** Rises with every start. */
   life = 0;
+  /** What arrived during a pause and was not read yet. */
+  unread = 0;
+  /** What is done in it now, or was done last. */
+  phase: Phase = 'turns';
+  /** How late the newest timer fired because of a pause, in ms. */
+  timerLateMs = 0;
   clock: SimClock;
   #host: MultiRaftHost | null = null;
   readonly #environment: NodeEnvironment;
@@ -132,6 +138,7 @@ export class SimNode {
   crash(keep: Keep): void {
     this.alive = false;
     this.paused = false;
+    this.unread = 0;
     for (const phase of phases) this.#waiting[phase].length = 0;
     this.groups.clear();
     this.#host = null;
@@ -167,6 +174,7 @@ export class SimNode {
       return;
     }
     this.#environment.onTouched(this);
+    this.phase = phase;
     act();
   }
 
@@ -180,9 +188,13 @@ export class SimNode {
     this.paused = false;
     const { life } = this;
     for (const phase of phases) {
-      for (const act of this.#waiting[phase].splice(0)) {
+      const waiting = this.#waiting[phase].splice(0);
+      if (phase === 'input') this.unread = waiting.length;
+      for (const act of waiting) {
         this.#environment.scheduler.after(0, () => {
-          if (this.life === life && this.alive) this.enter(phase, act);
+          if (this.life !== life || !this.alive) return;
+          if (phase === 'input') this.unread--;
+          this.enter(phase, act);
         });
       }
     }
@@ -203,8 +215,13 @@ export class SimNode {
   }
 
   #newClock(rate: number): SimClock {
-    return new SimClock(this.#environment.scheduler, rate, (fire) => {
-      this.enter('timers', fire);
+    const { scheduler } = this.#environment;
+    return new SimClock(scheduler, rate, (fire) => {
+      const due = scheduler.now;
+      this.enter('timers', () => {
+        this.timerLateMs = scheduler.now - due;
+        fire();
+      });
     });
   }
 

@@ -21,6 +21,7 @@ import { MonotoneState } from './invariants/monotone-state.ts';
 import { NoPhantom } from './invariants/no-phantom.ts';
 import { OneVote } from './invariants/one-vote.ts';
 import { RealTimeOrder } from './invariants/real-time-order.ts';
+import { StallReadsFirst } from './invariants/stall-reads-first.ts';
 import { StateMachineSafety } from './invariants/state-machine-safety.ts';
 import { UncleanExclusion } from './invariants/unclean-exclusion.ts';
 import { UniqueOffset } from './invariants/unique-offset.ts';
@@ -114,5 +115,6 @@ function watch(world: SimWorld): void {
     new NoPhantom(world),
     new RealTimeOrder(world),
     new LinearizableRead(world),
+    new StallReadsFirst(world),
   );
 }
