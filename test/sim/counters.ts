@@ -52,8 +52,33 @@ export function addCounts(to: Counters, more: Readonly<Record<string, number>>):
   for (const name of names) to[name] += more[name] ?? 0;
 }
 
-/** What a thousand short seeds must show at least. */
-const leastPerThousand: Partial<Counters> = {};
+/** What a thousand short seeds must show at least: a third of what they do show, or less. */
+const leastPerThousand: Partial<Counters> = {
+  acked: 200_000,
+  elections: 2_000,
+  leadersLostInFlight: 300,
+  crashes: 1_500,
+  pauses: 300,
+  truncations: 150,
+  figureEights: 10,
+  readsConfirmed: 30_000,
+  staleReadsPrevented: 50,
+  configurations: 700,
+  configurationsUnderPartition: 150,
+  jointConfigurations: 150,
+  promotions: 200,
+  removals: 120,
+  transfers: 50,
+  lateCatalogRequests: 15,
+  disksLost: 100,
+  replacements: 120,
+  quarantines: 80,
+  failedWrites: 150,
+  fullDisks: 150,
+  refusedForSpace: 500,
+  partialTopologies: 60,
+  haltedSafely: 3,
+};
 
 /** Fewer seeds than this say nothing about what is rare. */
 const seedsMin = 500;

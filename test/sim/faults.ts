@@ -90,7 +90,8 @@ export class Faults {
   constructor(world: SimWorld, random: SimRandom) {
     this.#world = world;
     this.#random = random;
-    this.#enabled = themes.filter(() => random.chance(0.5));
+    const drawn: readonly Theme[] = themes.filter(() => random.chance(0.5));
+    this.#enabled = world.shape.mustSurvive ? drawn : [...drawn, 'lost-disk', 'lost-disk', 'lost-disk'];
     this.#pauseMsMean = random.between(500, 5_000);
   }
 

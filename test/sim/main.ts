@@ -44,16 +44,12 @@ const { values: options } = parseArgs({
 
 const faults = !options['no-faults'];
 const shrinkMsMax = 60_000;
+const progressMs = 60_000;
 
-if (options.summary !== undefined) printSummaries(options.summary);
-else if (options.replay !== undefined) {
-  const { seed, shape, schedule } = readScenario(options.replay);
-  await runOne(seed, { shape, schedule }, `npm run sim -- --replay ${options.replay}`);
-} else if (options.seed !== undefined) {
-  await runOne(
-    Number(options.seed),
-    { faults },
-    `npm run sim -- --seed ${options.seed}${faults ? '' : ' --no-faults'}`,
+function fail(result: SimResult, from: string): never {
+  for (const line of result.trace.slice(-60)) console.log(line);
+  console.error(
+    `\n${String(result.violation?.message)}\nRepeat with: npm run sim -- --seed ${result.seed} --trace${from}`,
   );
 } else if (options.regressions) {
   for (const { seed } of regressions) await runOne(seed, {}, `npm run sim -- --seed ${seed}`);
@@ -94,7 +90,7 @@ async function printShrunk(failed: SimResult): Promise<void> {
 async function runMany(from: number, seeds: number, jobs: number): Promise<void> {
   const twiceEvery = options.twice ? 1 : Number(options['twice-every']);
   const started = Date.now();
-  const result = await runJobs({ from, seeds, twiceEvery, faults }, jobs, () => undefined);
+  const result = await runJobs({ from, seeds, twiceEvery, faults }, jobs, progress(seeds));
   const seconds = (Date.now() - started) / 1000;
   if (result.failure !== null) {
     const { seed, message } = result.failure;
@@ -111,6 +107,16 @@ async function runMany(from: number, seeds: number, jobs: number): Promise<void>
   if (missing.length === 0) return;
   console.error(`\nvacuous: too little happened\n${missing.join('\n')}`);
   process.exit(1);
+}
+
+/** Says now and then how far a long run is. */
+function progress(seeds: number): (total: RangeResult) => void {
+  let saidAt = Date.now();
+  return (total) => {
+    if (Date.now() - saidAt < progressMs) return;
+    saidAt = Date.now();
+    console.error(`${total.seeds} of ${seeds} seeds`);
+  };
 }
 
 function printSummaries(file: string): void {

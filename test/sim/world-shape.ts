@@ -32,7 +32,7 @@ export function drawShape(random: SimRandom): WorldShape {
     groups: random.between(1, 3),
     voters: nodes < 3 ? nodes : nodes > 4 && random.chance(0.4) ? 5 : 3,
     safetyMs: random.between(10_000, 60_000),
-    mustSurvive: random.chance(0.95),
+    mustSurvive: random.chance(0.9),
     steady: false,
     raftLimits: {
       ...raftLimitsDefault,
