@@ -46,10 +46,15 @@ const faults = !options['no-faults'];
 const shrinkMsMax = 60_000;
 const progressMs = 60_000;
 
-function fail(result: SimResult, from: string): never {
-  for (const line of result.trace.slice(-60)) console.log(line);
-  console.error(
-    `\n${String(result.violation?.message)}\nRepeat with: npm run sim -- --seed ${result.seed} --trace${from}`,
+if (options.summary !== undefined) printSummaries(options.summary);
+else if (options.replay !== undefined) {
+  const { seed, shape, schedule } = readScenario(options.replay);
+  await runOne(seed, { shape, schedule }, `npm run sim -- --replay ${options.replay}`);
+} else if (options.seed !== undefined) {
+  await runOne(
+    Number(options.seed),
+    { faults },
+    `npm run sim -- --seed ${options.seed}${faults ? '' : ' --no-faults'}`,
   );
 } else if (options.regressions) {
   for (const { seed } of regressions) await runOne(seed, {}, `npm run sim -- --seed ${seed}`);
