@@ -13,6 +13,10 @@ export class JsonFields {
     this.#what = what;
   }
 
+  isNull(name: string): boolean {
+    return this.#fields[name] === null;
+  }
+
   has(name: string): boolean {
     return this.#fields[name] !== undefined;
   }

@@ -1,7 +1,7 @@
 /** Several brokers as one service: joining, the catalog on all of them, failover, restart, wiped disks. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { catalogGroup, toOffset } from '../../src/model/ids.ts';
+import { catalogGroup, toOffset, toReplicaId } from '../../src/model/ids.ts';
 import type { RaftGroup } from '../../src/raft/group.ts';
 import { text } from './batches.ts';
 import { code, error, value } from './broker-fixture.ts';
@@ -206,8 +206,33 @@ test('local-2: a disk that lost its replica of the catalog is not given an empty
   const { incarnation } = cluster.disks.get(1)!;
   cluster.wipe(1);
   // the identity is there and the data is not, as on a disk that was restored in part
-  await assert.rejects(cluster.begin(1, incarnation), {
+  await assert.rejects(cluster.begin(1, { incarnation }), {
     name: 'BrokerStartError',
     message: /lost its replica of the catalog/,
   });
 });
+
+test('the catalog gives the vote of a broker that is dead to another one, and then survives the next', async () => {
+  const cluster = await Cluster.started(4, { brokerDeadMs: 8_000, voterReplacementMsMin: 1_000 });
+  const members = (): readonly number[] => catalogOf(cluster, 0).membership.configuration.voters;
+  const votersAt = [1, 2, 3].filter((id) => members().includes(catalogReplica(cluster, id)));
+  const [dead, next] = votersAt;
+  const gone = catalogReplica(cluster, dead!);
+  await cluster.crash(dead!);
+  await cluster.pass(4_000);
+  assert.ok(members().includes(gone), 'not before it is dead');
+  await cluster.until('its vote is given away', () => !members().includes(gone));
+  assert.equal(members().length, 3);
+  await cluster.pass(1_000);
+  await cluster.crash(next!);
+  await cluster.topic('orders', 1, 1);
+  assert.deepEqual(cluster.faults, []);
+});
+
+function catalogReplica(cluster: Cluster, id: number): number {
+  const leader = [...cluster.members.values()].find(({ directory }) => directory !== cluster.member(id).directory)!;
+  const known = Array.from({ length: 10 }, (_, at) => toReplicaId(at + 1));
+  const found = known.find((replica) => leader.directory.brokerOf(replica) === id);
+  assert.ok(found !== undefined);
+  return found;
+}

@@ -4,7 +4,9 @@ import type { BrokerIdentity } from '../../src/broker/broker-identity.ts';
 import { Broker } from '../../src/broker/broker.ts';
 import { askToJoin } from '../../src/broker/cluster-entry.ts';
 import type { ClusterMembership } from '../../src/broker/cluster-membership.ts';
-import { foundsAlone } from '../../src/broker/cluster-membership.ts';
+import { foundingBrokers } from '../../src/broker/founding-agreement.ts';
+import type { FoundingOutcome, GenesisStore, HeldGenesis } from '../../src/broker/founding-talk.ts';
+import { beginGenesis, FoundingTalk } from '../../src/broker/founding-talk.ts';
 import type { BrokerLimits } from '../../src/broker/limits.ts';
 import { ReplicaDirectory } from '../../src/broker/replica-directory.ts';
 import type { AppendReceipt, ClusterInfo, PartitionInfo, RequestContext } from '../../src/broker/requests.ts';
@@ -32,7 +34,27 @@ interface Disk {
   readonly incarnation: string;
   clusterId: string | null;
   store: MemoryStore;
+  genesis: HeldGenesis | null;
 }
+
+export interface Beginning {
+  /** What an empty disk claims to be. */
+  readonly incarnation?: string;
+  /** Ids of the brokers that found the cluster together, by this broker's settings. Default: broker 0 alone. */
+  readonly founders?: readonly number[];
+  /** Dies there: before or after the step is on the disk. */
+  readonly crashAt?: CrashPoint;
+}
+
+export type CrashPoint = 'before genesis' | 'after genesis' | 'after bound' | 'after created' | 'after begun';
+export const crashPoints: readonly CrashPoint[] = [
+  'before genesis',
+  'after genesis',
+  'after bound',
+  'after created',
+  'after begun',
+];
+export class Crash extends Error {}
 
 export interface Member {
   readonly id: BrokerId;
@@ -70,6 +92,10 @@ export class Cluster {
   readonly network = new BrokerNetwork();
   readonly members = new Map<number, Member>();
   readonly disks = new Map<number, Disk>();
+  /** Processes on their way into the cluster, and those that are in. */
+  readonly starting: { readonly id: number; readonly stop: AbortController }[] = [];
+  /** What kept brokers waiting on their way into the cluster. */
+  readonly waits: string[] = [];
   /** What made a process end. */
   readonly faults: unknown[] = [];
   readonly #limits: Partial<BrokerLimits>;
@@ -128,20 +154,21 @@ export class Cluster {
   }
 
   /** A new process on the broker's disk, or on an empty one; resolves when it has started. */
-  async start(id: number): Promise<Member> {
-    const member = await this.begin(id);
+  async start(id: number, how: Beginning = {}): Promise<Member> {
+    const member = await this.begin(id, how);
     await this.answer(member.broker.start());
     return member;
   }
 
   /** A new process, up to where its broker is to be started; with an empty disk it may claim an old one's identity. */
-  async begin(id: number, incarnation?: string): Promise<Member> {
+  async begin(id: number, { incarnation, founders = [0], crashAt }: Beginning = {}): Promise<Member> {
     const brokerId = toBrokerId(id);
     const seed = ++this.#seed;
     const disk = this.disks.get(id) ?? {
       incarnation: incarnation ?? `disk-${id}-${seed}`,
       clusterId: null,
       store: new MemoryStore(),
+      genesis: null,
     };
     this.disks.set(id, disk);
     const directory = new ReplicaDirectory();
@@ -165,20 +192,41 @@ export class Cluster {
       };
     });
     const stop = new AbortController();
+    this.starting.push({ id, stop });
     const seeds = [...this.disks.keys()].filter((other) => other !== id).map((other) => `host-${other}:9401`);
-    const wasThere = disk.clusterId !== null;
+    const crash = (at: CrashPoint): void => {
+      if (crashAt === at) throw new Crash(at);
+    };
+    const store: GenesisStore = {
+      read: () => Promise.resolve(disk.genesis),
+      write: async (held) => {
+        crash('before genesis');
+        await new Promise((resolve) => setImmediate(resolve));
+        if (held.begun) crash('after created');
+        disk.genesis = held;
+        crash(held.begun ? 'after begun' : 'after genesis');
+      },
+    };
+    const shell = { self: place, store, rpc, clock: this.clock, signal: stop.signal };
+    const list = founders.map((founder) => ({ brokerId: toBrokerId(founder), peerAddress: `host-${founder}:9401` }));
+    const waiting = (why: string): void => void this.waits.push(`${id} ${why}`);
+    const random = new SeededRandom(seed);
+    const talk = new FoundingTalk({ ...shell, founders: list, clusterId: () => disk.clusterId, random, waiting });
+    await talk.open();
+    let outcome: FoundingOutcome | null = null;
+    if (disk.clusterId === null || disk.genesis !== null) {
+      outcome = founders.includes(id) ? await this.answer(talk.settle()) : null;
+      if (outcome?.kind === 'founds') disk.clusterId = outcome.genesis.clusterId;
+      crash('after bound');
+    }
     let admitted: Pick<ClusterMembership, 'catalogReplica' | 'catalogVoters' | 'founders'> | null = null;
-    if (!wasThere && id === 0) {
-      disk.clusterId = 'c0ffee00-0000-4000-8000-000000000001';
-      admitted = foundsAlone({ ...place, clusterId: disk.clusterId });
-    } else if (!wasThere) {
-      const entry = { identity: place, rpc, seeds, clock: this.clock, waiting: () => undefined, signal: stop.signal };
+    if (disk.clusterId === null) {
+      const entry = { identity: place, rpc, seeds, clock: this.clock, waiting, signal: stop.signal };
       const { clusterId, catalogReplica } = await this.answer(askToJoin(entry));
       disk.clusterId = clusterId;
       admitted = { catalogReplica, catalogVoters: [], founders: [] };
     }
-    const clusterId = disk.clusterId;
-    assert.ok(clusterId !== null);
+    const { clusterId } = disk;
     const onFault = (error: unknown): void => {
       // a process that crashed finds its store closed; nobody is there to hear of it
       if (!stop.signal.aborted) this.faults.push(error);
@@ -203,10 +251,13 @@ export class Cluster {
       observer: {},
       fatal: onFault,
     });
+    if (outcome?.kind === 'founds') await beginGenesis(host, store, place);
     if (admitted === null) {
       const [own] = await host.existing();
       assert.ok(own?.group === catalogGroup, 'the disk has its replica of the catalog');
-      admitted = { catalogReplica: own.replicaId, catalogVoters: [], founders: [] };
+      const began = outcome?.kind === 'founds' ? foundingBrokers(outcome.genesis) : [];
+      for (const founder of began) directory.teach(founder.catalogReplica, founder.brokerId);
+      admitted = { catalogReplica: own.replicaId, catalogVoters: [], founders: began };
     }
     const identity: BrokerIdentity = { ...place, clusterId };
     const groups = new Map<GroupNumber, RaftGroup>();
