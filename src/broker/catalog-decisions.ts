@@ -9,7 +9,7 @@ import type { BrokerEntry, CatalogCommand, PartitionPlace, ReplicaPlace } from '
 import type { CatalogRequest, JoinWish, TopicWish } from './catalog-requests.ts';
 import type { CatalogHead, CatalogState } from './catalog-state.ts';
 import type { BrokerLimits } from './limits.ts';
-import { PlacementLoad, placeReplicas } from './placement.ts';
+import { extendReplicas, PlacementLoad, placeReplicas } from './placement.ts';
 
 /** Name of the topic whose partitions hold the state of consumer groups. */
 export const groupsTopic = '__groups';
@@ -324,6 +324,28 @@ function refuseReplicas(state: CatalogState, brokers: readonly BrokerId[]): Refu
     return refuse('INVALID_REQUEST', 'a broker holds one replica of a partition');
   const unknown = brokers.find((brokerId) => state.brokers.get(brokerId)?.joined !== true);
   return unknown === undefined ? null : refuse('INVALID_REQUEST', `broker ${unknown} is not part of the cluster`);
+}
+
+/**
+ * The next partition of Sluice's own topics that has fewer replicas than it shall have, now that there are more brokers;
+ * null: none. One and three, never two: the loss of either would stop it.
+ */
+export function decideInternalGrowth(
+  state: CatalogState,
+  dead: ReadonlySet<BrokerId>,
+): Extract<CatalogRequest, { kind: 'set-replicas' }> | null {
+  const joined = [...state.brokers.values()].filter((broker) => broker.joined);
+  if (joined.filter(({ brokerId }) => !dead.has(brokerId)).length < replicationFactorDefault) return null;
+  const topics = [...state.topics.values()];
+  const small = topics
+    .filter((topic) => topic.internal)
+    .flatMap((topic) => topic.partitions)
+    .find((place) => place.replicas.length < replicationFactorDefault && place.reached === place.revision);
+  if (small === undefined) return null;
+  const load = new PlacementLoad(topics.flatMap((topic) => topic.partitions));
+  const present = small.replicas.map((replica) => replica.brokerId);
+  const brokers = extendReplicas(present, joined, replicationFactorDefault, load, dead);
+  return { kind: 'set-replicas', group: small.group, brokers };
 }
 
 /** Reports may come late and twice. */

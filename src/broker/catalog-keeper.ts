@@ -13,7 +13,7 @@ import type { RoleState } from '../raft/core/ready.ts';
 import type { Catalog } from './catalog.ts';
 import type { BrokerEntry, CatalogCommand } from './catalog-commands.ts';
 import type { DecisionContext } from './catalog-decisions.ts';
-import { decideCreateTopic, groupsTopic } from './catalog-decisions.ts';
+import { decide, decideCreateTopic, decideInternalGrowth, groupsTopic } from './catalog-decisions.ts';
 import type { CatalogView } from './catalog-plan.ts';
 import { heardMs, planCatalogMembers } from './catalog-plan.ts';
 import type { CatalogState } from './catalog-state.ts';
@@ -41,6 +41,7 @@ export class CatalogKeeper {
   #leaderSinceMs = 0;
   #replacedMs = -Infinity;
   #preparing: Promise<void> | null = null;
+  #growing: Promise<void> | null = null;
   #timer: Timer | null = null;
 
   constructor(deps: CatalogKeeperDeps) {
@@ -64,7 +65,7 @@ export class CatalogKeeper {
   async close(): Promise<void> {
     this.#timer?.cancel();
     this.#timer = null;
-    await this.#preparing;
+    await Promise.all([this.#preparing, this.#growing]);
   }
 
   #follow(role: RoleState): void {
@@ -83,6 +84,7 @@ export class CatalogKeeper {
   #schedule(): void {
     this.#timer = this.#deps.clock.setTimer(this.#deps.limits.upkeepIntervalMs, () => {
       this.#lookAtMembers();
+      this.#growInternal();
       this.#schedule();
     });
   }
@@ -127,6 +129,20 @@ export class CatalogKeeper {
     // refused or lost: the next look finds it again
     const proposed = catalog.group.changeConfiguration(plan.target, { outcome: () => undefined });
     if (proposed.kind === 'accepted' && plan.replaces) this.#replacedMs = view.nowMs;
+  }
+
+  /** The state of consumer groups shall survive a broker as soon as there are enough of them. One partition a look. */
+  #growInternal(): void {
+    const { catalog, limits } = this.#deps;
+    if (this.#growing !== null || decideInternalGrowth(catalog.state, this.dead) === null) return;
+    const act = (state: CatalogState): Result<CatalogCommand | null> => {
+      const context: DecisionContext = { limits, dead: this.dead };
+      const request = decideInternalGrowth(state, context.dead);
+      return request === null ? ok(null) : decide(state, request, context);
+    };
+    this.#growing = catalog.execute(act, this.#deadline()).then(() => {
+      this.#growing = null;
+    });
   }
 
   #view(): CatalogView | null {

@@ -32,6 +32,19 @@ export class PlacementLoad {
   }
 }
 
+/** Brokers for more replicas of a partition: those that it has come first, in their order. Not counted in `load`. */
+export function extendReplicas(
+  present: readonly BrokerId[],
+  brokers: readonly BrokerEntry[],
+  factor: number,
+  load: PlacementLoad,
+  dead: ReadonlySet<BrokerId>,
+): readonly BrokerId[] {
+  const kept = brokers.filter((broker) => present.includes(broker.brokerId));
+  const added = choose(kept, brokers, factor, load, dead).slice(kept.length);
+  return [...present, ...added.map((broker) => broker.brokerId)];
+}
+
 /**
  * Brokers for one partition, the preferred leader first; counted in `load` from now on.
  * @param brokers to choose from; at least `factor`
@@ -46,9 +59,24 @@ export function placeReplicas(
   turn: number,
 ): readonly BrokerId[] {
   const inTurn = brokers.map((_, at) => must(brokers[(at + turn) % brokers.length], 'an index within the list'));
-  const chosen: BrokerEntry[] = [];
+  const chosen = choose([], inTurn, factor, load, dead);
+  const leader = cheapest(chosen, ({ brokerId }) => [dead.has(brokerId) ? 1 : 0, load.leadersOn(brokerId)]);
+  const placed = [leader, ...chosen.filter((broker) => broker !== leader)].map((broker) => broker.brokerId);
+  load.add(placed);
+  return placed;
+}
+
+/** Adds to those that are chosen until there are `factor`. */
+function choose(
+  first: readonly BrokerEntry[],
+  from: readonly BrokerEntry[],
+  factor: number,
+  load: PlacementLoad,
+  dead: ReadonlySet<BrokerId>,
+): readonly BrokerEntry[] {
+  const chosen = [...first];
   while (chosen.length < factor) {
-    const left = inTurn.filter((broker) => !chosen.includes(broker));
+    const left = from.filter((broker) => !chosen.includes(broker));
     const costOf = (broker: BrokerEntry): readonly number[] => [
       dead.has(broker.brokerId) ? 1 : 0,
       chosen.some((one) => sharesRack(one, broker)) ? 1 : 0,
@@ -56,10 +84,7 @@ export function placeReplicas(
     ];
     chosen.push(cheapest(left, costOf));
   }
-  const leader = cheapest(chosen, ({ brokerId }) => [dead.has(brokerId) ? 1 : 0, load.leadersOn(brokerId)]);
-  const placed = [leader, ...chosen.filter((broker) => broker !== leader)].map((broker) => broker.brokerId);
-  load.add(placed);
-  return placed;
+  return chosen;
 }
 
 const sharesRack = (one: BrokerEntry, other: BrokerEntry): boolean => one.rack !== null && one.rack === other.rack;

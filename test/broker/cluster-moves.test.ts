@@ -115,6 +115,25 @@ test('a broker that was away gets the leaderships back that are its own', async 
   assert.equal(await leads(), preferred.join());
 });
 
+test('the state of consumer groups gets three replicas once there are three brokers, and outlives the first', async () => {
+  const cluster = await Cluster.started(3);
+  const groupsPartition = 1;
+  await cluster.until('three hold it', () => voters(cluster, groupsPartition) === 3);
+  await cluster.crash(0);
+  await cluster.topic('orders', 1, 1, 1);
+  const join = { group: 'billing', topics: ['orders'], resumeToken: null, clientId: '', joinId: null };
+  let joined = false;
+  for (let attempt = 0; attempt < 50 && !joined; attempt++) {
+    for (const id of [1, 2]) {
+      const answer = await cluster.answer(cluster.member(id).broker.joinGroup(join, cluster.context()));
+      joined ||= answer.kind === 'ok';
+    }
+    await cluster.pass(100);
+  }
+  assert.ok(joined);
+  assert.deepEqual(cluster.faults, []);
+});
+
 test('a move to who is not there, or to one twice, is refused', async () => {
   const cluster = await Cluster.started(3);
   await cluster.topic('orders', 1, 3);
