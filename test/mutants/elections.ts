@@ -103,13 +103,12 @@ export const elections: readonly Mutant[] = [
     breaks: 'A granted pre-vote that arrives late is counted as a vote.',
   },
   {
-    name: 'P6-strangers-vote-counts',
+    name: 'P6-last-answer-counts',
     rule: 'P6',
-    file: `${core}/inbox.ts`,
-    search:
-      "if (replica.membership.isVoter(message.from)) onVoteReply(replica, message);\n      else replica.drop('unknown-source');",
-    replace: 'onVoteReply(replica, message);',
-    breaks: 'Answers of learners are not told apart from those of voters.',
+    file: `${core}/candidate.ts`,
+    search: '  if (role.votes.has(voter)) return;\n',
+    replace: '',
+    breaks: 'A voter that answers twice takes back what it said first.',
   },
   {
     name: 'P7-refusal-restarts-timer',

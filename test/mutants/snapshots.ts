@@ -94,12 +94,13 @@ export const snapshots: readonly Mutant[] = [
     breaks: 'Entries are taken, and acknowledged, into a log that is about to be replaced.',
   },
   {
-    name: 'P49-snapshot-never-ends',
+    name: 'P49-lost-chunk-not-asked-again',
     rule: 'P49',
-    file: `${core}/snapshot-sending.ts`,
-    search: "  if (progress.state.kind === 'snapshot') progress.becomeProbe(nextIndex(through));\n",
-    replace: '',
-    breaks: 'A replica that has the snapshot already is never fed again.',
+    file: `${core}/replication.ts`,
+    search:
+      'if (replica.now - progress.state.askedMs >= replica.limits.electionTimeoutMs) askForSnapshot(replica, progress);',
+    replace: 'if (replica.now < progress.state.askedMs) askForSnapshot(replica, progress);',
+    breaks: 'A snapshot of which a chunk, or its answer, was lost is never continued.',
   },
   {
     name: 'D6-cut-before-committed',

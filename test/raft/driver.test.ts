@@ -327,15 +327,16 @@ test('pit-P13: damaged metadata breaks one group, and nothing is created in its 
   await assert.rejects(group.log.readFrom(toOffset(0), toOffset(1), 1), /metadata is damaged/);
 });
 
-test('inv-I11: a broker that lost acknowledged writes leads nothing', async () => {
-  const rig = new Rig({ mayVote: false });
-  const machine = new RecordingData();
-  const group = await rig.startData(machine);
-  await settle();
-  rig.clock.advance(100_000);
-  await settle();
-  assert.match(group.quarantine ?? '', /lost writes/);
-  assert.equal(rig.log().writes.length, 0);
+test('inv-I11: a broker that lost acknowledged writes takes part in nothing, alone or among others', async () => {
+  for (const voters of [[one], [one, toReplicaId(2), toReplicaId(3)]]) {
+    const rig = new Rig({ mayVote: false });
+    const group = await rig.host.start({ group: groupSeven, replicaId: one, voters }, new RecordingData());
+    await settle();
+    rig.clock.advance(100_000);
+    await settle();
+    assert.match(group.quarantine ?? '', /lost writes/);
+    assert.equal(rig.log().writes.length, 0);
+  }
 });
 
 test('append times never fall, whatever the wall clock does (design D23)', async () => {
@@ -378,6 +379,9 @@ test('host-3 to host-5: a log of another kind, cluster or replica is set apart, 
   const spec = { group: groupSeven, replicaId: toReplicaId(2), voters: [toReplicaId(2)] };
   const replica = await foreign.host.start(spec, new RecordingData());
   assert.match(replica.quarantine ?? '', /host-5/);
+  const strange = new Rig({ logs: rig.logs.crash(), clusterId: 'f0000000-0000-4000-8000-0000000000ff' });
+  const cluster = await strange.startData(new RecordingData());
+  assert.match(cluster.quarantine ?? '', /host-4/);
   assert.deepEqual([...foreign.logs.logs.keys()], [groupSeven]);
 });
 

@@ -125,6 +125,7 @@ export interface RigOptions {
   readonly raft?: Partial<RaftLimits>;
   readonly driver?: Partial<DriverLimits>;
   readonly mayVote?: boolean;
+  readonly clusterId?: string;
   readonly transport?: PeerTransport & PeerDirectory;
   readonly clock?: ManualClock;
   readonly seed?: number;
@@ -143,7 +144,7 @@ export class Rig {
     const transport = options.transport ?? new NoPeers();
     this.host = new MultiRaftHost({
       logs: options.groupLogs ?? this.logs,
-      clusterId: 'f0000000-0000-4000-8000-00000000000f',
+      clusterId: options.clusterId ?? 'f0000000-0000-4000-8000-00000000000f',
       mayVote: options.mayVote ?? true,
       clock: this.clock,
       random: new SeededRandom(options.seed ?? 1),

@@ -124,6 +124,21 @@ test('pit-P5: a longer log of an older term gets no vote', () => {
   assert.deepEqual(outcomes, [false, false, true, true]);
 });
 
+test('pit-P9: a pre-vote for the present term takes no vote of it', () => {
+  const cluster = new Cluster();
+  const voter = cluster.add(2, imageOf([], { term: 2 }));
+  voter.step({ kind: 'message', message: ask({ term: 2, pre: true }) });
+  assert.equal(voter.synced.hardState.vote, null);
+  voter.step({ kind: 'message', message: ask({ term: 2, from: 3 }) });
+  assert.deepEqual(
+    replies(cluster.posted).map(({ to, pre, granted }) => [to, pre, granted]),
+    [
+      [1, true, true],
+      [3, false, true],
+    ],
+  );
+});
+
 test('pit-P6: a pre-vote that was granted for an earlier campaign is not counted in a later one', () => {
   const cluster = new Cluster();
   const candidate = cluster.add(1, imageOf([], { term: 1 }));

@@ -137,6 +137,44 @@ test('pit-P56: who is no learner, or has not caught up, is not promoted', () => 
   assert.equal(cluster.configure(1, { revision: 2, voters: ids(1, 2, 3, 4) }), 'accepted');
 });
 
+test('pit-P56: a learner that is fed, and too far behind, is not promoted', () => {
+  const cluster = new Cluster({ limits: { promotionLagMax: 2 } });
+  cluster.elect(1);
+  cluster.add(4);
+  assert.equal(cluster.configure(1, { revision: 1, learners: ids(4) }), 'accepted');
+  cluster.loses = (message) => message.from === 4;
+  for (const text of ['a', 'b', 'c']) cluster.propose(1, text);
+  assert.equal(cluster.node(1).core.status.followers.find(({ id }) => id === 4)?.state, 'replicate');
+  assert.equal(cluster.configure(1, { revision: 2, voters: ids(1, 2, 3, 4) }), 'learner-behind');
+  cluster.heal();
+  cluster.pass(1_000);
+  assert.equal(cluster.configure(1, { revision: 2, voters: ids(1, 2, 3, 4) }), 'accepted');
+});
+
+test('pit-P59: a joint phase is not left, nor a group, for a commit that lies before it', () => {
+  for (const voters of [
+    [1, 4],
+    [2, 3],
+  ]) {
+    const cluster = new Cluster({ limits: { messageBytesMax: 1, inflightMessagesMax: 1 } });
+    const leader = cluster.elect(1);
+    cluster.add(4);
+    assert.equal(cluster.configure(1, { revision: 1, learners: ids(4) }), 'accepted');
+    cluster.loses = (message) => message.kind === 'append-request' && message.entries[0]?.kind === 'configuration';
+    assert.equal(cluster.offer(1, 'a').kind, 'accepted');
+    assert.equal(cluster.configure(1, { revision: 2, voters: ids(...voters) }), 'accepted');
+    cluster.pass(500);
+    assert.deepEqual(leader.applied, ['a'], 'what was proposed before is committed');
+    assert.equal(leader.status, 'leader');
+    assert.equal(leader.core.status.membership.index, leader.core.status.lastIndex);
+    assert.equal(
+      leader.core.commitIndex,
+      leader.core.status.lastIndex - 1,
+      'the change is not, and nothing follows it',
+    );
+  }
+});
+
 test('pit-P57: a learner counts in no majority and never campaigns', () => {
   const cluster = new Cluster({ voters: [1, 2, 3], learners: [4] });
   cluster.elect(1);

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { InvariantViolation } from '../../../src/model/assert.ts';
 import { toLogIndex, toOffset, toReplicaId, toTerm } from '../../../src/model/ids.ts';
 import type { AppendReply, AppendRequest, Message } from '../../../src/raft/core/messages.ts';
-import { Cluster, genesisChain, imageOf, sealAfter } from './cluster.ts';
+import { Cluster, genesisChain, imageOf, lastOf, sealAfter } from './cluster.ts';
 import type { Image } from './cluster.ts';
 
 const appends = (messages: readonly Message[]): AppendRequest[] =>
@@ -295,6 +295,24 @@ test('pit-P27: a follower that lost what it acknowledged is reported, and neithe
     appends(cluster.posted).filter((one) => one.to === 3),
     [],
   );
+});
+
+test('pit-P27: what a follower acknowledged before it lost its log counts no more', () => {
+  const cluster = new Cluster({ voters: [1, 2, 3, 4, 5] });
+  const leader = cluster.elect(1);
+  for (const id of [2, 4, 5]) cluster.isolate(id);
+  assert.equal(cluster.offer(1, 'a').kind, 'accepted');
+  cluster.settle();
+  const [old] = [cluster.node(3).synced];
+  assert.equal(old.entries.length, 2, 'it has acknowledged the entry');
+  cluster.add(3, { ...old, entries: old.entries.slice(0, 1), hardState: { ...old.hardState, commit: toLogIndex(0) } });
+  cluster.pass(500);
+  assert.deepEqual(leader.alarms, [{ kind: 'follower-lost-log', replica: 3, acknowledged: 2, found: 1 }]);
+  cluster.heal();
+  for (const id of [4, 5]) cluster.isolate(id);
+  cluster.pass(400);
+  assert.equal(lastOf(cluster.node(2).synced), 2, 'it is on 1 and 2');
+  assert.equal(leader.core.commitIndex, 1, 'which are two of five');
 });
 
 test('pit-P28: nothing that was truncated is sent, applied or served again', () => {
