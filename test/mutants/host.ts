@@ -83,12 +83,12 @@ export const host: readonly Mutant[] = [
     breaks: 'A request that told the commit index and was lost is not repeated.',
   },
   {
-    name: 'P82-truncation-after-entries',
+    name: 'P82-second-truncation-lost',
     rule: 'P82',
     file: 'src/raft/core/unstable-log.ts',
     search:
       'this.#truncateAfter = this.#truncateAfter === null ? index : toLogIndex(Math.min(this.#truncateAfter, index));',
-    replace: 'this.#truncateAfter = index;',
-    breaks: 'Of two truncations in one write only the later one is told to the disk.',
+    replace: 'this.#truncateAfter ??= index;',
+    breaks: 'Of two truncations in one write only the first is told to the disk.',
   },
 ];

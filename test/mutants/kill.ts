@@ -42,13 +42,11 @@ export async function whyUseless(tree: string): Promise<string | null> {
   return death === null ? null : death.by;
 }
 
+/** @param seedsMax 0: only tests and schedules are tried */
 export async function kill(tree: string, seedsMax: number): Promise<Death> {
-  return (
-    (await byTests(tree, 'tests', tests)) ??
-    (await byTests(tree, 'schedules', [schedules])) ??
-    (await byModelCheck(tree)) ??
-    (await bySeeds(tree, seedsMax)) ?? { killer: 'none', by: '', seeds: seedsMax }
-  );
+  const early = (await byTests(tree, 'tests', tests)) ?? (await byTests(tree, 'schedules', [schedules]));
+  const late = seedsMax > 0 ? async () => (await byModelCheck(tree)) ?? (await bySeeds(tree, seedsMax)) : () => null;
+  return early ?? (await late()) ?? { killer: 'none', by: '', seeds: seedsMax };
 }
 
 async function byTests(tree: string, killer: 'tests' | 'schedules', files: readonly string[]): Promise<Death | null> {

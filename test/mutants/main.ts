@@ -5,7 +5,7 @@
  *   --shard I/N    every Nth mutant, from the Ith on (default 1/1)
  *   --only NAME    mutants whose name contains this
  *   --again        also those that have a result
- *   --seeds N      seeds before a mutant counts as a survivor (default 3,000)
+ *   --seeds N      seeds before a mutant counts as a survivor (default 3,000); 0: no model check either
  *   --table        only writes the table of docs/MUTANTS.md
  */
 import { performance } from 'node:perf_hooks';
