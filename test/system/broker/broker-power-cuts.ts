@@ -36,7 +36,7 @@ export async function runBrokerPowerCuts(cuts: number): Promise<CaseResult> {
   const figures = { cuts: 0, sweeps: 0, topicsDeleted: 0, acked: 0, retried: 0, unknown: 0, slowestEndMs: 0 };
   while (figures.cuts < cuts) {
     const image = Ext4Image.create(imageMegabytes);
-    const lives = await Lives.begin({ dataDir: join(image.path, 'data'), chance });
+    const lives = await beginOn(image, chance);
     try {
       for (let n = 0; n < cutsPerImage && figures.cuts < cuts; n++) {
         const label = `cut ${++figures.cuts} (seed ${seed})`;
@@ -76,7 +76,7 @@ export async function runBrokerControl(cutsMax: number): Promise<CaseResult> {
   const isLossSeen = (): boolean => figures.lost + figures.setApart + figures.notStarted > 0;
   while (figures.cuts < cutsMax && !isLossSeen()) {
     const image = Ext4Image.create(imageMegabytes);
-    const lives = await Lives.begin({ dataDir: join(image.path, 'data'), chance });
+    const lives = await beginOn(image, chance);
     try {
       await lives.broker.kill();
       if (!(await lives.restart('without syncs', noSyncs))) return { figures, problems: lives.problems };
@@ -100,6 +100,15 @@ export async function runBrokerControl(cutsMax: number): Promise<CaseResult> {
 /** strace answers the broker's syncs with success instead of the kernel. */
 const noSyncs =
   'strace -f --seccomp-bpf -o /dev/null -e trace=fdatasync,fsync -e inject=fdatasync,fsync:retval=0'.split(' ');
+
+async function beginOn(image: Ext4Image, chance: SeededChance): Promise<Lives> {
+  try {
+    return await Lives.begin({ dataDir: join(image.path, 'data'), chance });
+  } catch (error) {
+    image.destroy();
+    throw error;
+  }
+}
 
 async function cutOnce(
   image: Ext4Image,
