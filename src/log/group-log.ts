@@ -345,8 +345,9 @@ export class DurableGroupLog implements GroupLog {
     await this.#write(changes);
   }
 
-  openSnapshot(): Promise<LogSnapshot | null> {
+  async openSnapshot(): Promise<LogSnapshot | null> {
     if (this.header.kind === 'data') return this.#unlessShrunk(null, () => this.#openCheckpoint());
+    await this.#newestWrite; // then the view is not behind the base of the log
     return snapshotOfView(this.#store.view(), this.#keys, this.header, this.#crc32c);
   }
 

@@ -328,6 +328,8 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     }
     this.#log.readEntries(from, through, bytesMax).then(
       (entries) => {
+        // nothing: the log was cut meanwhile, which the core must hear of, or it would ask for the same again at once
+        if (entries.length === 0) this.#followFirstIndex();
         this.feed({ kind: 'entries-read', token, entries });
       },
       (error: unknown) => {
@@ -349,7 +351,8 @@ export class GroupDriver implements RaftGroup, TurnTaker {
   /** The log dropped entries that its state stands for; the core must not offer them to followers. */
   #followFirstIndex(): void {
     const { firstIndex } = this.#log;
-    if (firstIndex === this.#firstIndex) return;
+    // the core hears of a snapshot that is being installed when it is
+    if (firstIndex === this.#firstIndex || this.#receiver.isInstalling) return;
     this.#firstIndex = firstIndex;
     this.feed({ kind: 'compacted', firstIndex });
   }

@@ -59,6 +59,11 @@ export class SnapshotReceiver {
     this.#hooks = hooks;
   }
 
+  /** The log is, or is about to be, ahead of the core. */
+  get isInstalling(): boolean {
+    return this.#incoming?.installing ?? false;
+  }
+
   /**
    * Takes the next chunk. Resolves when it is where it belongs, so that its sender hears of it no sooner than the disk can
    * take more. Rejects only with what ends the group or the process.

@@ -1,4 +1,5 @@
 /** What one disk holds of one group: plain data that writes are applied to. The cached and the synced image are two of it. */
+import { assert } from '../../src/model/assert.ts';
 import type { Crc32c } from '../../src/model/crc32c.ts';
 import type { Entry } from '../../src/model/entry.ts';
 import type { LogIndex, Offset } from '../../src/model/ids.ts';
@@ -198,6 +199,9 @@ export class GroupImage {
 
   #install({ position, configuration, terms }: SnapshotHead, state: Uint8Array | readonly StatePair[]): void {
     const { index } = position;
+    assert(index >= Math.max(this.hardState.commit, this.appliedIndex), 'log-6: nothing committed is taken back');
+    assert(index > this.before.index && position.endOffset >= this.logStart, 'log-12: a snapshot is ahead');
+    assert(position.term <= this.hardState.term, 'log-6: no entry is of a later term than the hard state');
     this.hardState = { ...this.hardState, commit: index };
     this.before = position;
     this.last = position;

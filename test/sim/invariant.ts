@@ -2,6 +2,7 @@
 import type { Entry } from '../../src/model/entry.ts';
 import type { GroupNumber, LogIndex } from '../../src/model/ids.ts';
 import type { RoleState } from '../../src/raft/core/ready.ts';
+import type { SnapshotMeta } from '../../src/raft/core/snapshot.ts';
 import type { BeatDelivery, Delivery } from './sim-network.ts';
 import type { SimNode } from './sim-node.ts';
 import type { Operation, Read } from './workload.ts';
@@ -34,6 +35,8 @@ export abstract class Invariant {
   onRole?(node: SimNode, group: GroupNumber, state: RoleState): void;
   /** An entry was applied; `hash` is the machine's state after it. */
   onApplied?(node: SimNode, group: GroupNumber, entry: Entry, hash: number): void;
+  /** A snapshot took the place of everything; `hash` is the machine's state now. */
+  onInstalled?(node: SimNode, group: GroupNumber, meta: SnapshotMeta, hash: number): void;
   /** The node has started once more, from its synced image. */
   onRestart?(node: SimNode): void;
   onCrash?(node: SimNode): void;

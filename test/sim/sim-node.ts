@@ -5,6 +5,7 @@ import type { GroupNumber, LogIndex, ReplicaId } from '../../src/model/ids.ts';
 import type { StateMachine } from '../../src/raft/group.ts';
 import { GroupDriver } from '../../src/raft/driver.ts';
 import { MultiRaftHost } from '../../src/raft/host.ts';
+import type { SnapshotMeta } from '../../src/raft/core/snapshot.ts';
 import type { RoleState } from '../../src/raft/core/ready.ts';
 import type { DriverLimits } from '../../src/raft/driver-limits.ts';
 import type { RaftLimits } from '../../src/raft/core/limits.ts';
@@ -45,6 +46,7 @@ export interface NodeEnvironment {
   onTouched(node: SimNode): void;
   onRole(node: SimNode, group: GroupNumber, state: RoleState): void;
   onApplied(node: SimNode, group: GroupNumber, entry: Entry, hash: number): void;
+  onInstalled(node: SimNode, group: GroupNumber, meta: SnapshotMeta, hash: number): void;
   onQuarantined(node: SimNode, group: GroupNumber, reason: string): void;
   onTruncate(node: SimNode, image: GroupImage, after: LogIndex): void;
   onFatal(node: SimNode, error: unknown): void;
@@ -76,6 +78,7 @@ export class SimNode {
   #host: MultiRaftHost | null = null;
   readonly #environment: NodeEnvironment;
   readonly #random: SimRandom;
+  readonly #machines = new Map<GroupNumber, SimDataMachine | SimCommandMachine>();
   #transport: SimTransport | null = null;
   /** Starts and removals of one group follow each other. */
   #following = new Map<GroupNumber, Promise<void>>();
@@ -125,7 +128,12 @@ export class SimNode {
           if (this.life === life && this.alive) this.enter('turns', run);
         });
       },
-      observer: {},
+      observer: {
+        snapshotInstalled: (group, meta) => {
+          const hash = this.#machines.get(group)?.hash ?? 0;
+          if (this.life === life && this.alive) environment.onInstalled(this, group, meta, hash);
+        },
+      },
       fatal: (error) => {
         if (this.life === life && this.alive) environment.onFatal(this, error);
       },
@@ -251,6 +259,8 @@ export class SimNode {
         ifCurrent(() => environment.onQuarantined(this, group, reason));
       },
     };
-    return kind === 'data' ? new SimDataMachine(events) : new SimCommandMachine(events);
+    const machine = kind === 'data' ? new SimDataMachine(events) : new SimCommandMachine(events);
+    this.#machines.set(group, machine);
+    return machine;
   }
 }

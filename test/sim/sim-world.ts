@@ -219,6 +219,11 @@ export class SimWorld {
       onApplied: (node, group, entry, hash) => {
         this.#onApplied(node, group, entry, hash);
       },
+      onInstalled: (node, group, meta, hash) => {
+        this.count('snapshotsInstalled');
+        this.trace.say(node.number, group, 'installed', `i${meta.lastIndex} t${meta.lastTerm}`);
+        this.tell('onInstalled', node, group, meta, hash);
+      },
       onQuarantined: (node, group, reason) => {
         this.count('quarantines');
         this.trace.say(node.number, group, 'quarantined', reason);

@@ -21,11 +21,13 @@ import { MonotoneState } from './invariants/monotone-state.ts';
 import { NoPhantom } from './invariants/no-phantom.ts';
 import { OneVote } from './invariants/one-vote.ts';
 import { RealTimeOrder } from './invariants/real-time-order.ts';
+import { SnapshotState } from './invariants/snapshot-state.ts';
 import { StallReadsFirst } from './invariants/stall-reads-first.ts';
 import { StateMachineSafety } from './invariants/state-machine-safety.ts';
 import { UncleanExclusion } from './invariants/unclean-exclusion.ts';
 import { UniqueOffset } from './invariants/unique-offset.ts';
 import { drain, liveness, run } from './liveness.ts';
+import { Retention } from './retention.ts';
 import { SimRandom } from './sim-random.ts';
 import { SimWorld } from './sim-world.ts';
 import type { TraceRecord } from './trace.ts';
@@ -63,17 +65,20 @@ export async function simulate(seed: number, options: SimOptions = {}): Promise<
   const world = new SimWorld(shape, random.split('world'));
   world.trace.verbose = options.verbose ?? false;
   watch(world);
+  const retention = new Retention(world, random.split('retention'), shape.retentionMsMean);
   const faults = new Faults(world, random.split('faults'));
   let violation: SimViolation | null = null;
   try {
     for (const node of world.nodes) world.start(node);
     world.workload.start();
+    retention.start();
     world.catalog.start();
     if (options.schedule !== undefined) faults.repeat(options.schedule);
     else if (options.faults ?? true) faults.start();
     await run(world, shape.safetyMs);
     faults.stop();
     world.workload.stop();
+    retention.stop();
     world.catalog.stop();
     await liveness(world, random.split('liveness'));
     await drain(world);
@@ -102,6 +107,7 @@ function watch(world: SimWorld): void {
     new LogMatching(world),
     new LeaderCompleteness(world),
     new StateMachineSafety(world),
+    new SnapshotState(world),
     new CommittedIsDurable(world),
     new MonotoneState(world),
     new OneVote(world),

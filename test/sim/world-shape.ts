@@ -23,6 +23,8 @@ export interface WorldShape {
   readonly raftLimits: RaftLimits;
   readonly driverLimits: DriverLimits;
   readonly workload: WorkloadSettings;
+  /** Mean time between two moves of the log start of some data group, in ms; Infinity: it never moves. */
+  readonly retentionMsMean: number;
 }
 
 export function drawShape(random: SimRandom): WorldShape {
@@ -46,9 +48,15 @@ export function drawShape(random: SimRandom): WorldShape {
     driverLimits: {
       ...driverLimitsDefault,
       applyBytesMax: random.pick([100, 10_000]),
-      // the driver does not install snapshots yet, so no log may be cut past a follower
-      checkpointEntriesMax: random.pick([50, 10_000]),
-      commandEntriesMax: Number.MAX_SAFE_INTEGER,
+      checkpointEntriesMax: random.pick([3, 50, 10_000]),
+      commandEntriesMax: random.pick([3, 30, 30, 20_000]),
+      commandEntriesKept: random.pick([0, 5, 5_000]),
+      lagBytesMax: random.pick([0, 1_000, 100_000]),
+      followerLiveMs: random.pick([500, 30_000]),
+      snapshotChunkBytes: random.pick([3, 10, 1_000]),
+      snapshotsSentMax: random.pick([1, 4]),
+      snapshotsTakenMax: random.pick([1, 8]),
+      snapshotStallMs: random.pick([500, 10_000]),
       recentBytesMax: random.pick([0, 1_000, 1_000_000]),
     },
     workload: {
@@ -57,5 +65,6 @@ export function drawShape(random: SimRandom): WorldShape {
       payloadBytesMax: random.pick([1, 50, 400]),
       readShare: random.pick([0, 0.1, 0.4]),
     },
+    retentionMsMean: random.pick([300, 2_000, 2_000, Infinity]),
   };
 }

@@ -39,6 +39,11 @@ export class Outbox {
     return this.#empty;
   }
 
+  /** A chunk of a snapshot waits to be taken: no other one can. */
+  get holdsChunk(): boolean {
+    return this.#collected.install !== null;
+  }
+
   /** May leave beside the write: what depends on no state that is not durable. */
   send(message: Message): void {
     this.#touch().messages.push(message);

@@ -8,7 +8,8 @@ import type { SnapshotMeta } from './snapshot.ts';
 export function onSnapshotChunk(replica: Replica, chunk: SnapshotChunk): void {
   const { receiving } = replica;
   // first of all: nothing, not even a late chunk of an older snapshot, may make it forget what the disk is taking (P47)
-  if (receiving?.installing === true) {
+  // one chunk a Ready: what comes beside it, of this snapshot or another one, is sent again
+  if (receiving?.installing === true || replica.outbox.holdsChunk) {
     replica.drop('out-of-place');
     return;
   }

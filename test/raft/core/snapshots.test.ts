@@ -274,3 +274,23 @@ test('pit-P46: a chunk that was read from another place than the receiver has re
   leader.step({ ...read, position: 0 });
   assert.equal(chunks(cluster.posted).length, 1);
 });
+
+test('pit-P46: chunks of two snapshots that arrive in one turn are taken one at a time', () => {
+  const cluster = behind();
+  cluster.posted = [];
+  cluster.loses = (message) => message.kind === 'snapshot-chunk';
+  cluster.pass(500);
+  const [first] = chunks(cluster.posted);
+  const node = cluster.node(3);
+  const another = { ...first!, meta: { ...first!.meta, id: 'another' } };
+  node.core.step({ kind: 'message', message: first! }, cluster.now);
+  node.core.step({ kind: 'message', message: another }, cluster.now);
+  node.core.step({ kind: 'message', message: first! }, cluster.now);
+  assert.equal(node.core.dropped.get('out-of-place'), 2);
+  node.trace = [];
+  node.work();
+  assert.equal(node.trace.filter((line) => line.startsWith('install')).length, 1);
+  cluster.heal();
+  cluster.pass(5_000);
+  assert.deepEqual(node.applied, ['first', 'second', 'third', 'fourth']);
+});
