@@ -22,6 +22,8 @@ export class MemoryNetwork {
   beatsSent = 0;
   /** Which messages get lost; a test may change it. */
   loses: (message: Message) => boolean = () => false;
+  /** What arrives in place of a message; a test may change it. */
+  alters: (message: Message) => Message = (message) => message;
   /** Which frames get lost; a test may change it. */
   losesBeat: (from: number, to: number, frame: BeatFrame) => boolean = () => false;
 
@@ -33,7 +35,7 @@ export class MemoryNetwork {
       send: (group, message) => {
         this.sent++;
         if (this.cutOff.has(message.from) || this.cutOff.has(message.to) || this.loses(message)) return;
-        setImmediate(() => this.#receivers.get(message.to)?.(group, message));
+        setImmediate(() => this.#receivers.get(message.to)?.(group, this.alters(message)));
       },
       onMessage: (receive) => {
         for (const replica of replicas) this.#receivers.set(replica, receive);

@@ -136,6 +136,9 @@ export class Rig {
   readonly logs: MemoryLogs;
   readonly fatal: unknown[] = [];
   readonly dropped: string[] = [];
+  /** Last indexes of the snapshots that were installed. */
+  readonly installed: number[] = [];
+  readonly damaged: string[] = [];
   readonly host: MultiRaftHost;
 
   constructor(options: RigOptions = {}) {
@@ -154,7 +157,11 @@ export class Rig {
       transport,
       directory: transport,
       schedule: (run) => setImmediate(run),
-      observer: { dropped: (group, why) => this.dropped.push(`${group} ${why}`) },
+      observer: {
+        dropped: (group, why) => this.dropped.push(`${group} ${why}`),
+        snapshotInstalled: (_group, { lastIndex }) => this.installed.push(lastIndex),
+        snapshotDamaged: (_group, detail) => this.damaged.push(detail),
+      },
       fatal: (error) => this.fatal.push(error),
     });
   }
