@@ -198,7 +198,8 @@ export class Catalog {
     if (node?.alive !== true) return;
     const { life } = node;
     node.enter('input', () => {
-      if (node.life !== life || !this.#world.atlas.isQuorum(request)) return;
+      // a process that stood still may take it when the phase is over: nothing may change any more who can be spared
+      if (!this.#running || node.life !== life || !this.#world.atlas.isQuorum(request)) return;
       const raft = node.groups.get(group);
       const before = raft?.membership.configuration.voters ?? [];
       const answer = raft?.changeConfiguration(request, { outcome: () => undefined });
@@ -276,6 +277,7 @@ export class Catalog {
     placement.wish = wish;
     // a request that is under way must not win over the new wish
     this.#revise(placement, nextTarget(configuration, wish));
+    if (this.#running && this.#world.atlas.isQuorum(placement.request)) this.#send(group, placement.request);
     this.#world.trace.say(0, group, 'wish', `voters ${wish.voters.join(' ')} learners ${wish.learners.join(' ')}`);
   }
 

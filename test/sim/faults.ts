@@ -40,6 +40,12 @@ export type Fault =
     }
   | { readonly kind: 'move'; readonly group: GroupNumber; readonly from: NodeNumber; readonly to: NodeNumber }
   | { readonly kind: 'spread'; readonly group: GroupNumber; readonly nodes: readonly NodeNumber[] }
+  | {
+      readonly kind: 'dither';
+      readonly group: GroupNumber;
+      readonly wishes: readonly (readonly NodeNumber[])[];
+      readonly everyMs: number;
+    }
   | { readonly kind: 'cancel' | 'late-request' | 'figure-eight'; readonly group: GroupNumber };
 
 export interface TimedFault {
@@ -190,7 +196,7 @@ export class Faults {
     const random = this.#random;
     const group = this.#group();
     const node = random.pick(numbers);
-    switch (random.pick(['add', 'add-learner', 'remove', 'spread', 'cancel', 'late-request'] as const)) {
+    switch (random.pick(['add', 'add-learner', 'remove', 'spread', 'dither', 'cancel', 'late-request'] as const)) {
       case 'add':
         return { kind: 'add', group, node };
       case 'add-learner':
@@ -199,6 +205,10 @@ export class Faults {
         return { kind: 'remove', group, node };
       case 'spread':
         return { kind: 'spread', group, nodes: random.shuffle(numbers).slice(0, random.pick([1, 3, 3, 5])) };
+      case 'dither': {
+        const wishes = [1, 2, 3].map(() => random.shuffle(numbers).slice(0, random.pick([1, 2, 3, 4])));
+        return { kind: 'dither', group, wishes, everyMs: random.pick([0, 2, 20, 300]) };
+      }
       case 'cancel':
         return { kind: 'cancel', group };
       case 'late-request':
@@ -275,10 +285,11 @@ export class Faults {
         catalog.move(fault.group, this.#node(fault.from), this.#node(fault.to));
         return;
       case 'spread':
-        catalog.spread(
-          fault.group,
-          this.#world.nodes.filter(({ number }) => fault.nodes.includes(number)),
-        );
+        catalog.spread(fault.group, this.#nodes(fault.nodes));
+        return;
+      case 'dither':
+        for (const [i, nodes] of fault.wishes.entries())
+          this.#later(i * fault.everyMs, () => catalog.spread(fault.group, this.#nodes(nodes)));
         return;
       case 'cancel':
         catalog.cancel(fault.group);
@@ -356,6 +367,10 @@ export class Faults {
     });
   }
 
+  #nodes(numbers: readonly NodeNumber[]): readonly SimNode[] {
+    return this.#world.nodes.filter(({ number }) => numbers.includes(number));
+  }
+
   #node(number: NodeNumber): SimNode {
     const node = this.#world.nodes[number - 1];
     if (node === undefined) throw new RangeError(`node ${number}`);
@@ -374,6 +389,7 @@ export class Faults {
 function numbersIn(fault: Fault): readonly NodeNumber[] {
   if ('links' in fault) return fault.links.flatMap(({ from, to }) => [from, to]);
   if ('nodes' in fault) return fault.nodes;
+  if (fault.kind === 'dither') return fault.wishes.flat();
   if (fault.kind === 'move') return [fault.from, fault.to];
   return 'node' in fault ? [fault.node] : [];
 }

@@ -2,6 +2,8 @@ import type { Entry } from '../../../src/model/entry.ts';
 import type { GroupNumber, LogIndex, ReplicaId, Term } from '../../../src/model/ids.ts';
 import type { Configuration } from '../../../src/raft/core/configuration.ts';
 import { decodeConfiguration } from '../../../src/raft/core/configuration.ts';
+import type { RaftGroup } from '../../../src/raft/group.ts';
+import type { GroupImage } from '../group-image.ts';
 import { Invariant } from '../invariant.ts';
 import type { SimNode } from '../sim-node.ts';
 
@@ -14,7 +16,9 @@ interface Placed {
 /**
  * inv-I10: a log has at most one configuration that is not committed, and any two configurations that can still win have
  * quorums that intersect: the committed one, and those above it that were proposed after the newest committed term began
- * (the rule of the no-op, P52, P53). Raft thesis 4.1 and its erratum; etcd's `joint_safety.txt`.
+ * (P53). A leader asks for a change only after an entry of its own term is committed (P52), and leads no longer than
+ * until a configuration without it is committed (P55, P59). Raft thesis 4.1, its erratum and 4.2.2; etcd's
+ * `joint_safety.txt`.
  */
 export class ConfigurationSafety extends Invariant {
   readonly id = 'inv-I10';
@@ -24,6 +28,7 @@ export class ConfigurationSafety extends Invariant {
   readonly #seen = new Map<ReplicaId, unknown>();
 
   override onTouched(node: SimNode): void {
+    for (const [group, raft] of node.groups) if (raft.role.role === 'leader') this.#lookAtLeader(node, group, raft);
     for (const [group, image] of node.disk.cached) {
       const newest = image.configurations.at(-1);
       const { replicaId } = image.header;
@@ -40,8 +45,28 @@ export class ConfigurationSafety extends Invariant {
         `n${node.number} g${group}: configurations at ${open.map(({ index }) => index).join(', ')} are not committed`,
       );
       const entry = image.at(newest.index);
-      if (entry !== undefined) this.#appended(group, entry);
+      if (entry === undefined) continue;
+      this.#checkTerm(node, group, image, entry);
+      this.#appended(group, entry);
     }
+  }
+
+  #lookAtLeader(node: SimNode, group: GroupNumber, { membership, commitIndex }: RaftGroup): void {
+    const { voters, outgoing } = membership.configuration;
+    const replica = node.assigned.get(group)?.replicaId;
+    if (replica === undefined || membership.index > commitIndex || outgoing.length > 0) return;
+    if (!voters.includes(replica)) this.check(false, `n${node.number} leads g${group}, and is committed to be out`);
+  }
+
+  #checkTerm(node: SimNode, group: GroupNumber, image: GroupImage, { index, term }: Entry): void {
+    const raft = node.groups.get(group);
+    const start = image.terms.findLast((one) => one.term === term)?.startIndex ?? 0;
+    if (raft?.role.role !== 'leader' || raft.role.term !== term) return;
+    const committed = Math.max(raft.commitIndex, this.world.committed.entries(group).length);
+    this.check(
+      committed >= start,
+      `n${node.number} g${group}: a change at ${index} before anything of term ${term} is committed`,
+    );
   }
 
   /** A leader may have committed what nobody has applied yet. */
