@@ -60,7 +60,7 @@ const leastPerThousand: Partial<Counters> = {
   crashes: 1_500,
   pauses: 300,
   truncations: 150,
-  figureEights: 10,
+  figureEights: 8,
   readsConfirmed: 30_000,
   staleReadsPrevented: 50,
   configurations: 700,
@@ -77,6 +77,7 @@ const leastPerThousand: Partial<Counters> = {
   fullDisks: 150,
   refusedForSpace: 500,
   partialTopologies: 60,
+  snapshotsInstalled: 300,
   haltedSafely: 3,
 };
 
