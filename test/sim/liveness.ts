@@ -125,7 +125,7 @@ async function partial(
   }
   // what is on its way and on the disks comes to rest first
   await run(world, 500);
-  const able = groups.filter((group) =>
+  const isPossible = (group: GroupNumber): boolean =>
     core.some((node) => {
       return canLead(
         world,
@@ -133,12 +133,13 @@ async function partial(
         node,
         core.filter((other) => other === node || isLinked(node, other)),
       );
-    }),
-  );
+    });
+  const able = groups.filter(isPossible);
   world.trace.say(0, null, 'topology', `${topology} groups ${able.join(' ')}`);
   if (able.length > 0) {
     world.count('partialTopologies');
-    await acknowledged(world, able, core);
+    // what an old leader still appends may leave nobody who can lead over these links
+    await acknowledged(world, able, core, isPossible);
     const before = world.counters.leaderChanges;
     await run(world, calmMs);
     const changes = world.counters.leaderChanges - before;
@@ -182,10 +183,16 @@ function canLead(world: SimWorld, group: GroupNumber, node: SimNode, near: reado
 }
 
 /** Every group acknowledges something new. */
-async function acknowledged(world: SimWorld, groups: readonly GroupNumber[], nodes: readonly SimNode[]): Promise<void> {
+async function acknowledged(
+  world: SimWorld,
+  groups: readonly GroupNumber[],
+  nodes: readonly SimNode[],
+  isPossible: (group: GroupNumber) => boolean = () => true,
+): Promise<void> {
   const { acked } = world.workload;
   const before = new Map(groups.map((group) => [group, acked.get(group) ?? 0]));
-  const open = (): GroupNumber[] => groups.filter((group) => (acked.get(group) ?? 0) === before.get(group));
+  const open = (): GroupNumber[] =>
+    groups.filter((group) => (acked.get(group) ?? 0) === before.get(group) && isPossible(group));
   await waitFor(
     world,
     livenessMsMax,
