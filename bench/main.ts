@@ -58,10 +58,12 @@ async function freePort(): Promise<number> {
 async function withBroker<T>(measure: (address: string, pid: number) => Promise<T>): Promise<T> {
   const folder = await mkdtemp(path.join(os.tmpdir(), 'sluice-bench-broker-'));
   const port = await freePort();
-  const settings = [`listen.client.port=${port}`, `storage.dataDir=${folder}`, 'log.level=warn'].flatMap((each) => [
-    '--set',
-    each,
-  ]);
+  const settings = [
+    `listen.client.port=${port}`,
+    'listen.broker.port=0',
+    `storage.dataDir=${folder}`,
+    'log.level=warn',
+  ].flatMap((each) => ['--set', each]);
   const broker = spawn(process.execPath, [path.join(root, 'dist/src/main.js'), ...settings], {
     stdio: ['ignore', 'ignore', 'inherit'],
     env: { ...process.env, UV_THREADPOOL_SIZE: '8' },

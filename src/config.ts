@@ -61,6 +61,19 @@ const bytesOfDisk = (from: string, through: string, what: string): z.ZodType<num
     .default(null)
     .describe(`${what} less on disks under 4 GiB. Range ${from} to ${through}.`);
 
+/** A list: in a file as such, elsewhere with commas between the items. */
+const list = (item: z.ZodType<string, string>, what: string): z.ZodType<readonly string[]> =>
+  z
+    .union([z.string(), z.array(z.string())])
+    .default([])
+    .transform((value) => (typeof value === 'string' ? value.split(',').map((part) => part.trim()) : value))
+    .transform((items) => items.filter((part) => part !== ''))
+    .pipe(z.array(item))
+    .describe(what);
+
+const hostAndPort = /^\S+:\d{1,5}$/;
+const founder = /^\d{1,10}@\S+:\d{1,5}$/;
+
 const schema = z.strictObject({
   broker: z.strictObject({
     id: integer(0, 2 ** 31 - 1, 0, 'Number of this broker in its cluster; the data directory is bound to it.'),
@@ -76,6 +89,13 @@ const schema = z.strictObject({
       .nullable()
       .default(null)
       .describe('Where other brokers reach this broker, "host:port". Default: where it listens for them.'),
+    rack: z
+      .string()
+      .min(1)
+      .max(249)
+      .nullable()
+      .default(null)
+      .describe('What fails as one with this broker, a zone or a rack: replicas are spread over racks. Default: none.'),
   }),
   cluster: z.strictObject({
     id: z
@@ -90,7 +110,14 @@ const schema = z.strictObject({
       .nullable()
       .default(null)
       .describe('What all brokers of the cluster know and nobody else, 16 to 1,024 characters. Default: none.'),
-    size: integer(1, 1, 1, 'Brokers that found the cluster. This version founds clusters of one.'),
+    founders: list(
+      z.string().regex(founder, 'must be "id@host:port"'),
+      'The brokers that found the cluster together, this one among them, each "id@host:port" of its peer address; the same list on all, 1 to 7. Default: this broker alone, if there are no seeds.',
+    ),
+    seeds: list(
+      z.string().regex(hostAndPort, 'must be "host:port"'),
+      'Peer addresses of brokers of the cluster that this broker joins, "host:port" each. Default: none.',
+    ),
   }),
   listen: z.strictObject({
     client: z.strictObject({
@@ -309,9 +336,35 @@ function contradictions(config: Config): string[] {
     problems.push('groups.heartbeatIntervalMs must be at most a third of groups.sessionTimeoutMs');
   if (config.limits.connectionsPerAddressMax > config.limits.connectionsMax)
     problems.push('limits.connectionsPerAddressMax must not be above limits.connectionsMax');
+  problems.push(...foundingProblems(config));
   const { host } = config.listen.broker;
   if (!isLoopback(host) && config.cluster.secret === null)
     problems.push(`listen.broker.host ${host} is open to other machines: set cluster.secret, the same on all brokers`);
+  return problems;
+}
+
+const foundersMax = 7;
+
+/** The founders by the settings: id and peer address of each. */
+export const foundersOf = ({ cluster }: Config): readonly { readonly id: number; readonly peerAddress: string }[] =>
+  cluster.founders.map((text) => {
+    const [id, peerAddress = ''] = splitOnce(text, '@');
+    return { id: Number(id), peerAddress };
+  });
+
+function foundingProblems(config: Config): string[] {
+  const ids = foundersOf(config).map(({ id }) => id);
+  if (ids.length === 0) return [];
+  const problems: string[] = [];
+  if (ids.length > foundersMax)
+    problems.push(`cluster.founders must name at most ${foundersMax} brokers; more can join`);
+  if (ids.length % 2 === 0)
+    problems.push(
+      `cluster.founders must name an odd number of brokers, not ${ids.length}: an even one survives no more`,
+    );
+  if (new Set(ids).size < ids.length) problems.push('cluster.founders must name each broker id once');
+  if (!ids.includes(config.broker.id) && config.cluster.seeds.length === 0)
+    problems.push(`cluster.founders does not name broker.id ${config.broker.id}: set cluster.seeds to join instead`);
   return problems;
 }
 

@@ -10,38 +10,51 @@ import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { defaultApiLimits } from './api/limits.ts';
 import { lostBroker } from './api/refusing-broker.ts';
 import { ApiServer, BindError } from './api/server.ts';
+import { tuneHttp2 } from './api/http2-windows.ts';
 import { Broker } from './broker/broker.ts';
 import type { BrokerIdentity } from './broker/broker-identity.ts';
 import { BrokerStartError } from './broker/broker-identity.ts';
+import { findCluster, takeReplica } from './broker/cluster-entrance.ts';
+import type { GenesisStore } from './broker/founding-talk.ts';
+import { decodeHeldGenesis, encodeHeldGenesis } from './broker/founding-talk.ts';
 import { defaultGroupSettings } from './broker/group-settings.ts';
+import { PeerBook } from './broker/peer-book.ts';
+import { ReplicaDirectory } from './broker/replica-directory.ts';
 import type { Config } from './config.ts';
-import { loadConfig } from './config.ts';
+import { foundersOf, loadConfig } from './config.ts';
 import { DiskReserve } from './log/disk-reserve.ts';
 import { GarbageMeter } from './log/garbage-meter.ts';
+import { GenesisFile } from './log/genesis-file.ts';
 import { DurableGroupLogs } from './log/group-logs.ts';
+import { PeerMemoryFile } from './log/peer-memory-file.ts';
 import { RocksdbStore } from './log/rocksdb-store.ts';
 import { StoreOpenError } from './log/store.ts';
 import { Sweep, sweepLimitsDefault } from './log/sweep.ts';
 import { TailCacheBudget } from './log/tail-cache-budget.ts';
-import { toBrokerId } from './model/ids.ts';
+import { catalogGroup, toBrokerId } from './model/ids.ts';
 import type { BatchCodecs } from './model/record-batch.ts';
 import { randomUuid } from './model/random.ts';
 import { raftLimitsDefault } from './raft/core/limits.ts';
 import { driverLimitsDefault } from './raft/driver-limits.ts';
 import { MultiRaftHost } from './raft/host.ts';
-import { NoPeers } from './raft/transport.ts';
+import { GrpcPeers } from './raft/grpc-transport.ts';
+import { PeerBindError } from './raft/grpc-service.ts';
+import { peerLimitsDefault } from './raft/grpc-limits.ts';
 import { endOfTurn } from './raft/turns.ts';
 import { createCompression } from './runtime/compression.ts';
 import { crc32c } from './runtime/crc32c.ts';
 import { diskSizes } from './runtime/disk-sizes.ts';
 import type { Logger } from './runtime/logger.ts';
 import { createLogger, logSettings } from './runtime/logger.ts';
-import { logBroker, logRaft } from './runtime/log-observers.ts';
+import { logBroker, logPeers, logRaft } from './runtime/log-observers.ts';
 import { packageVersion, readDescriptors } from './runtime/package-root.ts';
 import { realClock as clock } from './runtime/real-clock.ts';
 import { Shutdown } from './runtime/shutdown.ts';
 import { systemRandom as random } from './runtime/system-random.ts';
 import { dieWithParent, poolIsLarge, restartWithLargePool } from './runtime/thread-pool.ts';
+
+/** Bytes that wait for the disk above which bulk from other brokers is not read for a moment. */
+const congestedBytes = 64 * 1024 * 1024;
 
 /** How long connections may take to close once every call is answered, milliseconds. */
 const connectionsGraceMs = 5_000;
@@ -74,17 +87,13 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     onFault: fault,
     engine: { writeBufferBytes },
   });
-  const identity: BrokerIdentity = {
-    clusterId: store.identity.clusterId ?? config.cluster.id ?? randomUuid(random),
-    brokerId: store.identity.brokerId,
-    incarnation: store.identity.incarnation,
-    address: config.broker.advertisedAddress ?? `${reachableHost(config.listen.client.host)}:${port}`,
-    peerAddress: null,
-    rack: null,
-    version,
-  };
+  const { brokerId, incarnation } = store.identity;
+  const clientAddress = config.broker.advertisedAddress ?? `${reachableHost(config.listen.client.host)}:${port}`;
+  const { rack } = config.broker;
+  const self = { brokerId, incarnation, address: clientAddress, peerAddress: null, rack, version };
   const { recovery } = store;
   if (recovery.state === 'lost') {
+    const identity = { ...self, clusterId: store.identity.clusterId ?? '' };
     const reason = `its disk lost acknowledged writes (${recovery.recoveredCommit} of ${recovery.floorCommit} are there); replace it.`;
     api.serve(lostBroker(describeLost(identity, reason), reason), { ready: false });
     logger.error({ ...identity, ...recovery }, 'set apart: the disk lost acknowledged writes');
@@ -95,8 +104,44 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     ]);
     return;
   }
-  await store.bindCluster(identity.clusterId);
 
+  // The way to other brokers, and with their help into a cluster.
+  const memory = await PeerMemoryFile.open({ directory: config.storage.dataDir, crc32c, clock, onFault: fault });
+  const book = new PeerBook();
+  const directory = new ReplicaDirectory();
+  const { bootNumber } = store;
+  const processNonce = randomUuid(random);
+  const peers = new GrpcPeers({
+    handshake: {
+      own: () => {
+        const { clusterId } = store.identity;
+        const { recoveredCommit } = recovery;
+        const identity = { brokerId, clusterId, incarnation, bootNumber, processNonce, recoveredCommit };
+        return { identity, durableCommit: store.commitNumbers.durable };
+      },
+      secret: config.cluster.secret ?? '',
+      addresses: book,
+      memory,
+      random,
+    },
+    directory,
+    clock,
+    limits: peerLimitsDefault,
+    observer: logPeers(logger),
+    tune: tuneHttp2,
+    isCongested: () => store.queuedBytes > congestedBytes,
+    onDefect: fault,
+  });
+  directory.learnFrom((replica) => peers.learnedBroker(replica));
+  const peerPort = await peers.listen(config.listen.broker.host, config.listen.broker.port);
+  const peerAddress = config.broker.advertisedPeerAddress ?? `${reachableHost(config.listen.broker.host)}:${peerPort}`;
+  const stopped = new AbortController();
+  shutdown.setSteps([
+    { name: 'stop looking for a cluster', run: () => stopped.abort() },
+    { name: 'close connections', run: () => api.close(0) },
+    { name: 'close the way to other brokers', run: () => peers.close() },
+    { name: 'close store', run: () => store.close() },
+  ]);
   const garbage = new GarbageMeter();
   const cache = new TailCacheBudget(config.limits.tailCacheBytesMax);
   const logs = new DurableGroupLogs({ store, crc32c, cache, garbage });
@@ -122,22 +167,45 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     onFault: fault,
   });
 
-  const noPeers = new NoPeers();
+  const place = { ...self, peerAddress };
+  const founding = genesisStore(new GenesisFile(config.storage.dataDir, crc32c));
+  const entrance = await findCluster({
+    self: place,
+    founders: foundersOf(config).map(({ id, peerAddress: at }) => ({ brokerId: toBrokerId(id), peerAddress: at })),
+    seeds: config.cluster.seeds,
+    wishedClusterId: config.cluster.id,
+    clusterId: () => store.identity.clusterId,
+    hasReplica: async () => (await logs.list()).some(({ group }) => group === catalogGroup),
+    genesis: founding,
+    rpc: peers,
+    clock,
+    random,
+    waiting: (why) => logger.warn({ why }, 'waits to come into a cluster'),
+    signal: stopped.signal,
+  });
+  const { clusterId } = entrance;
+  await store.bindCluster(clusterId);
+  peers.identityChanged();
+  if (entrance.kind === 'founds') book.foundedBy(entrance.genesis.founders);
+  const identity: BrokerIdentity = { ...place, clusterId };
+
   const host = new MultiRaftHost({
     logs,
-    clusterId: identity.clusterId,
+    clusterId,
     mayVote: true,
     clock,
     random,
     crc32c,
     raftLimits: raftLimitsDefault,
     driverLimits: driverLimitsDefault,
-    transport: noPeers,
-    directory: noPeers,
+    transport: peers,
+    directory: peers,
     schedule: endOfTurn,
     observer: logRaft(logger),
     fatal: fault,
   });
+  const admitted = await takeReplica(host, entrance, { self: place, genesis: founding });
+  for (const founder of admitted.founders) directory.teach(founder.catalogReplica, founder.brokerId);
   const broker = new Broker({
     identity,
     host,
@@ -148,19 +216,51 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     onFault: fault,
     observer: logBroker(logger),
     groupSettings: { ...defaultGroupSettings, ...config.groups },
+    cluster: { ...admitted, seeds: seedsOf(config), rpc: peers, directory },
   });
+  book.follow((id) => broker.peerOf(id));
   await broker.start();
   sweep.start();
-  api.serve(broker, { ready: true });
+  api.serveInCluster(broker, broker.routes, {
+    call: (to, method, payload, timeoutMs) => peers.call({ kind: 'broker', broker: to }, method, payload, timeoutMs),
+    serve: (method, handler) => {
+      peers.serve(method, (_from, payload, timeoutMs) => handler(payload, timeoutMs));
+    },
+  });
   shutdown.setSteps([
     { name: 'refuse new calls', run: () => api.drain() },
     { name: 'answer appends in flight', run: () => broker.close() },
     { name: 'close connections', run: () => api.close(connectionsGraceMs) },
+    { name: 'close the way to other brokers', run: () => closePeers(peers, memory) },
     { name: 'end disk upkeep', run: () => Promise.all([sweep.stop(), disk.close()]).then(() => undefined) },
     { name: 'close store', run: () => store.close() },
   ]);
-  logger.info({ ...identity, port, pid: process.pid, readyAfterMs: Math.round(process.uptime() * 1_000) }, 'ready');
+  logger.info(
+    { ...identity, port, peerPort, pid: process.pid, readyAfterMs: Math.round(process.uptime() * 1_000) },
+    'ready',
+  );
 }
+
+async function closePeers(peers: GrpcPeers, memory: PeerMemoryFile): Promise<void> {
+  peers.close();
+  await memory.close();
+}
+
+/** Whom a broker asks that does not know the leader of the catalog. */
+const seedsOf = (config: Config): readonly string[] => [
+  ...config.cluster.seeds,
+  ...foundersOf(config)
+    .filter(({ id }) => id !== config.broker.id)
+    .map(({ peerAddress }) => peerAddress),
+];
+
+const genesisStore = (file: GenesisFile): GenesisStore => ({
+  read: async () => {
+    const content = await file.read();
+    return content === null ? null : decodeHeldGenesis(content);
+  },
+  write: (held) => file.write(encodeHeldGenesis(held)),
+});
 
 /** Others can not reach "all addresses of this machine" by that name. */
 const reachableHost = (host: string): string => (host === '0.0.0.0' || host === '::' ? hostname() : host);
@@ -179,7 +279,12 @@ function describeLost(identity: BrokerIdentity, reason: string): Parameters<type
 
 /** What someone who starts a broker can do something about: told in one line, without a stack. */
 function isForOperators(error: unknown): error is Error {
-  return error instanceof StoreOpenError || error instanceof BindError || error instanceof BrokerStartError;
+  return (
+    error instanceof StoreOpenError ||
+    error instanceof BindError ||
+    error instanceof PeerBindError ||
+    error instanceof BrokerStartError
+  );
 }
 
 function say(line: string): void {

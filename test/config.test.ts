@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import type { Config, ConfigSources } from '../src/config.ts';
-import { configJsonSchema, loadConfig, settingPaths } from '../src/config.ts';
+import { configJsonSchema, foundersOf, loadConfig, settingPaths } from '../src/config.ts';
 
 const folder = mkdtempSync(path.join(os.tmpdir(), 'sluice-config-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -174,4 +174,28 @@ test("the brokers' port is open to other machines only with a secret, which nobo
   assert.ok(loaded.kind === 'ok' && !JSON.stringify(loaded.settings).includes(secret));
   const [tooShort] = problems({ env: { SLUICE_CLUSTER__SECRET: 'hunter2' } });
   assert.match(tooShort ?? '', /cluster.secret must have at least 16 characters; it is "\(secret\)"/);
+});
+
+test('founders and seeds are lists, in a file or with commas', () => {
+  const file = fileWith('cluster: { founders: ["1@a:9401", "2@b:9401", "3@c:9401"] }\nbroker: { id: 2 }\n');
+  const expected = [
+    { id: 1, peerAddress: 'a:9401' },
+    { id: 2, peerAddress: 'b:9401' },
+    { id: 3, peerAddress: 'c:9401' },
+  ];
+  assert.deepEqual(foundersOf(load({ argv: ['--config', file] })), expected);
+  const env = { SLUICE_CLUSTER__FOUNDERS: '1@a:9401, 2@b:9401,3@c:9401', SLUICE_BROKER__ID: '3' };
+  assert.deepEqual(foundersOf(load({ env })), expected);
+  assert.deepEqual(load({ env: { SLUICE_CLUSTER__SEEDS: 'a:9401' } }).cluster.seeds, ['a:9401']);
+  assert.deepEqual(foundersOf(load({})), []);
+});
+
+test('founders that can not found a cluster are refused with what is wrong', () => {
+  const refused = (...sets: readonly string[]): string =>
+    problems({ argv: sets.map((set) => `--set=${set}`) }).join('\n');
+  assert.match(refused('cluster.founders=0@a:1,1@b:1'), /odd number of brokers, not 2/);
+  assert.match(refused('cluster.founders=0@a:1,0@b:1,1@c:1'), /each broker id once/);
+  assert.match(refused('cluster.founders=1@a:1'), /does not name broker.id 0: set cluster.seeds/);
+  assert.match(refused('cluster.founders=0@a'), /id@host:port/);
+  assert.match(refused('cluster.seeds=a'), /host:port/);
 });

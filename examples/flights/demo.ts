@@ -49,6 +49,8 @@ function startBroker(port: number, dataDir: string): ChildProcess {
     '--set',
     `listen.client.port=${port}`,
     '--set',
+    'listen.broker.port=0',
+    '--set',
     `storage.dataDir=${dataDir}`,
     '--set',
     'log.level=warn',

@@ -14,6 +14,9 @@ import type { BatchCodecs } from '../model/record-batch.ts';
 import { CallDesk } from './call-desk.ts';
 import { clusterHandlers } from './cluster.ts';
 import { groupHandlers } from './groups.ts';
+import type { ForwardPeers, Routes } from './forward-port.ts';
+import { serveForwarded } from './forward-service.ts';
+import { forwardingBroker } from './forwarding-broker.ts';
 import type { Http2Sessions } from './http2-windows.ts';
 import { tuneHttp2 } from './http2-windows.ts';
 import type { ApiLimits } from './limits.ts';
@@ -53,6 +56,7 @@ export interface Load {
 const healthNames = { live: ['liveness'], started: ['startup'], ready: ['', 'readiness'] } as const;
 
 export class ApiServer {
+  readonly #options: ApiServerOptions;
   readonly #server: Server;
   readonly #desk: CallDesk;
   readonly #sessions: Http2Sessions;
@@ -61,6 +65,7 @@ export class ApiServer {
 
   constructor(options: ApiServerOptions) {
     const { limits, clock, onDefect } = options;
+    this.#options = options;
     this.#broker = startingBroker(limits.retryAfterMs);
     this.#desk = new CallDesk({ limits, clock, onDefect });
     this.#server = new Server(serverOptions(limits));
@@ -105,6 +110,16 @@ export class ApiServer {
     this.#broker = broker;
     this.#setHealth('started', true);
     this.#setHealth('ready', ready);
+  }
+
+  /**
+   * Like `serve`, for a broker among others: what belongs elsewhere is handed on, and what others hand on is done here
+   * (design D15). Once.
+   */
+  serveInCluster(broker: BrokerApi, routes: Routes, peers: ForwardPeers): void {
+    const { clock, codecs } = this.#options;
+    serveForwarded(peers, this.#desk, { broker, clock, codecs });
+    this.serve(forwardingBroker({ broker, routes, peers, clock }), { ready: true });
   }
 
   /** Refuses what comes from now on, ends what only waits. What is being appended is still answered. */

@@ -43,6 +43,7 @@ import { lookUpOffset } from './offset-lookup.ts';
 import type { Appended } from './partition.ts';
 import { PlacementKeeper } from './placement-keeper.ts';
 import { ProducerIdentities } from './producer-identities.ts';
+import type { KnownPeer } from './peer-book.ts';
 import type {
   AppendReceipt,
   AppendRequest,
@@ -203,6 +204,11 @@ export class Broker implements BrokerApi {
     await this.#localGroups.close();
     await host.close();
     await Promise.all([this.#topics.settle(), this.#keeper.close(), this.#placements.close()]);
+  }
+
+  /** What the catalog says of another broker; null: it does not know it. */
+  peerOf(brokerId: BrokerId): KnownPeer | null {
+    return this.#catalog.state.brokers.get(brokerId) ?? null;
   }
 
   append(request: AppendRequest, context: RequestContext): Promise<Result<AppendReceipt>> {

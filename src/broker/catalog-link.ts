@@ -69,6 +69,12 @@ export class CatalogLink {
     return replica === null ? null : this.#deps.directory.brokerOf(replica);
   }
 
+  /** Null: nobody leads that could be asked; this broker itself may be about to. */
+  get #leaderElsewhere(): BrokerId | null {
+    const { leader } = this;
+    return leader === this.#deps.identity.brokerId ? null : leader;
+  }
+
   /** True: a barrier that began this long ago or later was passed. */
   isCurrent(withinMs: number): boolean {
     const { catalog, clock } = this.#deps;
@@ -124,7 +130,7 @@ export class CatalogLink {
   }
 
   async #askReadIndex(deadlineMs: Millis): Promise<Result<LogIndex>> {
-    const { leader } = this;
+    const leader = this.#leaderElsewhere;
     if (leader === null || this.#deps.rpc === null) return this.#noLeader();
     const to = { kind: 'broker', broker: leader } as const;
     const reply = await this.#deps.rpc.call(to, readIndexMethod, new Uint8Array(), this.#timeoutMs(deadlineMs));
@@ -138,7 +144,7 @@ export class CatalogLink {
   }
 
   async #pass(request: CatalogRequest, hops: number, deadlineMs: Millis): Promise<Result<Executed>> {
-    const { leader } = this;
+    const leader = this.#leaderElsewhere;
     if (leader === null) return this.#noLeader();
     return this.#call({ kind: 'broker', broker: leader }, request, hops, deadlineMs);
   }

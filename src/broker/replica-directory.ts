@@ -11,15 +11,21 @@ const taughtMax = 10_000;
 export class ReplicaDirectory implements PeerDirectory {
   readonly #taught = new Map<ReplicaId, BrokerId>();
   #catalog: (replica: ReplicaId) => BrokerId | null = () => null;
+  #transport: (replica: ReplicaId) => BrokerId | null = () => null;
 
   /** Asks the catalog from now on. */
   follow(catalog: (replica: ReplicaId) => BrokerId | null): void {
     this.#catalog = catalog;
   }
 
+  /** Asks the transport last from now on: it hears from replicas that nobody else knows yet. */
+  learnFrom(transport: (replica: ReplicaId) => BrokerId | null): void {
+    this.#transport = transport;
+  }
+
   /** Null: nobody knows, nothing can be sent to it. */
   brokerOf(replica: ReplicaId): BrokerId | null {
-    return this.#catalog(replica) ?? this.#taught.get(replica) ?? null;
+    return this.#catalog(replica) ?? this.#taught.get(replica) ?? this.#transport(replica);
   }
 
   /** The broker, as proven, spoke for the replica. */

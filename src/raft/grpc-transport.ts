@@ -151,6 +151,11 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
     return this.#options.directory.brokerOf(replica) ?? this.#learned.get(replica) ?? null;
   }
 
+  /** Who spoke for a replica that the directory did not know; null: nobody did. */
+  learnedBroker(replica: ReplicaId): BrokerId | null {
+    return this.#learned.get(replica) ?? null;
+  }
+
   call(to: PeerTarget, method: string, payload: Uint8Array, timeoutMs: number): Promise<PeerReply> {
     const lane = this.#callLane(to);
     if (lane === null) return Promise.resolve({ kind: 'not-sent', why: 'too many addresses are called already' });

@@ -94,9 +94,8 @@ function judgeDisk(peer: PresentedPeer, { knownIncarnation, remembered }: Admiss
       detail: `another process was start ${bootNumber} of the data directory of broker ${brokerId}: one of the two runs on a copy; replace it`,
     };
   }
-  return peer.durableCommit >= remembered.durableCommit
-    ? null
-    : rolledBack(brokerId, peer.durableCommit, remembered.durableCommit);
+  // the same process: its number never falls, so a lower one only left before a higher one that came on another stream
+  return null;
 }
 
 function rolledBack(broker: BrokerId, holds: number, said: number): Refusal {

@@ -2,6 +2,7 @@
 import type { BrokerObserver } from '../broker/observer.ts';
 import { silentBrokerObserver } from '../broker/observer.ts';
 import type { RaftObserver } from '../raft/observer.ts';
+import type { PeerObserver } from '../raft/peer-observer.ts';
 import type { Logger } from './logger.ts';
 
 export function logBroker(logger: Logger): BrokerObserver {
@@ -26,5 +27,15 @@ export function logRaft(logger: Logger): RaftObserver {
       log.info({ group, lastIndex, byteLength }, 'snapshot installed'),
     snapshotDamaged: (group, detail) => log.error({ group, detail }, 'a snapshot can not be taken'),
     dropped: (group, why) => log.debug({ group, why }, 'message dropped'),
+  };
+}
+
+export function logPeers(logger: Logger): PeerObserver {
+  const log = logger.child({ component: 'peers' });
+  return {
+    connected: (_to, lane, broker) => log.info({ broker, lane }, 'connected to a broker'),
+    disconnected: (to, lane, why) => log.debug({ to, lane, why }, 'no connection to a broker'),
+    refused: (to, by, { code, detail }) => log.error({ to, by, code, detail }, 'two brokers do not talk to each other'),
+    turnedAway: (from, { code, detail }) => log.warn({ from, code, detail }, 'a broker was turned away'),
   };
 }

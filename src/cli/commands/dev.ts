@@ -38,7 +38,11 @@ async function dev({ port, dataDir }: Options): Promise<void> {
 }
 
 async function run(port: number, directory: string, fate: string): Promise<void> {
-  const settings = [`--set=listen.client.port=${port}`, `--set=storage.dataDir=${directory}`];
+  const settings = [
+    `--set=listen.client.port=${port}`,
+    '--set=listen.broker.port=0',
+    `--set=storage.dataDir=${directory}`,
+  ];
   const child = startBroker(settings, 'pipe');
   const ended = brokerEnd(child);
   if (child.stdout !== null) showLog(child.stdout, `${directory} (${fate})`);
