@@ -239,4 +239,20 @@ export const elections: readonly Mutant[] = [
     replace: '',
     breaks: 'A campaign that the leader asked for is refused because that leader is alive.',
   },
+  {
+    name: 'P12-impossible-term',
+    rule: 'P12',
+    file: `${core}/inbox.ts`,
+    search: '  if (message.term > replica.term + replica.limits.termJumpMax) return true;\n',
+    replace: '',
+    breaks: 'One damaged message moves the term out of reach.',
+  },
+  {
+    name: 'P5-impossible-candidate',
+    rule: 'P5',
+    file: `${core}/inbox.ts`,
+    search: '      return message.lastTerm >= message.term;',
+    replace: '      return false;',
+    breaks: 'A candidate whose log is of its own term, or a later one, is believed.',
+  },
 ];

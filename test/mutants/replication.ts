@@ -327,4 +327,20 @@ export const replication: readonly Mutant[] = [
     replace: "    }\n    this.#applied = must(page.at(-1), 'apply-2').index;",
     breaks: 'The place in a page is forgotten, so that what was applied before an error can be applied again.',
   },
+  {
+    name: 'P26-acknowledged-sent-again',
+    rule: 'P26',
+    file: `${core}/progress.ts`,
+    search: '      if (this.next <= index) this.#skipTo(nextIndex(index));\n',
+    replace: '',
+    breaks: 'What an answer to an earlier request acknowledged is sent again.',
+  },
+  {
+    name: 'P27-transfer-to-lost',
+    rule: 'P27',
+    file: `${core}/transfer.ts`,
+    search: "if (progress === undefined || progress.state.kind === 'lost') return;",
+    replace: 'if (progress === undefined) return;',
+    breaks: 'Leadership is handed to a replica that lost what it had acknowledged.',
+  },
 ];

@@ -299,3 +299,34 @@ test('a leader that is asked for entries which it has just cut does not ask its 
   await cluster.heal();
   await cluster.close();
 });
+
+test('pit-P46: the answer to a chunk waits until the chunk is on the disk', async () => {
+  const logs = new Map<number, MemoryLogs>();
+  let opened = 0;
+  const open = (): Promise<{ logs: MemoryLogs; crash: () => Promise<never> }> => {
+    const made = new MemoryLogs();
+    logs.set(++opened, made);
+    return Promise.resolve({ logs: made, crash: () => Promise.reject(new Error('not used')) });
+  };
+  const cluster = await Cluster.started('commands', open);
+  const { follower } = cluster;
+  await cluster.outrun(follower);
+  const log = logs.get(follower.id)!.logs.get(follower.group.group)!;
+  let chunks = 0;
+  const answers: Message[] = [];
+  const answered = (): number => answers.length;
+  cluster.network.loses = (message) => {
+    if (message.from === follower.id && message.kind === 'snapshot-reply') answers.push(message);
+    if (message.to === follower.id && message.kind === 'snapshot-chunk' && chunks++ === 0) log.hold();
+    return false;
+  };
+  cluster.network.cutOff.clear();
+  await cluster.until(() => chunks > 0, 'a chunk is sent');
+  await cluster.pass(200);
+  assert.equal(answered(), 0);
+  log.release();
+  await cluster.pass(200);
+  assert.ok(answered() > 0);
+  await cluster.heal();
+  await cluster.close();
+});

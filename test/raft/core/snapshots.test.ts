@@ -1,7 +1,7 @@
 /** Snapshots: reliability 2-C. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { toMillis, toReplicaId, toTerm } from '../../../src/model/ids.ts';
+import { toLogIndex, toMillis, toReplicaId, toTerm } from '../../../src/model/ids.ts';
 import type { Message, SnapshotChunk } from '../../../src/raft/core/messages.ts';
 import { Cluster, ids } from './cluster.ts';
 
@@ -293,4 +293,39 @@ test('pit-P46: chunks of two snapshots that arrive in one turn are taken one at 
   cluster.heal();
   cluster.pass(5_000);
   assert.deepEqual(node.applied, ['first', 'second', 'third', 'fourth']);
+});
+
+test('pit-P47: a late chunk of an older snapshot does not make a replica forget the one that is coming in', () => {
+  const cluster = behind();
+  cluster.heal();
+  let held: SnapshotChunk[] = [];
+  cluster.loses = (message) => {
+    if (message.kind !== 'snapshot-chunk' || message.position === 0) return false;
+    held = [...held, message];
+    return true;
+  };
+  cluster.pass(900);
+  const receiver = cluster.node(3);
+  const [second] = held;
+  assert.ok(second !== undefined, 'the first chunk has arrived, the second has not');
+  const older = { ...second.meta, id: 'older', lastIndex: toLogIndex(1), byteLength: 4 };
+  cluster.loses = () => true;
+  cluster.posted = [];
+  cluster.deliver({ ...second, meta: older, position: 0, bytes: Buffer.from('x') });
+  cluster.deliver(second);
+  assert.deepEqual(
+    cluster.posted.map((message) =>
+      message.kind === 'snapshot-reply' ? [message.snapshotId, message.result] : message,
+    ),
+    [
+      ['older', 'installed'],
+      [second.meta.id, 'next'],
+    ],
+  );
+  assert.equal(
+    cluster.posted.map((message) => (message.kind === 'snapshot-reply' ? message.position : 0)).at(-1),
+    second.position + second.bytes.length,
+    'it goes on, and does not begin again',
+  );
+  assert.equal(receiver.core.status.firstIndex, 1);
 });
