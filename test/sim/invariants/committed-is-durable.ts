@@ -13,8 +13,11 @@ import type { SimWorld } from '../sim-world.ts';
  */
 export class CommittedIsDurable extends Invariant {
   readonly id = 'inv-I6';
-  /** In force at whoever leads or led, after the last event: so it decided about what the next event committed. */
-  readonly #inForce = new Map<RaftGroup, IndexedConfiguration>();
+  /**
+   * What was in force at whoever leads or led, since its commit index was last seen to move: the core moves it, and may
+   * take a change right after, before the driver tells.
+   */
+  readonly #inForce = new Map<RaftGroup, IndexedConfiguration[]>();
   /** The highest index that a leader has committed. */
   readonly #committed = new Map<GroupNumber, number>();
   /** The highest index that was applied in this event. */
@@ -30,7 +33,7 @@ export class CommittedIsDurable extends Invariant {
   override onTouched(node: SimNode): void {
     for (const [group, raft] of node.groups) {
       if (raft.commitIndex > (this.#committed.get(group) ?? 0)) this.#onCommit(node, group, raft);
-      if (raft.role.role === 'leader') this.#inForce.set(raft, raft.membership);
+      if (raft.role.role === 'leader') this.#note(raft);
     }
   }
 
@@ -43,38 +46,46 @@ export class CommittedIsDurable extends Invariant {
     this.#applied.clear();
   }
 
+  #note(raft: RaftGroup): IndexedConfiguration[] {
+    const inForce = this.#inForce.get(raft) ?? [];
+    if (inForce.at(-1) !== raft.membership) inForce.push(raft.membership);
+    this.#inForce.set(raft, inForce);
+    return inForce;
+  }
+
   /** Nobody knew this to be committed: so this replica decided it, as a leader that may have stepped down since. */
   #onCommit(node: SimNode, group: GroupNumber, raft: RaftGroup): void {
     const index = raft.commitIndex;
     this.#committed.set(group, index);
-    const inForce = this.#inForce.get(raft);
-    this.check(inForce !== undefined, `n${node.number} g${group}: commit ${index}, and it never led`);
-    // one event may commit a joint configuration, append the one that leaves it, and commit more by that one
-    const isLeft = inForce.configuration.outgoing.length > 0 && raft.membership.index > inForce.index;
-    const parts = isLeft
-      ? [
-          { through: inForce.index, by: inForce },
-          { through: index, by: raft.membership },
-        ]
-      : [];
-    for (const { through, by } of isLeft && inForce.index <= index ? parts : [{ through: index, by: inForce }]) {
-      this.#check(node, group, through, by.configuration);
+    this.check(this.#inForce.has(raft), `n${node.number} g${group}: commit ${index}, and it never led`);
+    const inForce = this.#note(raft);
+    // each change was taken only when the configuration before it was committed, by itself
+    for (const before of inForce.slice(0, -1)) {
+      this.check(
+        this.#isDurable(node, group, before.index, before.configuration),
+        `g${group}: the configuration at ${before.index} was changed before it was durable on its own quorum`,
+      );
     }
+    const newest = inForce.slice(-1);
+    const deciding = (newest[0]?.index ?? 0) <= index ? newest : inForce;
+    this.check(
+      deciding.some(({ configuration }) => this.#isDurable(node, group, index, configuration)),
+      `g${group} index ${index} is committed but not durable on a quorum of ${JSON.stringify(deciding)}`,
+    );
+    this.#inForce.set(raft, newest);
   }
 
-  #check(node: SimNode, group: GroupNumber, index: LogIndex, { voters, outgoing }: Configuration): void {
-    const chain = node.disk.cached.get(group)?.at(index)?.chain;
-    if (chain === undefined) return;
-    for (const half of [voters, outgoing]) {
-      if (half.length === 0) continue;
+  #isDurable(node: SimNode, group: GroupNumber, index: LogIndex, { voters, outgoing }: Configuration): boolean {
+    const own = node.disk.cached.get(group);
+    const chain = index === 0 ? undefined : own?.at(index)?.chain;
+    // before the beginning of the log: a snapshot stands for it
+    if (chain === undefined) return true;
+    return [voters, outgoing].every((half) => {
       const holders = half.filter((voter) => {
         const image = this.world.atlas.imageOf(voter);
         return image !== undefined && (index <= image.before.index || image.at(index)?.chain === chain);
       });
-      this.check(
-        holders.length * 2 > half.length,
-        `g${group} index ${index} is committed but durable only at ${holders.join(' ')} of ${half.join(' ')}`,
-      );
-    }
+      return half.length === 0 || holders.length * 2 > half.length;
+    });
   }
 }
