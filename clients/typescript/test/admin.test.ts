@@ -55,8 +55,8 @@ describe('admin', () => {
   it('ends at its time limit, with the last reason', async () => {
     server.unaryFault = () => 'LEADER_NOT_AVAILABLE';
     const started = performance.now();
-    await assert.rejects(client.admin.describeCluster({ timeoutMs: 150 }), { code: 'LEADER_NOT_AVAILABLE' });
-    assert.ok(performance.now() - started < 1_000);
+    await assert.rejects(client.admin.describeCluster({ timeoutMs: 1_500 }), { code: 'LEADER_NOT_AVAILABLE' });
+    assert.ok(performance.now() - started < 10_000);
   });
 
   it('ends when it is aborted, while it waits for an answer and while it waits to try again', async () => {
