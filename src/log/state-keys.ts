@@ -11,7 +11,7 @@ import { stateSpaceCodec } from './group-records.ts';
 import type { StoreReads } from './store.ts';
 
 /** Keys fetched at a time, at most. */
-const pageMax = 1_024;
+const pageMax = 256;
 /** Keys fetched first, and whenever nothing is known of their size. */
 const pageUsual = 64;
 /** Bytes that a page should not exceed by much: values differ in size, so the next page is as long as this one lets it. */

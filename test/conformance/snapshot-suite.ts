@@ -207,7 +207,15 @@ export function snapshotSuite(name: string, withStore: WithReopenableStore): voi
           await feed(receipt, bytes);
           assert.deepEqual(faceOf(log), before, 'nothing of it is seen before it is whole');
           if (kind === 'commands') assert.deepEqual(await stateOf(log), ['key 000001=old', 'old=1']);
+          let writes = 0;
+          const write = store.write.bind(store);
+          store.write = (changes) => {
+            writes++;
+            return write(changes);
+          };
           const installed = receipt.install();
+          assert.equal(writes, 1, 'what takes effect is one write');
+          store.write = write;
           assert.deepEqual([log.firstIndex, log.lastIndex], [position.index + 1, position.index], 'at once in memory');
           await Promise.all([installed, inFlight]);
           await snapshot.close();

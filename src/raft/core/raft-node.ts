@@ -165,7 +165,8 @@ export class RaftNode implements RaftCore {
     if (persist !== null) {
       const { lastIndex, lastTerm } = replica.log;
       const { term, vote } = replica;
-      replica.ledger.handedOut({ number: this.#readyNumber, lastIndex, lastTerm, term, vote });
+      const beside = replica.receiving?.installing === true;
+      replica.ledger.handedOut({ number: this.#readyNumber, lastIndex, lastTerm, term, vote, beside });
     }
     replica.log.release(toLogIndex(neededAbove(replica)), replica.limits.memoryBytesMax);
     if (replica.role.kind === 'leader') replica.role.lead.roundOpen = false;

@@ -15,6 +15,8 @@ interface Write {
   durableThrough: LogIndex;
   readonly term: Term;
   readonly vote: ReplicaId | null;
+  /** A snapshot was being installed: the disk may have been ahead already, and written behind the new log's end. */
+  readonly beside?: boolean;
 }
 
 export class WriteLedger {
@@ -60,8 +62,9 @@ export class WriteLedger {
     let found = false;
     for (let first = this.#writes[0]; first !== undefined && first.number <= number; first = this.#writes[0]) {
       if (first.number === number) {
-        assert(first.lastIndex === lastIndex, 'raft-7: the log wrote what it was handed', `index ${lastIndex}`);
-        assert(first.lastTerm === lastTerm, 'raft-7: the log wrote what it was handed', `term ${lastTerm}`);
+        const asHanded = first.lastIndex === lastIndex && first.lastTerm === lastTerm;
+        const at = `entry ${lastIndex} of term ${lastTerm}`;
+        assert(asHanded || first.beside === true, 'raft-7: the log wrote what it was handed', at);
         found = true;
       }
       this.#writes.shift();

@@ -329,3 +329,44 @@ test('pit-P47: a late chunk of an older snapshot does not make a replica forget 
   );
   assert.equal(receiver.core.status.firstIndex, 1);
 });
+
+test('inv-I13: a vote that is written while a snapshot is being installed counts, although the log ends elsewhere by then', () => {
+  const cluster = behind();
+  const { term } = cluster.node(1).core.role;
+  const node = cluster.node(3);
+  const meta = cluster.node(1).image.snapshot!;
+  const bytes = Buffer.from('first,second,third');
+  const from = toReplicaId(1);
+  const chunk: SnapshotChunk = {
+    kind: 'snapshot-chunk',
+    from,
+    to: node.id,
+    term,
+    meta,
+    position: 0,
+    bytes,
+    last: true,
+  };
+  node.core.step({ kind: 'message', message: chunk }, cluster.now);
+  assert.ok(node.core.takeReady()?.install);
+  const later = toTerm(term + 1);
+  const request = {
+    pre: false,
+    lastIndex: toLogIndex(9),
+    lastTerm: term,
+    transfer: true,
+    from: toReplicaId(2),
+    to: node.id,
+  };
+  node.core.step({ kind: 'message', message: { kind: 'vote-request', term: later, ...request } }, cluster.now);
+  const ready = node.core.takeReady()!;
+  assert.deepEqual(ready.persist?.hardState, { term: later, vote: 2, commit: node.core.commitIndex });
+  const { lastIndex, lastTerm } = meta;
+  node.core.step({ kind: 'persisted', lastIndex, lastTerm, readyNumber: ready.number }, cluster.now);
+  node.core.step({ kind: 'snapshot-installed', meta }, cluster.now);
+  assert.deepEqual([node.core.status.lastIndex, node.core.status.vote], [meta.lastIndex, 2]);
+  assert.deepEqual(
+    ready.messagesAfterPersist.map((message) => message.kind),
+    ['vote-reply'],
+  );
+});
