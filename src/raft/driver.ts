@@ -354,7 +354,7 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     // the core hears of a snapshot that is being installed when it is
     if (firstIndex === this.#firstIndex || this.#receiver.isInstalling) return;
     this.#firstIndex = firstIndex;
-    this.feed({ kind: 'compacted', firstIndex });
+    this.feed({ kind: 'compacted', firstIndex, chain: this.#log.baseChain });
   }
 
   /** Tells the log what live followers lack, so that it does not let go of it (P49). */

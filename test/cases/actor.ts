@@ -2,7 +2,7 @@
  * One replica on the stage: the real core, a disk with a written and a synced image, and a driver whose every step can
  * be slowed down, so that a script may stop between a write, its completion, its messages, its application.
  */
-import { InvariantViolation } from '../../src/model/assert.ts';
+import { InvariantViolation, must } from '../../src/model/assert.ts';
 import type { Entry } from '../../src/model/entry.ts';
 import { entryEndOffset } from '../../src/model/entry.ts';
 import type { LogIndex, Millis, ReplicaId } from '../../src/model/ids.ts';
@@ -183,7 +183,8 @@ export class Actor {
   compact(index: LogIndex): void {
     this.image = snapshotOf(this.image, this.#stage.genesis, index, `s${this.id}-${index}`);
     this.synced = this.image;
-    this.step({ kind: 'compacted', firstIndex: toLogIndex(index + 1) });
+    const { chain } = must(this.image.snapshot, 'a snapshot stands for what was dropped');
+    this.step({ kind: 'compacted', firstIndex: toLogIndex(index + 1), chain });
   }
 
   #handle(ready: Ready): void {

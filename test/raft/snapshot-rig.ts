@@ -9,6 +9,7 @@ import type { Store } from '../../src/log/store.ts';
 import { TailCacheBudget } from '../../src/log/tail-cache-budget.ts';
 import { driverLimitsDefault } from '../../src/raft/driver-limits.ts';
 import type { DriverLimits } from '../../src/raft/driver-limits.ts';
+import type { RaftLimits } from '../../src/raft/core/limits.ts';
 import type { RaftGroup } from '../../src/raft/group.ts';
 import { logStartDraft } from '../../src/raft/log-start.ts';
 import { crc32c } from '../../src/runtime/crc32c.ts';
@@ -99,16 +100,28 @@ export class Cluster {
   readonly kind: GroupKind;
   readonly #open: () => Promise<Backing>;
   readonly #limits: Partial<DriverLimits>;
+  readonly #raft: Partial<RaftLimits>;
   #proposed = 0;
 
-  constructor(kind: GroupKind, open: () => Promise<Backing>, more: Partial<DriverLimits> = {}) {
+  constructor(
+    kind: GroupKind,
+    open: () => Promise<Backing>,
+    more: Partial<DriverLimits> = {},
+    raft: Partial<RaftLimits> = {},
+  ) {
+    this.#raft = raft;
     this.kind = kind;
     this.#open = open;
     this.#limits = { ...driverLimitsDefault, ...limits, ...more };
   }
 
-  static async started(kind: GroupKind, open: () => Promise<Backing>, more?: Partial<DriverLimits>): Promise<Cluster> {
-    const cluster = new Cluster(kind, open, more);
+  static async started(
+    kind: GroupKind,
+    open: () => Promise<Backing>,
+    more?: Partial<DriverLimits>,
+    raft?: Partial<RaftLimits>,
+  ): Promise<Cluster> {
+    const cluster = new Cluster(kind, open, more, raft);
     for (const id of [1, 2, 3]) await cluster.start(id);
     await cluster.until(() => cluster.serving !== undefined, 'somebody serves');
     return cluster;
@@ -122,6 +135,7 @@ export class Cluster {
       seed: id,
       groupLogs: on.logs,
       driver: this.#limits,
+      raft: this.#raft,
     });
     const machine = this.kind === 'data' ? new RecordingData() : new RecordingCommands();
     const spec = { group: groupSeven, replicaId: toReplicaId(id), voters: voters.map(toReplicaId) };

@@ -49,5 +49,5 @@ export type RaftEvent =
   | { readonly kind: 'snapshot-installed'; readonly meta: SnapshotMeta }
   /** The snapshot that is being received can not be taken: it is damaged, or larger than what is allowed. */
   | { readonly kind: 'snapshot-refused'; readonly id: string }
-  /** The log's prefix through `index` was dropped locally. */
-  | { readonly kind: 'compacted'; readonly firstIndex: LogIndex };
+  /** The log begins at `firstIndex` now; `chain` is the chain value before it. */
+  | { readonly kind: 'compacted'; readonly firstIndex: LogIndex; readonly chain: number };

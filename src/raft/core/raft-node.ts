@@ -223,7 +223,7 @@ export class RaftNode implements RaftCore {
         onSnapshotRefused(replica, event.id);
         return;
       case 'compacted':
-        replica.log.compacted(event.firstIndex);
+        replica.log.compacted(event.firstIndex, event.chain);
         return;
     }
   }

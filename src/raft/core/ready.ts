@@ -94,8 +94,8 @@ export interface RecoveredState {
   readonly firstIndex: LogIndex;
   /** Term of the entry before firstIndex; 0 before the first entry of all. */
   readonly boundaryTerm: Term;
-  /** Chain value before firstIndex; null: not known, and then not sent to followers for comparison. */
-  readonly boundaryChain: number | null;
+  /** Chain value before firstIndex. */
+  readonly boundaryChain: number;
   readonly lastIndex: LogIndex;
   readonly lastTerm: Term;
   readonly lastChain: number;

@@ -40,7 +40,7 @@ export class UnstableLog {
   #firstIndex: LogIndex;
   /** Term of the entry before firstIndex. */
   #boundaryTerm: Term;
-  #boundaryChain: number | null;
+  #boundaryChain: number;
   #lastIndex: LogIndex;
   #lastTerm: Term;
   #endOffset: Offset;
@@ -110,8 +110,8 @@ export class UnstableLog {
   get terms(): readonly TermStart[] {
     return this.#terms;
   }
-  /** Chain value before firstIndex; null: not known. */
-  get boundaryChain(): number | null {
+  /** Chain value before firstIndex. */
+  get boundaryChain(): number {
     return this.#boundaryChain;
   }
 
@@ -233,13 +233,15 @@ export class UnstableLog {
     this.#compactArray();
   }
 
-  /** The log's prefix below `firstIndex` is gone from the disk. */
-  compacted(firstIndex: LogIndex): void {
+  /** The log's prefix below `firstIndex` is gone from the disk; `chain` is the chain value before it. */
+  compacted(firstIndex: LogIndex, chain: number): void {
     assert(firstIndex <= this.#committed + 1, 'raft-log-5: only what is committed is dropped', `${firstIndex}`);
     if (firstIndex <= this.#firstIndex) return;
     const boundary = previousIndex(firstIndex);
     this.#boundaryTerm = must(this.termAt(boundary), 'raft-log-5');
-    this.#boundaryChain = this.positionAt(boundary)?.chain ?? null;
+    const known = this.positionAt(boundary)?.chain ?? chain;
+    assert(known === chain, 'raft-log-6: the log was cut where it is, not where another one is', `${boundary}`);
+    this.#boundaryChain = chain;
     this.#firstIndex = firstIndex;
     while ((this.#terms[1]?.startIndex ?? Infinity) <= firstIndex) this.#terms.shift();
     this.release(boundary, Infinity);
@@ -259,7 +261,7 @@ export class UnstableLog {
     this.#lastAppendTimeMs = appendTimeMs;
     this.#terms = [...terms];
     this.#boundaryTerm = term;
-    this.#boundaryChain = position.chain;
+    this.#boundaryChain = this.#lastChain;
     this.#firstIndex = nextIndex(position.index);
     this.#committed = position.index;
     this.#takenThrough = position.index;

@@ -403,7 +403,7 @@ export class Cluster {
     const entries = node.image.entries.filter((entry) => entry.index > at.index);
     node.image = { ...node.image, snapshot, entries, state: [...node.applied] };
     node.synced = node.image;
-    node.step({ kind: 'compacted', firstIndex: toLogIndex(at.index + 1) });
+    node.step({ kind: 'compacted', firstIndex: toLogIndex(at.index + 1), chain: at.chain });
   }
 
   /** Bytes of a chunk; small, so that a snapshot takes several. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toLogIndex, toMillis, toReplicaId, toTerm } from '../../../src/model/ids.ts';
 import type { Message, SnapshotChunk } from '../../../src/raft/core/messages.ts';
-import { Cluster, ids } from './cluster.ts';
+import { Cluster, ids, textOf } from './cluster.ts';
 
 const chunks = (messages: readonly Message[]): SnapshotChunk[] =>
   messages.filter((one) => one.kind === 'snapshot-chunk');
@@ -369,4 +369,24 @@ test('inv-I13: a vote that is written while a snapshot is being installed counts
     ready.messagesAfterPersist.map((message) => message.kind),
     ['vote-reply'],
   );
+});
+
+test('inv-raft-8 a leader knows the chain value before a log that it cut, so that a follower can compare and truncate there', () => {
+  const cluster = new Cluster({ limits: { memoryBytesMax: 0 } });
+  cluster.elect(1);
+  cluster.propose(1, 'first');
+  cluster.isolate(3);
+  cluster.offer(3, 'nobody leads here');
+  for (const text of ['second', 'third']) cluster.propose(1, text);
+  const [cut] = cluster.node(1).image.entries.filter((entry) => textOf(entry) === 'first');
+  const { index, chain } = cut!;
+  cluster.node(1).step({ kind: 'compacted', firstIndex: toLogIndex(index + 1), chain });
+  cluster.posted = [];
+  cluster.heal();
+  cluster.pass(3_000);
+  const appends = cluster.posted.filter((message) => message.kind === 'append-request' && message.to === 3);
+  const boundary = appends.filter((message) => message.kind === 'append-request' && message.prevIndex === index);
+  assert.ok(boundary.length > 0, 'it is asked about the place before the log');
+  for (const message of boundary) assert.equal(message.kind === 'append-request' && message.prevChain, chain);
+  assert.deepEqual(cluster.node(3).applied, ['first', 'second', 'third']);
 });
