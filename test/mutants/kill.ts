@@ -6,9 +6,10 @@ import { performance } from 'node:perf_hooks';
 import type { Result } from './results.ts';
 
 const root = path.join(import.meta.dirname, '../..');
+/** Without those on real sockets, which may fail for want of time: such a failure would kill any mutant. */
 const testsIn = (folder: string): string[] =>
   readdirSync(path.join(root, folder))
-    .filter((file) => file.endsWith('.test.ts'))
+    .filter((file) => file.endsWith('.test.ts') && !file.startsWith('grpc-'))
     .map((file) => `${folder}/${file}`)
     .sort();
 

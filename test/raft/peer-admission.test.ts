@@ -1,0 +1,63 @@
+/** Who may speak to this broker (design D4). */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { toBrokerId } from '../../src/model/ids.ts';
+import type { AdmissionContext, PresentedPeer } from '../../src/raft/peer-admission.ts';
+import { judgePeer } from '../../src/raft/peer-admission.ts';
+import type { PeerIdentity } from '../../src/raft/peer-identity.ts';
+
+const uuid = (last: number): string => `f0000000-0000-4000-8000-00000000000${last}`;
+
+const identity = (brokerId: number): PeerIdentity => ({
+  ...{ brokerId: toBrokerId(brokerId), clusterId: uuid(0), incarnation: uuid(brokerId) },
+  ...{ bootNumber: 5, processNonce: uuid(9), recoveredCommit: 100 },
+});
+
+const context: AdmissionContext = {
+  own: identity(1),
+  sought: null,
+  membersOnly: true,
+  knownIncarnation: uuid(2),
+  remembered: { incarnation: uuid(2), bootNumber: 5, processNonce: uuid(9), durableCommit: 120 },
+};
+
+/** The refusal of broker 2 with these differences; null: none. */
+function refused(
+  fields: Partial<PeerIdentity> & { readonly durableCommit?: number },
+  more: Partial<AdmissionContext> = {},
+): string | null {
+  const { durableCommit = 120, ...differences } = fields;
+  const peer: PresentedPeer = { identity: { ...identity(2), ...differences }, durableCommit };
+  return judgePeer(peer, { ...context, ...more })?.code ?? null;
+}
+
+test('a broker that is what it was may speak, also one that nothing is remembered of', () => {
+  assert.equal(refused({}), null);
+  assert.equal(refused({}, { remembered: null, knownIncarnation: null }), null);
+});
+
+test('pit-P62: a broker of another cluster may not; one without a cluster only where it may found or join one', () => {
+  assert.equal(refused({ clusterId: uuid(8) }), 'other-cluster');
+  assert.equal(refused({ clusterId: uuid(8) }, { membersOnly: false }), 'other-cluster');
+  assert.equal(refused({ clusterId: null }), 'other-cluster');
+  assert.equal(refused({ clusterId: null }, { membersOnly: false }), null);
+});
+
+test('pit-P61: a known broker id on another data directory may not', () => {
+  assert.equal(refused({ incarnation: uuid(7) }), 'other-incarnation');
+  assert.equal(refused({ incarnation: uuid(7) }, { knownIncarnation: null, remembered: null }), null);
+});
+
+test('pit-P87: a disk that was rolled back, or runs twice, may not', () => {
+  assert.equal(refused({ bootNumber: 4 }), 'old-boot');
+  assert.equal(refused({ processNonce: uuid(8) }), 'boot-reused');
+  assert.equal(refused({ durableCommit: 119 }), null, 'of the same process, it only left earlier');
+  assert.equal(refused({ bootNumber: 6, processNonce: uuid(8), recoveredCommit: 119 }), 'rolled-back');
+  assert.equal(refused({ bootNumber: 6, processNonce: uuid(8), recoveredCommit: 120, durableCommit: 120 }), null);
+});
+
+test('a broker may not take this one for itself, nor stand in for another one', () => {
+  assert.equal(refused({ brokerId: toBrokerId(1) }), 'wrong-broker');
+  assert.equal(refused({}, { sought: toBrokerId(3) }), 'wrong-broker');
+  assert.equal(refused({}, { sought: toBrokerId(2) }), null);
+});
