@@ -152,14 +152,6 @@ export const snapshots: readonly Mutant[] = [
     breaks: 'A late chunk of an older snapshot makes a replica forget the one that is coming in.',
   },
   {
-    name: 'P47-cut-told-while-installing',
-    rule: 'P47',
-    file: 'src/raft/driver.ts',
-    search: 'if (firstIndex === this.#firstIndex || this.#receiver.isInstalling) return;',
-    replace: 'if (firstIndex === this.#firstIndex) return;',
-    breaks: 'The core hears of the first index of a snapshot that is not installed yet.',
-  },
-  {
     name: 'P48-refusal-not-told',
     rule: 'P48',
     file: 'src/raft/driver.ts',

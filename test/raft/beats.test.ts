@@ -671,3 +671,22 @@ test('a leadership whose follower is behind is announced anew, and the follower 
     ['append-request 2'],
   );
 });
+
+test('a replica follows one leader in one term, and only for itself', async () => {
+  const hosts = await Hosts.started(1);
+  const leading = hosts.leaderOf(1);
+  const other = brokers.find((broker) => broker !== leading)!;
+  const third = brokers.find((broker) => broker !== leading && broker !== other)!;
+  const { group } = hosts.at(other, 1);
+  assert.ok(group instanceof GroupDriver);
+  const [target, leader] = [toReplicaId(replicaOf(1, other)), toReplicaId(replicaOf(1, leading))];
+  const { term } = group.role;
+  const lead = { group: toGroupNumber(1), target, leader, term };
+  assert.equal(group.follows(lead), true);
+  assert.equal(group.follows({ ...lead, term: toTerm(term - 1) }), false);
+  assert.equal(group.follows({ ...lead, term: toTerm(term + 1) }), false);
+  assert.equal(group.follows({ ...lead, leader: toReplicaId(replicaOf(1, third)) }), false);
+  assert.equal(group.follows({ ...lead, target: leader }), false);
+  group.setApart('for the test');
+  assert.equal(group.follows(lead), false);
+});

@@ -99,6 +99,29 @@ test('the commit index is told again if the request that told it was lost', () =
   assert.equal(leading(leader)?.attentive, false);
 });
 
+test('an answer from before its restart does not say what a follower that began anew knows', () => {
+  const { cluster, frames } = led();
+  const leader = cluster.node(1);
+  cluster.propose(1, 'a');
+  const old = cluster.posted.filter((one) => one.kind === 'append-reply' && one.from === 3).at(-1);
+  assert.ok(old !== undefined);
+  const follower = cluster.node(3);
+  follower.crash();
+  follower.restart();
+  assert.ok(follower.core.commitIndex < leader.core.commitIndex, 'what it knew to be committed was not durable');
+  cluster.loses = ({ to }) => to === 3;
+  leader.step({ kind: 'peer-unreachable', to: toReplicaId(3) });
+  cluster.settle();
+  cluster.deliver(old);
+  assert.equal(leading(leader)?.attentive, true);
+  cluster.heal();
+  frames.sent = 1;
+  cluster.freeze(1_000);
+  answered(cluster, 3, 1);
+  assert.equal(follower.core.commitIndex, leader.core.commitIndex);
+  assert.equal(leading(leader)?.attentive, false);
+});
+
 test('a follower counts a frame from when it was heard, not from when it is told', () => {
   const { cluster } = led();
   const follower = cluster.node(2);
