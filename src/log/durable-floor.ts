@@ -144,7 +144,6 @@ export class DurableFloor {
     while (this.#raising !== null && this.#raising.commit < commit) await this.#raising.done;
     if (this.#raising !== null) return this.#raising.done;
     if (commit <= this.#floor.commit) return;
-    assert(this.#floor.state === 'healthy', 'floor-3: lost stays');
     const done = this.#write({ ...this.#floor, commit, generation: this.#floor.generation + 1 });
     this.#raising = { commit, done };
     await done;
@@ -153,8 +152,13 @@ export class DurableFloor {
 
   /** Records for good that acknowledged writes are missing. */
   async markLost(): Promise<void> {
+    while (this.#raising !== null) await this.#raising.done;
     if (this.#floor.state === 'lost') return;
-    await this.#write({ ...this.#floor, state: 'lost', generation: this.#floor.generation + 1 });
+    const { commit, generation } = this.#floor;
+    const done = this.#write({ ...this.#floor, state: 'lost', generation: generation + 1 });
+    this.#raising = { commit, done };
+    await done;
+    this.#raising = null;
   }
 
   async close(): Promise<void> {
@@ -164,6 +168,7 @@ export class DurableFloor {
 
   async #write(floor: Floor): Promise<void> {
     assert(floor.commit >= this.#floor.commit, 'floor-1: the floor never falls', `${floor.commit}`);
+    assert(floor.state === 'lost' || this.#floor.state === 'healthy', 'floor-3: lost stays');
     await writeFully(this.#handle, encodeFloor(floor, this.#crc32c), (floor.generation % 2) * slotSpacingBytes);
     await this.#handle.datasync();
     this.#floor = floor;

@@ -6,7 +6,7 @@
  * Invariants beside those of the port (store.ts):
  * - store-5: callers admit before they write; what waits never exceeds queuedBytesMax.
  * - store-6: keys that begin with 0xff belong to the store itself (commit-ledger.ts).
- * - store-7: a store that lost acknowledged writes is read-only for good.
+ * - store-7: a store that was found at its opening to have lost acknowledged writes is read-only for good.
  */
 import type { BrokerId } from '../model/ids.ts';
 import type { Clock, Timer } from '../model/clock.ts';
@@ -167,6 +167,21 @@ export class RocksdbStore implements Store {
     const written = this.#queue.push(changes);
     this.#running ??= this.#run();
     return written;
+  }
+
+  /**
+   * Another broker knows that this disk is an old copy (design D4): resolves once every later opening says `lost`, whatever
+   * state `recovery` has. This one takes writes until it is closed, which promise nothing to anybody: the caller has
+   * set all groups apart.
+   */
+  async markLost(): Promise<void> {
+    this.#checkUsable();
+    try {
+      await this.#floor.markLost();
+    } catch (error) {
+      this.#fail(error);
+      throw error;
+    }
   }
 
   async get(key: Uint8Array): Promise<Uint8Array | null> {

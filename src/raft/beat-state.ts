@@ -63,6 +63,8 @@ export class Hosted implements TimedTask {
   following: HeardLead | null = null;
   /** Until when it was told that it heard that leader. */
   toldMs = -Infinity;
+  /** A deadline of the driver is not acted upon before; -Infinity: nothing is put off (vote-gate.ts). */
+  putOffMs = -Infinity;
   readonly #due: (hosted: Hosted) => void;
 
   /** @param due the driver's deadline may have passed */
@@ -72,7 +74,7 @@ export class Hosted implements TimedTask {
   }
 
   get nextDeadline(): number {
-    return this.driver.nextDeadline;
+    return Math.max(this.putOffMs, this.driver.nextDeadline);
   }
 
   deadlinePassed(): void {

@@ -11,6 +11,13 @@
  * A proof is an HMAC with the cluster secret over both Hellos, each with a challenge that was drawn for this stream, so it
  * is of no use for any other; the two roles have different labels, so neither can be reflected. What follows on the
  * stream is not protected: that takes TLS. A broker without a secret has an empty one, and listens on loopback only.
+ *
+ * A refusal of who has proven the secret carries such a proof too: being called an old copy ends a broker (standing.ts), so
+ * nobody may say so but a member of the cluster, and only to the very process that it means.
+ *
+ * Proofs carry the durable commit number of the moment: streams overtake each other, so the number of a Hello may be older
+ * than one that another stream has brought meanwhile. A proof is made after the other side's Hello was read, so it is at
+ * least what that side had heard by then, unless the disk went back.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { toBrokerId } from '../model/ids.ts';
@@ -22,7 +29,7 @@ import { FieldError, numberOf } from './grpc-fields.ts';
 import type { PresentedPeer, Refusal, RefusalCode } from './peer-admission.ts';
 import { judgePeer } from './peer-admission.ts';
 import type { OwnIdentity, PeerAddresses } from './peer-identity.ts';
-import type { PeerMemory } from './peer-memory.ts';
+import type { PeerMemory, RememberedPeer } from './peer-memory.ts';
 import type { PeerLane } from './peer-observer.ts';
 
 /** Rises with every change that an older version could not read. */
@@ -44,7 +51,13 @@ export type HandshakeStep =
   | { readonly kind: 'send'; readonly frame: Buffer }
   /** The proof holds and the peer may speak, once `remembered` resolves; false: too many peers. */
   | { readonly kind: 'proven'; readonly peer: PresentedPeer; readonly remembered: Promise<boolean> }
-  | { readonly kind: 'refused'; readonly by: 'us' | 'peer'; readonly refusal: Refusal };
+  | {
+      readonly kind: 'refused';
+      readonly by: 'us' | 'peer';
+      readonly refusal: Refusal;
+      /** The broker that has proven the secret with its refusal of this very process; null: anybody may have said it. */
+      readonly provenBy: BrokerId | null;
+    };
 
 interface Hello extends PresentedPeer {
   readonly protocolVersion: number;
@@ -57,22 +70,32 @@ type FrameBody = NonNullable<wire.PeerFrame['body']>;
 const challengeBytes = 32;
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
-const toFrame = (body: FrameBody): Buffer => {
-  const bytes = PeerFrame.encode({ body, durableCommit: 0n }).finish();
+const toFrame = (body: FrameBody, durableCommit = 0): Buffer => {
+  const bytes = PeerFrame.encode({ body, durableCommit: BigInt(durableCommit) }).finish();
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 };
 
 /** Null: it is no frame. */
-function bodyOf(bytes: Uint8Array): FrameBody | null {
+function frameOf(bytes: Uint8Array): { readonly body: FrameBody; readonly durableCommit: bigint } | null {
   try {
-    return PeerFrame.decode(bytes).body ?? null;
+    const { body, durableCommit } = PeerFrame.decode(bytes);
+    return body === undefined ? null : { body, durableCommit };
   } catch {
     return null; // who knows what dialled this port
   }
 }
 
 const malformed = (detail: string): HandshakeStep => refusedBy('us', { code: 'malformed', detail });
-const refusedBy = (by: 'us' | 'peer', refusal: Refusal): HandshakeStep => ({ kind: 'refused', by, refusal });
+const refusedBy = (by: 'us' | 'peer', refusal: Refusal): HandshakeStep => {
+  return { kind: 'refused', by, refusal, provenBy: null };
+};
+
+/** The other side, once its Hello was read. */
+interface Other {
+  readonly hello: Hello;
+  /** What was remembered of its disk then. */
+  readonly remembered: RememberedPeer | null;
+}
 
 abstract class Handshake {
   protected readonly context: HandshakeContext;
@@ -81,6 +104,9 @@ abstract class Handshake {
   readonly #role: Role;
   /** The broker that was sought; null: whoever is there. */
   readonly #sought: BrokerId | null;
+  #other: Other | null = null;
+  /** The other side has proven the secret: it may have proofs of it. */
+  #isProven = false;
 
   constructor(context: HandshakeContext, lane: PeerLane, role: Role, sought: BrokerId | null) {
     const { identity, durableCommit } = context.own();
@@ -94,60 +120,95 @@ abstract class Handshake {
 
   /** Takes the peer's next frame. After `proven` or `refused` nothing more may be given. */
   receive(bytes: Uint8Array): HandshakeStep {
-    const body = bodyOf(bytes);
-    if (body === null) return malformed('what was sent is no frame of a handshake');
-    if (body.$case === 'refusal') return refusedBy('peer', fromWireRefusal(body.value));
+    const frame = frameOf(bytes);
+    if (frame === null) return malformed('what was sent is no frame of a handshake');
+    const { body } = frame;
+    if (body.$case === 'refusal') return this.#refusedByPeer(body.value);
     try {
-      return this.take(body);
+      return this.take(body, numberOf(frame.durableCommit));
     } catch (error) {
       if (!(error instanceof FieldError)) throw error;
       return malformed(`a frame of a handshake has a field that can not be: ${error.message}`);
     }
   }
 
-  protected abstract take(body: FrameBody): HandshakeStep;
+  /** Why the stream ends, as the last frame on it. */
+  refusal({ code, detail }: Refusal): Buffer {
+    const value = { code: refusalCodes[code], detail };
+    const mac = this.#isProven && this.#other !== null ? this.#refusalMac(this.#role, this.#other.hello, value) : null;
+    return toFrame({ $case: 'refusal', value: { ...value, mac: mac ?? new Uint8Array(0) } });
+  }
+
+  protected abstract take(body: FrameBody, durableCommit: number): HandshakeStep;
+
+  /** Null until the other side's Hello was read. */
+  protected get other(): Hello | null {
+    return this.#other?.hello ?? null;
+  }
+
+  protected heard(hello: Hello): void {
+    this.#other = { hello, remembered: this.context.memory.remembered(hello.identity.incarnation) };
+  }
 
   protected ownHello(): Buffer {
     return toFrame({ $case: 'hello', value: toWireHello(this.own) });
   }
 
-  protected ownMac(peer: Hello): Buffer {
-    return this.#mac(this.#role, peer);
+  /** The proof of this side. */
+  protected proof($case: 'proof' | 'welcome', peer: Hello): Buffer {
+    const { durableCommit } = this.context.own();
+    return toFrame({ $case, value: { mac: this.#mac(this.#role, peer, [`${durableCommit}`]) } }, durableCommit);
   }
 
   /** The peer has sent its proof: the last step, which looks at the proof before anything else. */
-  protected conclude(peer: Hello, mac: Uint8Array): HandshakeStep {
-    const expected = this.#mac(this.#role === 'initiator' ? 'responder' : 'initiator', peer);
-    if (mac.length !== expected.length || !timingSafeEqual(mac, expected)) {
+  protected conclude(peer: Hello, mac: Uint8Array, durableNow: number): HandshakeStep {
+    if (!isEqual(mac, this.#mac(this.#otherRole, peer, [`${durableNow}`]))) {
       const detail = `broker ${peer.identity.brokerId} and this broker have different cluster secrets: give them the same cluster.secret`;
       return refusedBy('us', { code: 'wrong-secret', detail });
     }
     const { addresses, memory } = this.context;
     const { brokerId, incarnation, bootNumber, processNonce } = peer.identity;
-    const refusal = judgePeer(peer, {
+    this.#isProven = true;
+    const durableCommit = Math.max(peer.durableCommit, durableNow);
+    const presented = { identity: peer.identity, durableCommit };
+    const refusal = judgePeer(presented, {
       own: this.own.identity,
       sought: this.#sought,
       membersOnly: this.lane !== 'call',
       knownIncarnation: addresses.incarnationOf(brokerId),
       remembered: memory.remembered(incarnation),
+      saidBefore: this.#other?.remembered?.durableCommit ?? 0,
     });
     if (refusal !== null) return refusedBy('us', refusal);
-    const { durableCommit } = peer;
     const remembered = memory.remember({ incarnation, bootNumber, processNonce, durableCommit });
-    return { kind: 'proven', peer, remembered };
+    return { kind: 'proven', peer: presented, remembered };
   }
 
-  #mac(role: Role, peer: Hello): Buffer {
+  get #otherRole(): Role {
+    return this.#role === 'initiator' ? 'responder' : 'initiator';
+  }
+
+  #refusedByPeer(said: wire.Refusal): HandshakeStep {
+    const hello = this.other;
+    const isProven = hello !== null && isEqual(said.mac, this.#refusalMac(this.#otherRole, hello, said));
+    const provenBy = isProven ? hello.identity.brokerId : null;
+    return { kind: 'refused', by: 'peer', refusal: fromWireRefusal(said), provenBy };
+  }
+
+  #refusalMac(role: Role, peer: Hello, { code, detail }: Pick<wire.Refusal, 'code' | 'detail'>): Buffer {
+    return this.#mac(role, peer, ['refusal', `${code}`, detail]);
+  }
+
+  /** @param said what else is proven; the last of it may hold line ends */
+  #mac(role: Role, peer: Hello, said: readonly string[]): Buffer {
     const both = this.#role === 'initiator' ? [this.own, peer] : [peer, this.own];
-    const text = [`sluice peer ${role}`, this.lane, ...both.flatMap(linesOf)].join('\n');
+    const text = [`sluice peer ${role}`, this.lane, ...both.flatMap(linesOf), ...said].join('\n');
     return createHmac('sha256', this.context.secret).update(text).digest();
   }
 }
 
 /** The side that opened the stream. */
 export class InitiatorHandshake extends Handshake {
-  #peer: Hello | null = null;
-
   constructor(context: HandshakeContext, lane: PeerLane, sought: BrokerId | null) {
     super(context, lane, 'initiator', sought);
   }
@@ -157,41 +218,40 @@ export class InitiatorHandshake extends Handshake {
     return this.ownHello();
   }
 
-  protected take(body: FrameBody): HandshakeStep {
-    if (body.$case === 'hello' && this.#peer === null) {
+  protected take(body: FrameBody, durableCommit: number): HandshakeStep {
+    if (body.$case === 'hello' && this.other === null) {
       const hello = readHello(body.value);
       if (hello.kind === 'refused') return hello;
-      this.#peer = hello.hello;
-      return { kind: 'send', frame: toFrame({ $case: 'proof', value: { mac: this.ownMac(hello.hello) } }) };
+      this.heard(hello.hello);
+      return { kind: 'send', frame: this.proof('proof', hello.hello) };
     }
-    if (body.$case === 'welcome' && this.#peer !== null) return this.conclude(this.#peer, body.value.mac);
+    if (body.$case === 'welcome' && this.other !== null)
+      return this.conclude(this.other, body.value.mac, durableCommit);
     return malformed(`a frame of a handshake came out of turn: ${body.$case}`);
   }
 }
 
 /** The side that was called. */
 export class ResponderHandshake extends Handshake {
-  #peer: Hello | null = null;
-
   constructor(context: HandshakeContext, lane: PeerLane) {
     super(context, lane, 'responder', null);
   }
 
-  protected take(body: FrameBody): HandshakeStep {
-    if (body.$case === 'hello' && this.#peer === null) {
+  protected take(body: FrameBody, durableCommit: number): HandshakeStep {
+    if (body.$case === 'hello' && this.other === null) {
       const hello = readHello(body.value);
       if (hello.kind === 'refused') return hello;
-      this.#peer = hello.hello;
+      this.heard(hello.hello);
       return { kind: 'send', frame: this.ownHello() };
     }
-    if (body.$case === 'proof' && this.#peer !== null) return this.conclude(this.#peer, body.value.mac);
+    if (body.$case === 'proof' && this.other !== null) return this.conclude(this.other, body.value.mac, durableCommit);
     return malformed(`a frame of a handshake came out of turn: ${body.$case}`);
   }
 
   /** What ends the handshake, once the peer is remembered durably. */
   get welcome(): Buffer {
-    if (this.#peer === null) throw new FieldError('nobody to welcome');
-    return toFrame({ $case: 'welcome', value: { mac: this.ownMac(this.#peer) } });
+    if (this.other === null) throw new FieldError('nobody to welcome');
+    return this.proof('welcome', this.other);
   }
 }
 
@@ -223,7 +283,7 @@ function readHello(hello: wire.Hello): ReadHello {
   const { protocolVersion, challenge } = hello;
   if (protocolVersion !== peerProtocolVersion) {
     const detail = `broker ${hello.brokerId} speaks version ${protocolVersion} of the brokers' protocol and this broker ${peerProtocolVersion}: upgrade one release at a time`;
-    return { kind: 'refused', by: 'us', refusal: { code: 'protocol-version', detail } };
+    return { kind: 'refused', by: 'us', refusal: { code: 'protocol-version', detail }, provenBy: null };
   }
   if (challenge.length !== challengeBytes) throw new FieldError('challenge');
   const identity = {
@@ -258,9 +318,9 @@ const refusalCodes = {
   'limit-reached': WireRefusalCode.REFUSAL_CODE_LIMIT_REACHED,
 } as const satisfies Record<RefusalCode, wire.RefusalCode>;
 
-/** A refusal as the last frame on a stream. */
-export const refusalFrame = ({ code, detail }: Refusal): Buffer =>
-  toFrame({ $case: 'refusal', value: { code: refusalCodes[code], detail } });
+function isEqual(mac: Uint8Array, expected: Uint8Array): boolean {
+  return mac.length === expected.length && timingSafeEqual(mac, expected);
+}
 
 function fromWireRefusal({ code, detail }: wire.Refusal): Refusal {
   const names = Object.keys(refusalCodes) as RefusalCode[];

@@ -10,11 +10,12 @@
 import { Client, Metadata, credentials } from '@grpc/grpc-js';
 import type { ChannelOptions, ClientDuplexStream } from '@grpc/grpc-js';
 import type { Clock, Timer } from '../model/clock.ts';
+import type { BrokerId } from '../model/ids.ts';
 import { PeerServiceService } from '../gen/sluice/internal/v1/peer.ts';
 import type { FrameContent, ReadFrame } from './grpc-frames.ts';
 import { decodeFrame, encodeFrame } from './grpc-frames.ts';
 import type { HandshakeContext } from './grpc-handshake.ts';
-import { InitiatorHandshake, refusalFrame } from './grpc-handshake.ts';
+import { InitiatorHandshake } from './grpc-handshake.ts';
 import type { PeerLimits } from './grpc-limits.ts';
 import type { Refusal } from './peer-admission.ts';
 import type { PeerIdentity } from './peer-identity.ts';
@@ -50,6 +51,8 @@ export interface LinkOptions {
    */
   readonly patient: boolean;
   up?(peer: PeerIdentity): void;
+  /** A broker that has proven the cluster secret refused this very process. */
+  refused?(by: BrokerId, refusal: Refusal): void;
   received?(frame: ReadFrame): void;
   /** A connection that was up is gone; what had left may have arrived. */
   down?(why: string): void;
@@ -102,6 +105,11 @@ export class PeerLink {
     else this.#pump();
   }
 
+  /** Connects although nothing is to be sent yet. */
+  open(): void {
+    if (this.#state.kind === 'idle') this.#connect();
+  }
+
   /** Ends the present connection, if there is one, and makes the next one when it is wanted. */
   restart(why: string): void {
     if (this.#state.kind === 'connecting' || this.#state.kind === 'up') this.#ended(this.#state.attempt, why);
@@ -138,6 +146,7 @@ export class PeerLink {
         received: (bytes) => {
           this.#received(bytes);
         },
+        refusedWithProof: (by, refusal) => this.#options.refused?.(by, refusal),
         refused: (by, refusal) => this.#options.observer.refused?.(target, by, refusal),
         ended: (why) => {
           this.#ended(attempt, why);
@@ -230,6 +239,8 @@ interface AttemptEvents {
   proven(peer: PeerIdentity): void;
   received(bytes: Uint8Array): void;
   refused(by: 'us' | 'peer', refusal: Refusal): void;
+  /** A broker that has proven the secret refused this very process; `refused` follows. */
+  refusedWithProof(by: BrokerId, refusal: Refusal): void;
   /** Called once; not after `end`. */
   ended(why: string): void;
 }
@@ -319,6 +330,7 @@ class Attempt {
         this.write(step.frame, () => undefined);
         return;
       case 'refused':
+        if (step.provenBy !== null) this.#events.refusedWithProof(step.provenBy, step.refusal);
         this.#refused(step.by, step.refusal);
         return;
       case 'proven':
@@ -349,7 +361,7 @@ class Attempt {
   #refused(by: 'us' | 'peer', refusal: Refusal): void {
     this.#events.refused(by, refusal);
     // the stream is cancelled at once, so the peer learns of it only if this frame is faster; it is no more than a courtesy
-    if (by === 'us') this.write(refusalFrame(refusal), () => undefined);
+    if (by === 'us') this.write(this.#handshake.refusal(refusal), () => undefined);
     this.#over(`refused by ${by === 'us' ? 'this broker' : 'the peer'}: ${refusal.code}, ${refusal.detail}`);
   }
 

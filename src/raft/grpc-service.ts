@@ -13,7 +13,7 @@ import { ServedCalls } from './grpc-calls.ts';
 import type { ReadFrame } from './grpc-frames.ts';
 import { decodeFrame, encodeFrame } from './grpc-frames.ts';
 import type { HandshakeContext } from './grpc-handshake.ts';
-import { ResponderHandshake, refusalFrame } from './grpc-handshake.ts';
+import { ResponderHandshake } from './grpc-handshake.ts';
 import type { PeerLimits } from './grpc-limits.ts';
 import type { Refusal } from './peer-admission.ts';
 import type { PeerIdentity } from './peer-identity.ts';
@@ -253,7 +253,7 @@ class IncomingStream {
   #refuse(refusal: Refusal): void {
     if (this.#phase === 'ended') return;
     this.#options.observer.turnedAway?.(this.#stream.getPeer(), refusal);
-    this.#stream.write(refusalFrame(refusal));
+    this.#stream.write(this.#handshake.refusal(refusal));
     this.#gone();
     // this is how a grpc-js handler ends a stream with a status
     this.#stream.emit('error', { code: Status.FAILED_PRECONDITION, details: refusal.detail });

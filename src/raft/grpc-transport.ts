@@ -17,9 +17,11 @@ import { PeerLink } from './grpc-link.ts';
 import type { PeerLimits } from './grpc-limits.ts';
 import type { ServerSessions } from './grpc-service.ts';
 import { PeerServer } from './grpc-service.ts';
+import type { Refusal } from './peer-admission.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 import type { PeerDropReason, PeerObserver } from './peer-observer.ts';
 import type { PeerHandler, PeerReply, PeerRpc, PeerTarget } from './peer-rpc.ts';
+import { condemnationOf, StandingRecord } from './standing.ts';
 import type { Channel, PeerDirectory, PeerTransport } from './transport.ts';
 import { channelOf } from './transport.ts';
 
@@ -61,7 +63,9 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
   readonly #handlers = new Map<string, PeerHandler>();
   /** Where replicas are that the directory does not know yet; bounded by learnedReplicasMax. */
   readonly #learned = new Map<ReplicaId, BrokerId>();
-  readonly #welcomedBy = new Set<BrokerId>();
+  readonly standing = new StandingRecord((broker) => {
+    this.#meet(broker);
+  });
   #receive: (group: GroupNumber, message: Message) => void = nobody;
   #receiveBeat: (from: BrokerId, frame: BeatFrame) => void = nobody;
   #unreachable: (group: GroupNumber, replica: ReplicaId) => void = nobody;
@@ -91,11 +95,6 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
   /** Connections that peers have opened. */
   get connections(): number {
     return this.#server.connections;
-  }
-
-  /** Brokers that have taken this very process for healthy at least once (design D4). */
-  get welcomedBy(): ReadonlySet<BrokerId> {
-    return this.#welcomedBy;
   }
 
   /** This broker has joined a cluster: connections that it opened before that say otherwise. */
@@ -199,10 +198,20 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
     return links;
   }
 
+  #meet(broker: BrokerId): void {
+    if (broker !== this.#options.handshake.own().identity.brokerId) this.#linksTo(broker).beat.open();
+  }
+
   #link(broker: BrokerId, lane: Channel, unsentBytesMax: number, down: () => void): PeerLink {
     const target: PeerTarget = { kind: 'broker', broker };
-    const up = (): void => void this.#welcomedBy.add(broker);
-    return new PeerLink({ ...this.#wiring(target), lane, unsentBytesMax, patient: false, up, down });
+    const up = (): void => {
+      this.standing.welcomed(broker);
+    };
+    const refused = (by: BrokerId, refusal: Refusal): void => {
+      const condemnation = condemnationOf(by, refusal);
+      if (condemnation !== null) this.standing.condemned(condemnation);
+    };
+    return new PeerLink({ ...this.#wiring(target), lane, unsentBytesMax, patient: false, up, refused, down });
   }
 
   #wiring(

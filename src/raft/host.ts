@@ -23,6 +23,8 @@ import { genesisOf, recover } from './recover.ts';
 import { SnapshotSlots } from './snapshot-slots.ts';
 import { TimerWheel } from './timer-wheel.ts';
 import type { PeerDirectory, PeerTransport } from './transport.ts';
+import type { Condemnation } from './standing.ts';
+import { VoteGate } from './vote-gate.ts';
 import type { Schedule } from './turns.ts';
 import { TurnQueue } from './turns.ts';
 
@@ -47,6 +49,11 @@ export interface HostOptions {
   /** `endOfTurn` in production. */
   readonly schedule: Schedule;
   readonly observer: RaftObserver;
+  /**
+   * Another broker has found that this disk is an old copy (design D4). All groups are set apart already; the store is to
+   * remember it, so that the next start knows too (`RocksdbStore.markLost`). Called at most once.
+   */
+  condemned?(condemnation: Condemnation): void;
   /** The store failed, or a defect reaches beyond one group: the process must end. */
   fatal(error: unknown): void;
 }
@@ -57,14 +64,20 @@ export class MultiRaftHost implements RaftHost {
   readonly #turns: TurnQueue;
   readonly #timers: TimerWheel;
   readonly #beats: Beats;
+  readonly #gate: VoteGate;
   readonly #hosted = new Map<GroupNumber, Hosted>();
   /** Groups between the call of `start` and its end. */
   readonly #starting = new Set<GroupNumber>();
   #onDisk: Promise<Map<GroupNumber, ReplicaId>> | null = null;
+  /** Why no group takes part any more; null: they do. */
+  #apart: string | null;
   #closed = false;
 
   constructor(options: HostOptions) {
     this.#options = options;
+    this.#apart = options.mayVote
+      ? null
+      : 'this broker lost writes that it had acknowledged; replace it (see DATA LOSS in the log)';
     this.#turns = new TurnQueue(options.schedule);
     this.#timers = new TimerWheel(options.clock, options.schedule);
     this.#port = {
@@ -99,11 +112,28 @@ export class MultiRaftHost implements RaftHost {
       heartbeatMs: options.raftLimits.heartbeatMs,
       hosted: (group) => this.#hosted.get(group),
     });
+    this.#gate = new VoteGate({
+      standing: transport.standing ?? null,
+      directory,
+      opened: (group) => {
+        group.putOffMs = -Infinity;
+        this.#timers.rearm(group);
+      },
+    });
+    transport.standing?.onChange(() => {
+      this.#standingChanged();
+    });
+    this.#heedStanding();
     // a message for a group that is not here is dropped; never does one create a voter (P79)
     options.transport.onMessage((group, message) => {
       const hosted = this.#hosted.get(group);
       if (hosted === undefined) {
         options.observer.dropped?.(group, 'unknown-group');
+        return;
+      }
+      const isVoting = message.kind === 'vote-request' || message.kind === 'timeout-now';
+      if (isVoting && !this.#gate.passes(hosted, message.from)) {
+        options.observer.dropped?.(group, 'not-known-healthy');
         return;
       }
       // a candidate is judged by when the leader was heard last
@@ -164,7 +194,7 @@ export class MultiRaftHost implements RaftHost {
 
   async #open(spec: GroupSpec, machine: StateMachine): Promise<RaftGroup> {
     const log = await this.#logOf(spec, machine);
-    const { clock, driverLimits, mayVote } = this.#options;
+    const { clock, driverLimits } = this.#options;
     const recovered = await recover(log, machine, driverLimits.recentBytesMax);
     const core = new RaftNode({
       id: log.header.replicaId,
@@ -182,8 +212,14 @@ export class MultiRaftHost implements RaftHost {
       this.#deadlinePassed(hosted);
     });
     this.#hosted.set(spec.group, hosted);
-    if (mayVote) driver.feed({ kind: 'tick' });
-    else driver.setApart('this broker lost writes that it had acknowledged; replace it (see DATA LOSS in the log)');
+    if (this.#apart !== null) {
+      driver.setApart(this.#apart);
+      return driver;
+    }
+    this.#gate.add(hosted);
+    // nobody else's word is needed for a sole voter
+    if (this.#gate.passes(hosted, null)) driver.feed({ kind: 'tick' });
+    else this.#turns.add(driver);
     return driver;
   }
 
@@ -219,7 +255,32 @@ export class MultiRaftHost implements RaftHost {
 
   #deadlinePassed(hosted: Hosted): void {
     this.#beats.catchUp(hosted);
-    if (hosted.nextDeadline <= this.#options.clock.monotonicMs()) hosted.driver.feed({ kind: 'tick' });
+    const now = this.#options.clock.monotonicMs();
+    if (hosted.nextDeadline > now) return;
+    if (this.#gate.passes(hosted, null)) hosted.driver.feed({ kind: 'tick' });
+    // asked again then, since it may have become known where the voters are; a welcome is heard of at once
+    else hosted.putOffMs = now + this.#options.raftLimits.electionTimeoutMs;
+  }
+
+  #standingChanged(): void {
+    this.#heedStanding();
+    if (this.#apart === null) this.#gate.changed();
+  }
+
+  /**
+   * One broker's word is enough to set everything apart. It is a fact that this broker once told it, over a connection
+   * that proved the secret, and that it has kept durably since; that others do not know of it says nothing, so they can
+   * not outvote it. Brokers of a cluster trust each other's word about terms and logs no less: one that lies could set
+   * a group apart by sending a log that diverges, too. A mere outage, or a peer that forgot, never leads here.
+   * Where two processes run on copies of one directory, the one that started later is remembered, and goes on.
+   */
+  #heedStanding(): void {
+    const condemnation = this.#options.transport.standing?.condemnation ?? null;
+    if (condemnation === null || this.#apart !== null) return;
+    const { by, code, detail } = condemnation;
+    this.#apart = `broker ${by} refuses this one as ${code}: ${detail}`;
+    for (const { driver } of this.#hosted.values()) driver.setApart(this.#apart);
+    this.#options.condemned?.(condemnation);
   }
 
   async #end(group: GroupNumber, keep: boolean): Promise<void> {
@@ -228,6 +289,7 @@ export class MultiRaftHost implements RaftHost {
     this.#hosted.delete(group);
     this.#timers.forget(hosted);
     this.#beats.forget(hosted);
+    this.#gate.forget(hosted);
     await hosted.driver.stop(keep);
   }
 }

@@ -39,6 +39,11 @@ export interface AdmissionContext {
   readonly knownIncarnation: string | null;
   /** What is remembered of the data directory that speaks. */
   readonly remembered: RememberedPeer | null;
+  /**
+   * The highest durable commit number that was remembered before the peer said `durableCommit`; what was remembered since
+   * may be newer than that.
+   */
+  readonly saidBefore: number;
 }
 
 /** Null: it may speak. The caller has seen the proof of the cluster secret. */
@@ -67,7 +72,10 @@ function judgeCluster({ brokerId, clusterId }: PeerIdentity, { own, membersOnly 
   };
 }
 
-function judgeDisk(peer: PresentedPeer, { knownIncarnation, remembered }: AdmissionContext): Refusal | null {
+function judgeDisk(
+  peer: PresentedPeer,
+  { knownIncarnation, remembered, saidBefore }: AdmissionContext,
+): Refusal | null {
   const { brokerId, clusterId, incarnation, bootNumber, processNonce, recoveredCommit } = peer.identity;
   // one that joins or replaces another is not known by its disk yet: whoever lets it in decides
   if (clusterId !== null && knownIncarnation !== null && incarnation !== knownIncarnation) {
@@ -94,8 +102,8 @@ function judgeDisk(peer: PresentedPeer, { knownIncarnation, remembered }: Admiss
       detail: `another process was start ${bootNumber} of the data directory of broker ${brokerId}: one of the two runs on a copy; replace it`,
     };
   }
-  // the same process: its number never falls, so a lower one only left before a higher one that came on another stream
-  return null;
+  // what was remembered since it spoke may have overtaken it on another stream, so that does not count
+  return peer.durableCommit >= saidBefore ? null : rolledBack(brokerId, peer.durableCommit, saidBefore);
 }
 
 function rolledBack(broker: BrokerId, holds: number, said: number): Refusal {

@@ -2,6 +2,7 @@
 import type { BrokerId, GroupNumber, ReplicaId } from '../model/ids.ts';
 import type { BeatFrame } from './beat-frame.ts';
 import type { Message } from './core/messages.ts';
+import type { Standing } from './standing.ts';
 
 /**
  * Each pair of brokers has two connections (design D3): what carries the log or a snapshot, and what keeps leaders alive
@@ -43,6 +44,8 @@ export interface PeerTransport {
    * a replica was dropped, or was on a connection that broke. A transport that can not tell leaves it to Raft's time-outs.
    */
   onUnreachable?(receive: (group: GroupNumber, replica: ReplicaId) => void): void;
+  /** What the other brokers think of this one. Absent where nobody remembers brokers: then nothing waits for it. */
+  readonly standing?: Standing;
 }
 
 /** Who holds which replica. Replica ids are never reused, so an answer never changes once there is one (design D4). */

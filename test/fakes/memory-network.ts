@@ -1,11 +1,13 @@
 /**
  * Connects hosts in one process: messages and frames arrive in a later turn, in order, unless the test cuts a host off or
- * loses them. A broker is named by the first replica that it holds.
+ * loses them. A broker is named by the first replica that it holds. What brokers think of each other is up to the test.
  */
 import type { BrokerId, GroupNumber, ReplicaId } from '../../src/model/ids.ts';
 import { toBrokerId } from '../../src/model/ids.ts';
 import type { BeatFrame } from '../../src/raft/beat-frame.ts';
 import type { Message } from '../../src/raft/core/messages.ts';
+import type { Refusal } from '../../src/raft/peer-admission.ts';
+import { condemnationOf, StandingRecord } from '../../src/raft/standing.ts';
 import type { PeerDirectory, PeerTransport } from '../../src/raft/transport.ts';
 
 type Receive = (group: GroupNumber, message: Message) => void;
@@ -16,6 +18,8 @@ export class MemoryNetwork {
   /** By broker; a test may deliver by itself what it kept on its way. */
   readonly beatReceivers = new Map<number, ReceiveBeat>();
   readonly #brokers = new Map<number, BrokerId>();
+  /** By broker, if brokers judge each other. */
+  readonly standings = new Map<number, StandingRecord>();
   /** Replicas that nothing reaches and that reach nobody. */
   readonly cutOff = new Set<number>();
   sent = 0;
@@ -26,6 +30,12 @@ export class MemoryNetwork {
   alters: (message: Message) => Message = (message) => message;
   /** Which frames get lost; a test may change it. */
   losesBeat: (from: number, to: number, frame: BeatFrame) => boolean = () => false;
+
+  /**
+   * What broker `by` says to a new process of broker `of` that asks; undefined: nothing. Null: nobody is ever asked. Looked
+   * at when a transport is made and whenever somebody asks.
+   */
+  judges: ((of: number, by: number) => 'welcome' | Refusal | undefined) | null = null;
 
   /** The transport of the broker that holds the replicas `replicas`, which knows where everybody's are. */
   transportOf(...replicas: readonly number[]): PeerTransport & PeerDirectory {
@@ -48,7 +58,28 @@ export class MemoryNetwork {
       onBeat: (receive) => {
         this.beatReceivers.set(broker, receive);
       },
-      brokerOf: (replica: ReplicaId) => this.#brokers.get(replica) ?? null,
+      brokerOf: (replica: ReplicaId) => this.brokerOf(replica),
+      ...(this.judges === null ? {} : { standing: this.#standingOf(broker) }),
     };
+  }
+
+  brokerOf(replica: ReplicaId): BrokerId | null {
+    return this.#brokers.get(replica) ?? null;
+  }
+
+  #standingOf(broker: BrokerId): StandingRecord {
+    const standing = new StandingRecord((by) => {
+      setImmediate(() => {
+        if (this.cutOff.has(broker) || this.cutOff.has(by) || !this.beatReceivers.has(by)) return;
+        const judgement = this.judges?.(broker, by);
+        if (judgement === 'welcome') standing.welcomed(by);
+        else if (judgement !== undefined) {
+          const condemnation = condemnationOf(by, judgement);
+          if (condemnation !== null) standing.condemned(condemnation);
+        }
+      });
+    });
+    this.standings.set(broker, standing);
+    return standing;
   }
 }

@@ -17,6 +17,7 @@ import type {
   RaftGroup,
 } from '../../src/raft/group.ts';
 import { MultiRaftHost } from '../../src/raft/host.ts';
+import type { Condemnation } from '../../src/raft/standing.ts';
 import { NoPeers } from '../../src/raft/transport.ts';
 import type { PeerDirectory, PeerTransport } from '../../src/raft/transport.ts';
 import { crc32c } from '../../src/runtime/crc32c.ts';
@@ -139,6 +140,7 @@ export class Rig {
   /** Last indexes of the snapshots that were installed. */
   readonly installed: number[] = [];
   readonly damaged: string[] = [];
+  readonly condemned: Condemnation[] = [];
   readonly host: MultiRaftHost;
 
   constructor(options: RigOptions = {}) {
@@ -162,6 +164,7 @@ export class Rig {
         snapshotInstalled: (_group, { lastIndex }) => this.installed.push(lastIndex),
         snapshotDamaged: (_group, detail) => this.damaged.push(detail),
       },
+      condemned: (condemnation) => this.condemned.push(condemnation),
       fatal: (error) => this.fatal.push(error),
     });
   }

@@ -173,13 +173,13 @@ export interface Hello {
 
 /** Proof of the cluster secret by the side that opened the stream. */
 export interface Proof {
-  /** HMAC-SHA256 over both Hellos, 32 bytes. */
+  /** HMAC-SHA256 over both Hellos and the durable_commit of this frame, 32 bytes. */
   mac: Uint8Array;
 }
 
 /** Proof of the cluster secret by the other side. */
 export interface Welcome {
-  /** HMAC-SHA256 over both Hellos, 32 bytes; never equal to the initiator's. */
+  /** HMAC-SHA256 over both Hellos and the durable_commit of this frame, 32 bytes; never equal to the initiator's. */
   mac: Uint8Array;
 }
 
@@ -189,6 +189,11 @@ export interface Refusal {
   code: RefusalCode;
   /** One sentence for people. */
   detail: string;
+  /**
+   * HMAC-SHA-256 over both Hellos and this refusal: that the sender knows the cluster secret and means this very process.
+   * Empty unless the receiver has proven the secret before.
+   */
+  mac: Uint8Array;
 }
 
 /** A Raft message of one group. */
@@ -900,7 +905,7 @@ export const Welcome: MessageFns<Welcome> = {
 };
 
 function createBaseRefusal(): Refusal {
-  return { code: 0, detail: "" };
+  return { code: 0, detail: "", mac: new Uint8Array(0) };
 }
 
 export const Refusal: MessageFns<Refusal> = {
@@ -910,6 +915,9 @@ export const Refusal: MessageFns<Refusal> = {
     }
     if (message.detail !== "") {
       writer.uint32(18).string(message.detail);
+    }
+    if (message.mac.length !== 0) {
+      writer.uint32(26).bytes(message.mac);
     }
     return writer;
   },
@@ -941,6 +949,14 @@ export const Refusal: MessageFns<Refusal> = {
             }
 
             message.detail = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.mac = reader.bytes();
             continue;
           }
         }

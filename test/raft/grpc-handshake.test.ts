@@ -1,0 +1,158 @@
+/** The handshake between brokers, step by step: what a refusal proves, and which commit numbers count. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { toBrokerId } from '../../src/model/ids.ts';
+import { PeerFrame } from '../../src/gen/sluice/internal/v1/peer.ts';
+import type { HandshakeContext, HandshakeStep } from '../../src/raft/grpc-handshake.ts';
+import { InitiatorHandshake, ResponderHandshake } from '../../src/raft/grpc-handshake.ts';
+import type { PeerIdentity } from '../../src/raft/peer-identity.ts';
+import { SeededRandom } from '../fakes/seeded-random.ts';
+import { clusterId, incarnationOf, VolatilePeerMemory } from './peer-rig.ts';
+
+const two = toBrokerId(2);
+
+class Side {
+  readonly memory = new VolatilePeerMemory();
+  readonly context: HandshakeContext;
+  durableCommit = 0;
+  readonly identity: PeerIdentity;
+
+  constructor(broker: number, secret = 'secret') {
+    this.identity = {
+      brokerId: toBrokerId(broker),
+      clusterId,
+      incarnation: incarnationOf(broker),
+      bootNumber: 3,
+      processNonce: `00000000-0000-4000-9000-00000000000${broker}`,
+      recoveredCommit: 0,
+    };
+    this.context = {
+      own: () => ({ identity: this.identity, durableCommit: this.durableCommit }),
+      secret,
+      addresses: { addressOf: () => null, incarnationOf: () => null },
+      memory: this.memory,
+      random: new SeededRandom(broker),
+    };
+  }
+
+  /** It remembers the other side, as start `bootNumber` of the very process that speaks. */
+  remembers({ identity }: Side, bootNumber: number, durableCommit: number): void {
+    const { incarnation, processNonce } = identity;
+    void this.memory.remember({ incarnation, bootNumber, processNonce, durableCommit });
+  }
+}
+
+interface Steps {
+  readonly initiator: InitiatorHandshake;
+  readonly responder: ResponderHandshake;
+  /** What the responder makes of the proof. */
+  readonly end: HandshakeStep;
+}
+
+function sent(step: HandshakeStep): Buffer {
+  assert.equal(step.kind, 'send');
+  return step.frame;
+}
+
+/** @param between happens when the initiator has said Hello and the responder has not heard it */
+function shake(a: Side, b: Side, between: () => void = () => undefined, after: () => void = () => undefined): Steps {
+  const initiator = new InitiatorHandshake(a.context, 'bulk', two);
+  const { opening } = initiator;
+  between();
+  const responder = new ResponderHandshake(b.context, 'bulk');
+  const proof = sent(initiator.receive(sent(responder.receive(opening))));
+  after();
+  return { initiator, responder, end: responder.receive(proof) };
+}
+
+function refused(step: HandshakeStep): Extract<HandshakeStep, { kind: 'refused' }> {
+  assert.equal(step.kind, 'refused');
+  return step;
+}
+
+/** The same refusal with something changed. */
+function altered(frame: Buffer, change: (refusal: { detail: string; mac: Uint8Array }) => void): Buffer {
+  const decoded = PeerFrame.decode(frame);
+  assert.equal(decoded.body?.$case, 'refusal');
+  change(decoded.body.value);
+  return Buffer.from(PeerFrame.encode(decoded).finish());
+}
+
+describe('a refusal', () => {
+  it('pit-P87 is known to come from a member of the cluster that means this very process', () => {
+    const [a, b] = [new Side(1), new Side(2)];
+    b.remembers(a, 4, 0);
+    const { initiator, responder, end } = shake(a, b);
+    const { refusal } = refused(end);
+    assert.equal(refusal.code, 'old-boot');
+    assert.deepEqual(initiator.receive(responder.refusal(refusal)), {
+      kind: 'refused',
+      by: 'peer',
+      refusal,
+      provenBy: two,
+    });
+  });
+
+  it('pit-P87 is not believed to speak of the disk if anybody could have sent it', () => {
+    const [a, b] = [new Side(1), new Side(2)];
+    b.remembers(a, 4, 0);
+    const { initiator, responder, end } = shake(a, b);
+    const { refusal } = refused(end);
+    const frame = responder.refusal(refusal);
+    const forged = [
+      altered(frame, (said) => (said.mac = new Uint8Array(0))),
+      altered(frame, (said) => (said.mac = new Uint8Array(32))),
+      altered(frame, (said) => (said.detail += ' ')),
+    ];
+    for (const bytes of forged) assert.equal(refused(initiator.receive(bytes)).provenBy, null);
+    // of another handshake
+    assert.equal(refused(shake(a, b).initiator.receive(frame)).provenBy, null);
+    // before the other side has said who it is
+    const early = new InitiatorHandshake(a.context, 'bulk', two);
+    assert.equal(refused(early.receive(frame)).provenBy, null);
+    assert.equal(refused(initiator.receive(frame)).provenBy, two, 'as it was sent');
+  });
+
+  it('proves nothing to who has not proven the secret', () => {
+    const [a, b] = [new Side(1, 'guess'), new Side(2)];
+    const { responder, end } = shake(a, b);
+    const { refusal } = refused(end);
+    assert.equal(refusal.code, 'wrong-secret');
+    const { body } = PeerFrame.decode(responder.refusal(refusal));
+    assert.equal(body?.$case === 'refusal' ? body.value.mac.length : null, 0);
+  });
+});
+
+describe('the durable commit number of a process that runs', () => {
+  it('is that of the proof: another stream may have overtaken the Hello', () => {
+    const [a, b] = [new Side(1), new Side(2)];
+    a.durableCommit = 10;
+    b.remembers(a, 3, 10);
+    const overtake = (): void => {
+      a.durableCommit = 11;
+      b.memory.noteCommit(a.identity.incarnation, 11);
+    };
+    assert.equal(shake(a, b, overtake).end.kind, 'proven');
+    // or the proof
+    assert.equal(shake(a, b, undefined, overtake).end.kind, 'proven');
+    assert.equal(b.memory.remembered(a.identity.incarnation)?.durableCommit, 11);
+  });
+
+  it('pit-P87 is not below what the other side had heard before it asked for the proof', () => {
+    const [a, b] = [new Side(1), new Side(2)];
+    a.durableCommit = 10;
+    b.remembers(a, 3, 11);
+    assert.equal(refused(shake(a, b).end).refusal.code, 'rolled-back');
+  });
+
+  it('the caller judges by the same rules', () => {
+    const [a, b] = [new Side(1), new Side(2)];
+    a.remembers(b, 3, 5);
+    b.durableCommit = 5;
+    const overtaken = shake(a, b);
+    a.memory.noteCommit(b.identity.incarnation, 6);
+    assert.equal(overtaken.initiator.receive(overtaken.responder.welcome).kind, 'proven');
+    const back = shake(a, b);
+    assert.equal(refused(back.initiator.receive(back.responder.welcome)).refusal.code, 'rolled-back');
+  });
+});
