@@ -19,6 +19,7 @@ const context: AdmissionContext = {
   membersOnly: true,
   knownIncarnation: uuid(2),
   remembered: { incarnation: uuid(2), bootNumber: 5, processNonce: uuid(9), durableCommit: 120 },
+  saidBefore: 119,
 };
 
 /** The refusal of broker 2 with these differences; null: none. */
@@ -51,7 +52,8 @@ test('pit-P61: a known broker id on another data directory may not', () => {
 test('pit-P87: a disk that was rolled back, or runs twice, may not', () => {
   assert.equal(refused({ bootNumber: 4 }), 'old-boot');
   assert.equal(refused({ processNonce: uuid(8) }), 'boot-reused');
-  assert.equal(refused({ durableCommit: 119 }), null, 'of the same process, it only left earlier');
+  assert.equal(refused({ durableCommit: 119 }), null, 'of the same process, what came since overtook it');
+  assert.equal(refused({ durableCommit: 118 }), 'rolled-back', 'and more had been heard before it spoke');
   assert.equal(refused({ bootNumber: 6, processNonce: uuid(8), recoveredCommit: 119 }), 'rolled-back');
   assert.equal(refused({ bootNumber: 6, processNonce: uuid(8), recoveredCommit: 120, durableCommit: 120 }), null);
 });
