@@ -228,6 +228,8 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     },
   });
   shutdown.setSteps([
+    { name: 'say that it stops', run: () => api.unready() },
+    { name: 'hand over leaderships', run: () => broker.handOver() },
     { name: 'refuse new calls', run: () => api.drain() },
     { name: 'answer appends in flight', run: () => broker.close() },
     { name: 'close connections', run: () => api.close(connectionsGraceMs) },

@@ -122,9 +122,14 @@ export class ApiServer {
     this.serve(forwardingBroker({ broker, routes, peers, clock }), { ready: true });
   }
 
+  /** Whoever spreads requests shall send them elsewhere; what comes all the same is served. */
+  unready(): void {
+    this.#setHealth('ready', false);
+  }
+
   /** Refuses what comes from now on, ends what only waits. What is being appended is still answered. */
   drain(): void {
-    this.#setHealth('ready', false);
+    this.unready();
     this.#desk.drain();
   }
 

@@ -2,8 +2,9 @@
  * The broker as api/ sees it: every call is let in here (phase, access), finds its topic and partition, and is handed to
  * the part that does the work. Nothing is decided here that a part could decide.
  *
- * Life: `start` brings up the catalog, then everything that the catalog places on this disk; `close` refuses what is new,
- * lets appends in flight end, answers everybody who waits, and stops the groups.
+ * Life: `start` brings up the catalog, then everything that the catalog places on this disk; `handOver` gives its
+ * leaderships to others while it goes on serving; `close` refuses what is new, lets appends in flight end, answers
+ * everybody who waits, and stops the groups.
  */
 import type { Compression } from '../model/compression.ts';
 import type { Clock } from '../model/clock.ts';
@@ -14,7 +15,7 @@ import { millisPlus } from '../model/ids.ts';
 import { partitionForKey } from '../model/partitioner.ts';
 import type { Random } from '../model/random.ts';
 import type { RoleState } from '../raft/core/ready.ts';
-import type { RaftHost } from '../raft/group.ts';
+import type { RaftGroup, RaftHost } from '../raft/group.ts';
 import type { Access, Operation } from './access.ts';
 import { openAccess } from './access.ts';
 import { AppendBudget } from './append-budget.ts';
@@ -27,6 +28,7 @@ import { CatalogLink } from './catalog-link.ts';
 import type { ClusterMembership } from './cluster-membership.ts';
 import { alone } from './cluster-membership.ts';
 import { answerBy } from './deadline.ts';
+import { Departures } from './departures.ts';
 import type { DiskGate } from './disk-gate.ts';
 import { FetchWaiters } from './fetch-waiters.ts';
 import { OpenCursor } from './fetch-cursor.ts';
@@ -34,6 +36,7 @@ import { Fetcher, tooManyWaiters } from './fetcher.ts';
 import { enterCluster } from './founding.ts';
 import { GroupService } from './group-service.ts';
 import type { GroupSettings } from './group-settings.ts';
+import { handOver } from './handover.ts';
 import type { BrokerLimits } from './limits.ts';
 import { defaultBrokerLimits } from './limits.ts';
 import { LocalGroups } from './local-groups.ts';
@@ -116,6 +119,7 @@ export class Broker implements BrokerApi {
   readonly #catalog: Catalog;
   readonly #link: CatalogLink;
   readonly #keeper: CatalogKeeper;
+  readonly #departures: Departures;
   readonly #placements: PlacementKeeper;
   readonly #localGroups: LocalGroups;
   readonly #topics: Topics;
@@ -154,7 +158,11 @@ export class Broker implements BrokerApi {
     this.#localGroups = new LocalGroups({ host, identity, limits, observer });
     const partitions = { clock, limits, budget: this.#budget, disk, observer };
     const running = { catalog, link, localGroups: this.#localGroups, partitions };
-    this.#placements = new PlacementKeeper({ catalog, link, localGroups: this.#localGroups, clock, limits });
+    const { departureMs } = limits;
+    const { brokerId } = identity;
+    const departures = new Departures({ clusterId, brokerId, state: () => catalog.state, clock, rpc, departureMs });
+    this.#departures = departures;
+    this.#placements = new PlacementKeeper({ ...running, departures, clock, limits });
     this.#topics = new Topics({ ...running, identity, clock, random, limits, observer, onFault });
     this.routes = new RequestRoutes({
       brokerId: identity.brokerId,
@@ -189,6 +197,20 @@ export class Broker implements BrokerApi {
     await this.#topics.start(this.#groups);
     this.#placements.start();
     if (this.#phase === 'starting') this.#phase = 'running';
+  }
+
+  /**
+   * Before `close`, where others could lead what is led here, the catalog too: resolves when they do, or the time for it
+   * is over. Requests are served all along; what arrives after its leadership left hears who leads.
+   */
+  async handOver(): Promise<void> {
+    const { clock } = this.#options;
+    const { directory } = this.#cluster;
+    const groups = (): readonly RaftGroup[] => {
+      const { group } = this.#catalog;
+      return [...(group === null ? [] : [group]), ...this.#localGroups.all.values()];
+    };
+    await handOver({ groups, departures: this.#departures, directory, clock, limits: this.#limits });
   }
 
   /** Every append in flight is answered on its own, at the latest when the groups stop. */

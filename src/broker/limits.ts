@@ -29,6 +29,16 @@ export interface BrokerLimits {
   readonly servingMsMax: number;
   /** How long a close waits for appends in flight before it leaves their outcome unknown, milliseconds. */
   readonly drainMsMax: number;
+  /** How long a broker that stops hands over its leaderships, before it stops whatever it still leads, milliseconds. */
+  readonly handoverMsMax: number;
+  /** Leaderships that a broker that stops hands over at once. Range 1 to 1,000. */
+  readonly handoversMax: number;
+  /** How long one handover may take before another replica is asked, milliseconds. */
+  readonly handoverTryMs: number;
+  /** Only a replica that was heard this long ago or later is handed a leadership by a broker that stops, milliseconds. */
+  readonly handoverHeardMs: number;
+  /** How long a broker that said it stops is handed no leadership, milliseconds. */
+  readonly departureMs: number;
   /** Voters that the catalog shall have where there are as many brokers. Odd, 1 to 7. */
   readonly catalogVotersMax: number;
   /** A broker that the catalog's leader did not hear of for this long is dead: its vote goes to another one, milliseconds. */
@@ -68,6 +78,11 @@ export const defaultBrokerLimits: BrokerLimits = {
   lookupBytesMax: 16 * 1024 * 1024,
   servingMsMax: 1_000,
   drainMsMax: 2_000,
+  handoverMsMax: 10_000,
+  handoversMax: 32,
+  handoverTryMs: 1_000,
+  handoverHeardMs: 1_000,
+  departureMs: 15_000,
   catalogVotersMax: 3,
   brokerDeadMs: 600_000,
   brokerQuietMs: 5_000,

@@ -10,6 +10,7 @@ import type { RaftGroup } from '../raft/group.ts';
 import type { Catalog } from './catalog.ts';
 import type { CatalogCommand, PartitionPlace } from './catalog-commands.ts';
 import type { CatalogLink } from './catalog-link.ts';
+import type { Departures } from './departures.ts';
 import type { MisplacedLead } from './leadership-balance.ts';
 import { LeadershipBalance } from './leadership-balance.ts';
 import type { BrokerLimits } from './limits.ts';
@@ -23,6 +24,7 @@ interface PlacementKeeperDeps {
   readonly catalog: Catalog;
   readonly link: CatalogLink;
   readonly localGroups: LocalGroups;
+  readonly departures: Departures;
   readonly clock: Clock;
   readonly limits: BrokerLimits;
 }
@@ -122,16 +124,18 @@ export class PlacementKeeper {
   }
 
   #misplaced(nowMs: number): readonly MisplacedLead[] {
-    const { catalog, localGroups, limits } = this.#deps;
+    const { catalog, localGroups, departures, limits } = this.#deps;
     const misplaced: MisplacedLead[] = [];
     for (const [group, raft] of localGroups.all) {
       if (!raft.role.serving) continue;
       const place = catalog.state.placeOf(group);
-      const preferred = place?.replicas[0]?.replicaId;
-      if (place === null || preferred === undefined || preferred === raft.role.leader) continue;
+      const home = place?.replicas[0];
+      if (place === null || home === undefined || home.replicaId === raft.role.leader) continue;
+      const preferred = home.replicaId;
       const follower = raft.followers.find((one) => one.id === preferred);
       const ready =
         place.reached === place.revision &&
+        !departures.isDeparting(home.brokerId) &&
         follower?.state === 'replicate' &&
         nowMs - follower.heardMs < limits.brokerQuietMs &&
         follower.match + limits.promotionLagMax >= raft.log.lastIndex;

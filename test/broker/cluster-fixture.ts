@@ -296,6 +296,7 @@ export class Cluster {
   /** An orderly stop. */
   async stop(id: number): Promise<void> {
     const member = this.member(id);
+    await this.answer(member.broker.handOver());
     await this.answer(member.broker.close());
     this.network.gone(member.id);
     this.members.delete(id);
