@@ -227,8 +227,8 @@ export const elections: readonly Mutant[] = [
     name: 'P13-lost-disk-votes',
     rule: 'P13',
     file: 'src/raft/host.ts',
-    search: 'if (mayVote) driver.feed',
-    replace: 'if (mayVote || spec.voters.length > 1) driver.feed',
+    search: 'if (this.#apart !== null) {\n      driver.setApart',
+    replace: 'if (this.#apart !== null && spec.voters.length <= 1) {\n      driver.setApart',
     breaks: 'A broker whose disk lost what it had acknowledged goes on voting.',
   },
   {

@@ -54,8 +54,8 @@ export const host: readonly Mutant[] = [
     name: 'P15-timer-before-frames',
     rule: 'P15',
     file: 'src/raft/host.ts',
-    search: '    this.#beats.catchUp(hosted);\n    if (hosted.nextDeadline <= this.#options.clock.monotonicMs())',
-    replace: '    if (hosted.nextDeadline <= this.#options.clock.monotonicMs())',
+    search: '    this.#beats.catchUp(hosted);\n    const now = this.#options.clock.monotonicMs();',
+    replace: '    const now = this.#options.clock.monotonicMs();',
     breaks: 'A time-out acts although frames of the leader have come meanwhile.',
   },
   {
