@@ -7,12 +7,13 @@
 import { assert, must } from '../model/assert.ts';
 import type { Crc32c } from '../model/crc32c.ts';
 import type { Entry } from '../model/entry.ts';
-import { entryEndOffset } from '../model/entry.ts';
 import type { LogIndex, Millis, Offset, Term } from '../model/ids.ts';
-import { indexZero, nextIndex, previousIndex, toLogIndex, toOffset } from '../model/ids.ts';
+import { indexZero, nextIndex, toLogIndex } from '../model/ids.ts';
 import type { HardState, StateChange, StatePair, TermStart } from '../model/raft-state.ts';
 import { removableThrough, thinned } from './checkpoints.ts';
 import { positionOf } from './entry-codec.ts';
+import type { ReadableLog } from './entry-reads.ts';
+import { EntryReads } from './entry-reads.ts';
 import type { GarbageMeter } from './garbage-meter.ts';
 import { appliedIndexCodec, checkpointListCodec, hardStateCodec, logStartCodec, opaqueCodec } from './group-records.ts';
 import { GroupKeys, keyTags } from './keys.ts';
@@ -22,18 +23,15 @@ import { LogChanges } from './log-changes.ts';
 import type { LogPosition } from './log-position.ts';
 import { recoverLog, type RecoveredLog } from './log-recovery.ts';
 import { LogShape, type ConfigurationEntry } from './log-shape.ts';
-import { readBelow } from './offset-read.ts';
-import { ReadEnds } from './read-ends.ts';
 import { LogCorruption } from './reader.ts';
 import { snapshotOf, snapshotOfView } from './snapshot-export.ts';
 import { checkHead, SnapshotImport } from './snapshot-import.ts';
 import { SparseIndex } from './sparse-index.ts';
 import { StateKeys } from './state-keys.ts';
 import type { Store } from './store.ts';
-import { entriesPerReadMax, StoredEntries } from './stored-entries.ts';
+import { StoredEntries } from './stored-entries.ts';
 import { TailCache } from './tail-cache.ts';
 import type { TailCacheBudget } from './tail-cache-budget.ts';
-import { findTimestamp } from './timestamp-search.ts';
 
 /** What all logs of a broker share. */
 export interface LogResources {
@@ -51,7 +49,7 @@ interface PendingAppend {
   durableThrough: LogIndex;
 }
 
-export class DurableGroupLog implements GroupLog {
+export class DurableGroupLog implements GroupLog, ReadableLog {
   readonly header: GroupHeader;
   readonly #store: Store;
   readonly #crc32c: Crc32c;
@@ -63,7 +61,7 @@ export class DurableGroupLog implements GroupLog {
   readonly #sparse: SparseIndex;
   readonly #cache: TailCache;
   readonly #pending: PendingAppend[] = [];
-  readonly #readEnds = new ReadEnds();
+  readonly #reads: EntryReads;
   /** Invariant: never falls, and lies at or below the end offset (log-4). */
   #logStart: Offset;
   #appliedIndex: LogIndex;
@@ -93,6 +91,7 @@ export class DurableGroupLog implements GroupLog {
     this.#appliedIndex = recovered.appliedIndex;
     this.#checkpoints = recovered.checkpoints;
     this.#garbage.stored(this.payloadBytes);
+    this.#reads = new EntryReads(this, this.#entries, this.#cache);
   }
 
   /** @throws LogCorruption */
@@ -144,6 +143,20 @@ export class DurableGroupLog implements GroupLog {
   get appliedIndex(): LogIndex {
     return this.#appliedIndex;
   }
+  // What only its parts look at.
+  get tail(): LogPosition {
+    return this.#shape.tail;
+  }
+  get shrinkCount(): number {
+    return this.#shrinkCount;
+  }
+  get isRemoved(): boolean {
+    return this.#removed;
+  }
+  get newestWrite(): Promise<unknown> {
+    return this.#newestWrite;
+  }
+
   termAt(index: LogIndex): Term | null {
     return this.#shape.termAt(index);
   }
@@ -325,7 +338,7 @@ export class DurableGroupLog implements GroupLog {
 
   /** Position after an entry that is committed; null: it, or the whole log, was removed meanwhile. */
   async #positionAt(index: LogIndex): Promise<LogPosition | null> {
-    return this.#unlessShrunk<LogPosition | null>(null, async () => {
+    return this.#reads.unlessShrunk<LogPosition | null>(null, async () => {
       const known = this.#shape.positionAt(index);
       if (known !== null || index < this.firstIndex) return known;
       await this.#newestWrite;
@@ -346,7 +359,7 @@ export class DurableGroupLog implements GroupLog {
   }
 
   async openSnapshot(): Promise<LogSnapshot | null> {
-    if (this.header.kind === 'data') return this.#unlessShrunk(null, () => this.#openCheckpoint());
+    if (this.header.kind === 'data') return this.#reads.unlessShrunk(null, () => this.#openCheckpoint());
     await this.#newestWrite; // then the view is not behind the base of the log
     return snapshotOfView(this.#store.view(), this.#keys, this.header, this.#crc32c);
   }
@@ -434,110 +447,23 @@ export class DurableGroupLog implements GroupLog {
   // Reading.
 
   readFromCache(from: Offset, below: Offset, bytesMax: number): readonly Entry[] | null {
-    const visibleFrom = from < this.#logStart ? this.#logStart : from;
-    if (visibleFrom >= below || visibleFrom >= this.endOffset) return [];
-    return this.#cache.readOffsets(visibleFrom, below, bytesMax);
+    return this.#reads.readFromCache(from, below, bytesMax);
   }
 
-  async readFrom(from: Offset, below: Offset, bytesMax: number): Promise<readonly Entry[]> {
-    return this.#unlessShrunk<readonly Entry[]>([], async () => {
-      const cached = this.readFromCache(from, below, bytesMax);
-      if (cached !== null) return cached;
-      const visibleFrom = toOffset(Math.max(from, this.#logStart));
-      const stored = await readBelow(this.#entries, {
-        first: this.firstIndex,
-        through: this.#storedThrough,
-        from: visibleFrom,
-        below,
-        bytesMax,
-        entriesExpected: this.#entriesIn(bytesMax),
-        hint: this.#readEnds.at(visibleFrom),
-      });
-      const last = stored.at(-1);
-      if (last !== undefined) this.#readEnds.remember(entryEndOffset(last), nextIndex(last.index));
-      return this.#continued(stored, bytesMax, (last, left) => this.readFromCache(entryEndOffset(last), below, left));
-    });
+  readFrom(from: Offset, below: Offset, bytesMax: number): Promise<readonly Entry[]> {
+    return this.#reads.readFrom(from, below, bytesMax);
   }
 
   readEntriesFromCache(from: LogIndex, through: LogIndex, bytesMax: number): readonly Entry[] | null {
-    return this.#cache.readIndexes(from, through, bytesMax);
+    return this.#reads.readEntriesFromCache(from, through, bytesMax);
   }
 
-  async readEntries(from: LogIndex, through: LogIndex, bytesMax: number): Promise<readonly Entry[]> {
-    return this.#unlessShrunk<readonly Entry[]>([], async () => {
-      if (from < this.firstIndex || from > this.lastIndex || from > through) return [];
-      const cached = this.readEntriesFromCache(from, through, bytesMax);
-      if (cached !== null) return cached;
-      const stored = await this.#readIndexes(from, toLogIndex(Math.min(through, this.#storedThrough)), bytesMax);
-      return this.#continued(stored, bytesMax, (last, left) =>
-        last.index >= through ? [] : this.readEntriesFromCache(nextIndex(last.index), through, left),
-      );
-    });
+  readEntries(from: LogIndex, through: LogIndex, bytesMax: number): Promise<readonly Entry[]> {
+    return this.#reads.readEntries(from, through, bytesMax);
   }
 
-  async findByTimestamp(timestampMs: Millis, below: Offset): Promise<Entry | null> {
-    return this.#unlessShrunk<Entry | null>(null, async () => {
-      const { maxTimestampMs } = this.#shape.tail;
-      if (maxTimestampMs === null || maxTimestampMs < timestampMs) return null;
-      await this.#newestWrite; // then all that was in the log at the call is stored, and nothing else
-      const stored = { first: this.firstIndex, through: this.#cache.durableThrough, logStart: this.#logStart };
-      const index = await findTimestamp(this.#entries, { ...stored, timestampMs, below });
-      return index === null ? null : ((await this.readEntries(index, index, 0))[0] ?? null);
-    });
-  }
-
-  /** Entries that fill `bytes`, if they are like the average of this log. */
-  #entriesIn(bytes: number): number {
-    const { payloadBytes, index } = this.#shape.tail;
-    return Math.ceil((bytes * index) / Math.max(1, payloadBytes)) + 1;
-  }
-
-  /** Newest entry that has to be read from the store: durable, and not in the cache. */
-  get #storedThrough(): LogIndex {
-    return toLogIndex(Math.min(this.#cache.durableThrough, previousIndex(this.#cache.firstIndex)));
-  }
-
-  async #readIndexes(from: LogIndex, through: LogIndex, bytesMax: number): Promise<readonly Entry[]> {
-    const chosen = [];
-    let bytes = 0;
-    pages: for await (const page of this.#entries.pages(from, through, this.#entriesIn(bytesMax))) {
-      for (const entry of page) {
-        bytes += entry.payloadLength;
-        if (chosen.length > 0 && (bytes > bytesMax || chosen.length === entriesPerReadMax)) break pages;
-        chosen.push(entry);
-      }
-    }
-    return this.#entries.withPayloads(chosen);
-  }
-
-  /** What was read from the store, and what follows it in the cache. */
-  #continued(
-    stored: readonly Entry[],
-    bytesMax: number,
-    follow: (last: Entry, bytesLeft: number) => readonly Entry[] | null,
-  ): readonly Entry[] {
-    const last = stored.at(-1);
-    if (last === undefined) return stored;
-    const left = stored.reduce((bytes, entry) => bytes - entry.payload.length, bytesMax);
-    const more = left < 0 ? [] : (follow(last, left) ?? []);
-    return (more[0]?.payload.length ?? 0) > left ? stored : [...stored, ...more];
-  }
-
-  /**
-   * Reads again if entries went away meanwhile: what was read may be among them, and what was missing, too. Ends,
-   * because the log shrinks by elections, retention and compaction only.
-   */
-  async #unlessShrunk<T>(nothing: T, read: () => Promise<T>): Promise<T> {
-    for (;;) {
-      if (this.#removed) return nothing;
-      const before = this.#shrinkCount;
-      try {
-        const result = await read();
-        if (before === this.#shrinkCount) return result;
-      } catch (error) {
-        if (!(error instanceof LogCorruption) || before === this.#shrinkCount) throw error;
-      }
-    }
+  findByTimestamp(timestampMs: Millis, below: Offset): Promise<Entry | null> {
+    return this.#reads.findByTimestamp(timestampMs, below);
   }
 
   // Life and death.
