@@ -202,6 +202,11 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     directory: peers,
     schedule: endOfTurn,
     observer: logRaft(logger),
+    condemned: (verdict) => {
+      logger.error({ ...verdict }, 'set apart: another broker knows this disk as an old copy; replace it');
+      api.unready();
+      store.markLost().catch(fault); // the next start says so at once
+    },
     fatal: fault,
   });
   const admitted = await takeReplica(host, entrance, { self: place, genesis: founding });
