@@ -5,11 +5,13 @@
 import { parseArgs } from 'node:util';
 import { runDurability } from './durability/durability.ts';
 import { runBroker } from './broker/broker.ts';
+import { runCluster } from './cluster/cluster.ts';
 import { Report, type SuiteOptions } from './report.ts';
 
 const suites: Readonly<Record<string, (options: SuiteOptions) => Promise<void>>> = {
   durability: runDurability,
   broker: runBroker,
+  cluster: runCluster,
 };
 
 const { values } = parseArgs({

@@ -1,0 +1,199 @@
+/** Three brokers on one machine under load, which are killed and come back; the ledger says what they owe. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Client } from '../../../clients/typescript/src/index.ts';
+import { asBrokerError } from '../../../clients/typescript/src/errors.ts';
+import type { Producer } from '../../../clients/typescript/src/index.ts';
+import { addTo, audit, isClean, nothingFound } from '../broker/audit.ts';
+import { BrokerProcess, freePort } from '../broker/broker-process.ts';
+import { FrontDoor } from '../broker/front-door.ts';
+import type { PartitionBook, TopicBook } from '../broker/ledger.ts';
+import { Ledger, mixedBytes } from '../broker/ledger.ts';
+import { patience, until, wait } from '../broker/patience.ts';
+import type { SeededChance } from '../durability/random.ts';
+
+const brokersCount = 3;
+const partitionsCount = 12;
+const topicName = 'records';
+/** Records of one producer that wait for their acknowledgement. */
+const inFlightMax = 300;
+const producersCount = 2;
+const turnMs = 4;
+/** Longer than any case: what a crash interrupted is retried until it is answered. */
+const deliveryTimeoutMs = 3_600_000;
+/** Of an idle machine. */
+const settleMsMax = 20_000;
+
+interface Place {
+  readonly port: number;
+  readonly peerPort: number;
+  readonly dataDir: string;
+}
+
+export class ClusterLives {
+  readonly ledger = new Ledger();
+  readonly findings = nothingFound();
+  readonly problems: string[] = [];
+  readonly topic: TopicBook;
+  readonly client: Client;
+  readonly #chance: SeededChance;
+  readonly #folder: string;
+  readonly #places: readonly Place[];
+  readonly #door: FrontDoor;
+  readonly #brokers: BrokerProcess[] = [];
+  readonly #producers: readonly Producer[];
+  readonly #inFlight: number[];
+  readonly #loops: Promise<void>[] = [];
+  #ended = false;
+
+  /** Founds the cluster and its topic, and begins to produce. */
+  static async begin(chance: SeededChance): Promise<ClusterLives> {
+    const folder = mkdtempSync(join(tmpdir(), 'sluice-cluster-'));
+    const places: Place[] = [];
+    for (let id = 0; id < brokersCount; id++)
+      places.push({ port: await freePort(), peerPort: await freePort(), dataDir: join(folder, `broker-${id}`) });
+    const lives = new ClusterLives(chance, folder, places);
+    try {
+      await lives.#found();
+    } catch (error) {
+      await lives.end();
+      throw error;
+    }
+    return lives;
+  }
+
+  private constructor(chance: SeededChance, folder: string, places: readonly Place[]) {
+    this.#chance = chance;
+    this.#folder = folder;
+    this.#places = places;
+    const addresses = places.map(({ port }) => `127.0.0.1:${port}`);
+    this.client = new Client({ brokers: addresses });
+    this.#door = new FrontDoor(addresses[0] ?? '');
+    this.topic = this.ledger.addTopic(topicName, partitionsCount);
+    this.#producers = Array.from({ length: producersCount }, () => this.client.producer({ deliveryTimeoutMs }));
+    this.#inFlight = this.#producers.map(() => 0);
+  }
+
+  get all(): readonly number[] {
+    return this.#places.map((_, id) => id);
+  }
+
+  /** Starts these brokers; resolves with whether all of them serve. */
+  async start(ids: readonly number[], label: string): Promise<boolean> {
+    const founders = this.#places.map(({ peerPort }, id) => `${id}@127.0.0.1:${peerPort}`).join(',');
+    for (const id of ids) {
+      const { port, peerPort, dataDir } = this.#places[id] ?? { port: 0, peerPort: 0, dataDir: '' };
+      const settings = {
+        'broker.id': id,
+        'cluster.founders': founders,
+        'listen.broker.port': peerPort,
+        'storage.ballastBytes': '1MiB',
+      };
+      this.#brokers[id] = new BrokerProcess({ dataDir, port, settings });
+    }
+    const served = await Promise.all(ids.map(async (id) => this.#brokers[id]?.ready()));
+    for (const [n, id] of ids.entries())
+      if (served[n] !== true)
+        this.problems.push(`${label}: broker ${id} does not serve: ${this.#brokers[id]?.lastWords ?? ''}`);
+    return served.every((one) => one === true);
+  }
+
+  /** kill -9 of these, all in the same moment. */
+  async kill(ids: readonly number[]): Promise<void> {
+    for (const id of ids) this.#brokers[id]?.signal('SIGKILL');
+    await Promise.all(ids.map(async (id) => this.#brokers[id]?.exited));
+  }
+
+  /** Who leads each partition; waits until each has a leader. Null: some had none for too long. */
+  async leaders(): Promise<readonly number[] | null> {
+    let found: readonly number[] = [];
+    const isLed = await until(async () => {
+      try {
+        const { partitions } = await this.client.admin.describeTopic(topicName);
+        found = partitions.flatMap(({ leader }) => (leader === null ? [] : [leader]));
+        return found.length === partitionsCount;
+      } catch (error) {
+        if (!asBrokerError(error).retriable) throw error;
+        return false;
+      }
+    }, settleMsMax);
+    return isLed ? found : null;
+  }
+
+  /** The partition with most acknowledged records. */
+  busiest(): number {
+    const counts = this.topic.partitions.map(({ acked }) => acked.length);
+    return counts.indexOf(Math.max(...counts));
+  }
+
+  /** Sends one record to this partition behind those that wait; resolves with whether it was acknowledged. */
+  async probe(partition: number): Promise<boolean> {
+    const book = this.topic.partitions[partition];
+    const [producer] = this.#producers;
+    if (book === undefined || producer === undefined) return false;
+    return this.#send(producer, 0, book);
+  }
+
+  /** Audits what was acknowledged so far, while the load goes on. */
+  async check(label: string): Promise<boolean> {
+    const found = await audit(this.ledger, this.client, this.#door);
+    addTo(this.findings, found);
+    if (isClean(found)) return true;
+    this.problems.push(`${label}: ${JSON.stringify(found)}`);
+    return false;
+  }
+
+  /** Every record is acknowledged in the end; then the last audit. */
+  async finish(): Promise<void> {
+    this.#ended = true;
+    await Promise.all(this.#loops);
+    const isThrough = await until(() => this.#inFlight.every((count) => count === 0), settleMsMax);
+    if (!isThrough) this.problems.push('the end: the producers did not get through');
+    await this.check('the end');
+  }
+
+  async end(): Promise<void> {
+    this.#ended = true;
+    for (const producer of this.#producers) producer.abandon();
+    void this.client.close().catch(() => undefined);
+    this.#door.close();
+    await this.kill(this.all.filter((id) => this.#brokers[id] !== undefined));
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #found(): Promise<void> {
+    if (!(await this.start(this.all, 'founding'))) throw new Error(this.problems.join('; '));
+    const created = await this.client.admin.createTopic(
+      { name: topicName, partitions: partitionsCount, replicationFactor: brokersCount },
+      { timeoutMs: settleMsMax * patience() },
+    );
+    this.topic.topicId = created.topicId;
+    this.topic.state = 'live';
+    if ((await this.leaders()) === null) throw new Error('a new topic has no leaders');
+    for (const [writer, producer] of this.#producers.entries()) this.#loops.push(this.#produce(producer, writer));
+  }
+
+  async #produce(producer: Producer, writer: number): Promise<void> {
+    while (!this.#ended) {
+      for (let n = 1 + this.#chance.below(4); n > 0 && (this.#inFlight[writer] ?? 0) < inFlightMax; n--)
+        void this.#send(producer, writer, this.#chance.pick(this.topic.partitions));
+      await wait(turnMs);
+    }
+  }
+
+  async #send(producer: Producer, writer: number, book: PartitionBook): Promise<boolean> {
+    const { record, value } = this.ledger.sending(book, writer, mixedBytes(this.#chance));
+    this.#inFlight[writer] = (this.#inFlight[writer] ?? 0) + 1;
+    try {
+      const { offset, duplicate } = await producer.send(topicName, { value, partition: book.partition });
+      this.ledger.acknowledged(book, record, offset, duplicate);
+      return true;
+    } catch (error) {
+      this.ledger.failed(record, asBrokerError(error).indeterminate);
+      return false;
+    } finally {
+      this.#inFlight[writer] = (this.#inFlight[writer] ?? 0) - 1;
+    }
+  }
+}
