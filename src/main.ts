@@ -275,7 +275,7 @@ const reachableHost = (host: string): string => (host === '0.0.0.0' || host === 
 function describeLost(identity: BrokerIdentity, reason: string): Parameters<typeof lostBroker>[0] {
   return {
     clusterId: identity.clusterId,
-    brokers: [{ ...identity, healthy: false, unhealthyReason: reason }],
+    brokers: [{ ...identity, healthy: false, unhealthyReason: reason, healthUnknown: false }],
     catalogLeader: null,
     catalogRevision: 0,
     activeVersion: 0,

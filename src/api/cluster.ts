@@ -13,7 +13,7 @@ async function describeCluster(broker: BrokerApi, context: RequestContext): Prom
   const cluster = described.value;
   return ok({
     clusterId: cluster.clusterId,
-    brokers: cluster.brokers.map((broker) => ({ ...broker })),
+    brokers: cluster.brokers.map((broker) => ({ ...broker, rack: broker.rack ?? undefined })),
     catalogLeader: toInt32OrAbsent(cluster.catalogLeader),
     catalogRevision: toInt64(cluster.catalogRevision),
     activeVersion: toInt32(cluster.activeVersion),

@@ -11,7 +11,7 @@ import type { Clock } from '../model/clock.ts';
 import type { LeaderHint, Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
 import type { BrokerId } from '../model/ids.ts';
-import { millisPlus } from '../model/ids.ts';
+import { millisPlus, toMillis } from '../model/ids.ts';
 import { partitionForKey } from '../model/partitioner.ts';
 import type { Random } from '../model/random.ts';
 import type { RoleState } from '../raft/core/ready.ts';
@@ -104,6 +104,11 @@ type Phase = 'starting' | 'running' | 'closing';
  */
 const currentMsMax = 200;
 
+/** How long the leader of the catalog is asked which brokers it hears of, milliseconds. */
+const healthMsMax = 1_000;
+/** What is left of a call's time for its own answer, milliseconds. */
+const answerMsMin = 100;
+
 /** Tenants come later (design D21); until then everybody is in this one. */
 const onlyTenant = 0;
 
@@ -146,7 +151,8 @@ export class Broker implements BrokerApi {
     const catalog = new Catalog({ host, clock, limits, onFault });
     directory.follow((replica) => catalog.state.brokerOf(replica));
     const context = (): DecisionContext => ({ limits, dead: this.#keeper.dead });
-    const link = new CatalogLink({ identity, catalog, clock, limits, rpc, directory, context });
+    const quiet = (): ReadonlySet<BrokerId> | null => this.#keeper.quiet;
+    const link = new CatalogLink({ identity, catalog, clock, limits, rpc, directory, quiet, context });
     const { clusterId } = identity;
     const failed = (why: string): void => {
       onFault(new Error(`the catalog can not be prepared: ${why}`));
@@ -351,23 +357,24 @@ export class Broker implements BrokerApi {
   }
 
   /** Answers in every phase: it is how an operator learns what is wrong. */
-  describeCluster(context: RequestContext): Promise<Result<ClusterInfo>> {
+  async describeCluster(context: RequestContext): Promise<Result<ClusterInfo>> {
     const denied = this.#access.authorize(context, 'describe-cluster', '');
-    if (denied !== null) return Promise.resolve(this.#told(denied));
+    if (denied !== null) return this.#told(denied);
+    const { clock } = this.#options;
+    const soonMs = Math.min(context.deadlineMs - answerMsMin, clock.monotonicMs() + healthMsMax);
+    const quiet = await this.#link.quiet(toMillis(Math.max(clock.monotonicMs(), soonMs)));
     const { state } = this.#catalog;
     const own = [...state.topics.values()].filter((topic) => !topic.internal);
     const { identity } = this.#options;
-    return Promise.resolve(
-      ok({
-        clusterId: identity.clusterId,
-        brokers: this.#brokers(),
-        catalogLeader: this.#link.leader,
-        catalogRevision: state.revision,
-        activeVersion: state.head?.activeVersion ?? 0,
-        topicCount: own.length,
-        partitionCount: own.reduce((sum, topic) => sum + topic.partitions.length, 0),
-      }),
-    );
+    return ok({
+      clusterId: identity.clusterId,
+      brokers: this.#brokers(quiet.kind === 'ok' ? new Set(quiet.value) : null),
+      catalogLeader: this.#link.leader,
+      catalogRevision: state.revision,
+      activeVersion: state.head?.activeVersion ?? 0,
+      topicCount: own.length,
+      partitionCount: own.reduce((sum, topic) => sum + topic.partitions.length, 0),
+    });
   }
 
   joinGroup(request: JoinGroup, context: RequestContext): Promise<Result<Membership>> {
@@ -528,17 +535,22 @@ export class Broker implements BrokerApi {
     this.#observer.fetched(batches, bytes);
   }
 
-  #brokers(): readonly BrokerInfo[] {
+  /** @param quiet null: not known */
+  #brokers(quiet: ReadonlySet<BrokerId> | null): readonly BrokerInfo[] {
     const brokers = [...this.#catalog.state.brokers.values()].sort((a, b) => a.brokerId - b.brokerId);
-    const quiet = this.#keeper.quiet ?? new Set();
-    return brokers.map(({ brokerId, address, incarnation, version, joined }) => {
-      const unhealthyReason = quiet.has(brokerId) ? silent : joined ? '' : joining;
-      return { brokerId, address, incarnation, version, healthy: unhealthyReason === '', unhealthyReason };
+    return brokers.map(({ brokerId, address, incarnation, version, rack, joined }) => {
+      // of itself it knows that it answers
+      const healthUnknown = quiet === null && brokerId !== this.#options.identity.brokerId;
+      const isSilent = quiet?.has(brokerId) === true;
+      const unhealthyReason = isSilent ? silent : healthUnknown ? notKnown : joined ? '' : joining;
+      const health = { healthy: unhealthyReason === '', unhealthyReason, healthUnknown };
+      return { brokerId, address, incarnation, version, rack, ...health };
     });
   }
 }
 
 const silent = 'the leader of the catalog does not hear of it';
+const notKnown = 'not known: the leader of the catalog can not be asked';
 const joining = 'it is joining the cluster';
 
 /** It is said that something does not exist, or not any more. */

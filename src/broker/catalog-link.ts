@@ -6,7 +6,7 @@
 import type { Clock } from '../model/clock.ts';
 import { InvariantViolation } from '../model/assert.ts';
 import type { Refused, Result } from '../model/errors.ts';
-import { refuse } from '../model/errors.ts';
+import { ok, refuse } from '../model/errors.ts';
 import type { BrokerId, LogIndex, Millis } from '../model/ids.ts';
 import { millisPlus } from '../model/ids.ts';
 import type { PeerIdentity } from '../raft/peer-identity.ts';
@@ -19,9 +19,11 @@ import type { CatalogRequest, Executed } from './catalog-requests.ts';
 import {
   decodeForwarded,
   decodeOutcome,
+  decodeQuiet,
   decodeReadIndex,
   encodeForwarded,
   encodeOutcome,
+  encodeQuiet,
   encodeReadIndex,
 } from './catalog-requests.ts';
 import { answerBy } from './deadline.ts';
@@ -31,6 +33,8 @@ import type { ReplicaDirectory } from './replica-directory.ts';
 /** Carries a Forwarded; answers with an outcome. */
 export const executeMethod = 'catalog.execute';
 const readIndexMethod = 'catalog.read-index';
+/** Answers with the brokers that the leader does not hear of. */
+const quietMethod = 'catalog.quiet';
 
 /** Longest that a peer call may take, milliseconds. */
 const callMsMax = 600_000;
@@ -45,6 +49,8 @@ interface CatalogLinkDeps {
   /** Null: there are no other brokers. */
   readonly rpc: PeerRpc | null;
   readonly directory: ReplicaDirectory;
+  /** Brokers that are not heard of; null unless this broker leads the catalog. */
+  readonly quiet: () => ReadonlySet<BrokerId> | null;
   /** What decisions here take into account. */
   readonly context: () => DecisionContext;
 }
@@ -60,6 +66,7 @@ export class CatalogLink {
   constructor(deps: CatalogLinkDeps) {
     this.#deps = deps;
     deps.rpc?.serve(executeMethod, (from, payload, timeoutMs) => this.#onExecute(from, payload, timeoutMs));
+    deps.rpc?.serve(quietMethod, (from) => Promise.resolve(this.#onQuiet(from)));
     deps.rpc?.serve(readIndexMethod, (from, _payload, timeoutMs) => this.#onReadIndex(from, timeoutMs));
   }
 
@@ -93,6 +100,17 @@ export class CatalogLink {
   /** Asks somebody who may be in the cluster, for a broker that does not know the leader. Its effect is not awaited. */
   async submitThrough(address: string, request: CatalogRequest, deadlineMs: Millis): Promise<Result<Executed>> {
     return this.#call({ kind: 'address', address }, request, 1, deadlineMs);
+  }
+
+  /** Brokers that the catalog's leader does not hear of; refused: it could not be asked, and nobody else knows. */
+  async quiet(deadlineMs: Millis): Promise<Result<readonly BrokerId[]>> {
+    const here = this.#deps.quiet();
+    if (here !== null) return ok([...here]);
+    const leader = this.#leaderElsewhere;
+    if (leader === null || this.#deps.rpc === null) return this.#noLeader();
+    const to = { kind: 'broker', broker: leader } as const;
+    const reply = await this.#deps.rpc.call(to, quietMethod, new Uint8Array(), this.#timeoutMs(deadlineMs));
+    return reply.kind === 'answered' ? understood(() => decodeQuiet(reply.payload)) : this.#noLeader();
   }
 
   /** Null: everything that was committed before this call is applied here. */
@@ -189,6 +207,12 @@ export class CatalogLink {
     const { catalog, clock, identity } = this.#deps;
     if (from.clusterId !== identity.clusterId) return encodeReadIndex(otherCluster);
     return encodeReadIndex(await catalog.readIndex(millisPlus(clock.monotonicMs(), timeoutMs)));
+  }
+
+  #onQuiet(from: PeerIdentity): Uint8Array {
+    if (from.clusterId !== this.#deps.identity.clusterId) return encodeQuiet(otherCluster);
+    const quiet = this.#deps.quiet();
+    return encodeQuiet(quiet === null ? this.#notLeader() : ok([...quiet]));
   }
 
   /** Who is in no cluster may ask to be let in, for itself; and what is on a disk only its broker can tell. */

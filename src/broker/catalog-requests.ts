@@ -177,6 +177,17 @@ export function decodeReadIndex(bytes: Uint8Array): Result<LogIndex> {
   return ok(toLogIndex(fields.number('index')));
 }
 
+/** Brokers that the catalog's leader does not hear of. */
+export const encodeQuiet = (quiet: Result<readonly BrokerId[]>): Uint8Array =>
+  encodeJson(quiet.kind === 'ok' ? { kind: 'ok', quiet: quiet.value } : quiet);
+
+/** @throws InvariantViolation for what `encodeQuiet` of a version that is known here did not make */
+export function decodeQuiet(bytes: Uint8Array): Result<readonly BrokerId[]> {
+  const fields = decodeJson(bytes, 'quiet brokers');
+  if (fields.text('kind') === 'refused') return { kind: 'refused', error: fields.object('error', readError) };
+  return ok(fields.numbers('quiet').map(toBrokerId));
+}
+
 function readError(fields: JsonFields): BrokerError {
   const code = fields.text('code');
   const error = { code: isCode(code) ? code : 'INTERNAL', message: fields.text('message') } as const;

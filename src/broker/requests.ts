@@ -124,7 +124,12 @@ export interface BrokerInfo {
   readonly incarnation: string;
   readonly version: string;
   readonly healthy: boolean;
+  /** Empty if it is healthy. */
   readonly unhealthyReason: string;
+  /** True: who knows could not be asked; then `healthy` is false. */
+  readonly healthUnknown: boolean;
+  /** Null: not said. */
+  readonly rack: string | null;
 }
 
 export interface ClusterInfo {

@@ -166,6 +166,8 @@ test('a broker that lost data describes itself and refuses everything else', asy
     version: '1',
     healthy: false,
     unhealthyReason: 'lost',
+    healthUnknown: false,
+    rack: 'r1',
   };
   const cluster = {
     clusterId: topicUuid,

@@ -290,6 +290,8 @@ test('the cluster is described with its brokers and what it holds', async () => 
       version: '0.1.0',
       healthy: true,
       unhealthyReason: '',
+      healthUnknown: false,
+      rack: null,
     },
   ]);
 });

@@ -53,9 +53,14 @@ export interface BrokerDescription {
   /** UUID of its disk. */
   readonly incarnation: string;
   readonly version: string;
+  /** Known to take part. */
   readonly healthy: boolean;
   /** Empty if it is healthy. */
   readonly unhealthyReason: string;
+  /** True: not healthy only because nobody who knows could be asked. */
+  readonly healthUnknown: boolean;
+  /** Where it stands; null: not said. */
+  readonly rack: string | null;
 }
 
 export interface ClusterDescription {
@@ -149,7 +154,7 @@ export class Admin {
     const answer = await this.#brokers.call(methods.describeCluster, {}, options);
     return {
       clusterId: answer.clusterId,
-      brokers: answer.brokers.map((broker) => ({ ...broker })),
+      brokers: answer.brokers.map((broker) => ({ ...broker, rack: broker.rack ?? null })),
       catalogLeader: answer.catalogLeader ?? null,
       catalogRevision: toNumber(answer.catalogRevision),
       activeVersion: answer.activeVersion,

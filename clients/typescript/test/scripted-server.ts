@@ -132,7 +132,15 @@ export class ScriptedServer {
       describeCluster: this.#unary('describeCluster', () => ({
         clusterId: 'cluster',
         brokers: [
-          { brokerId: 1, address: this.address, incarnation: 'i', version: '0', healthy: true, unhealthyReason: '' },
+          {
+            brokerId: 1,
+            address: this.address,
+            incarnation: 'i',
+            version: '0',
+            healthy: true,
+            unhealthyReason: '',
+            healthUnknown: false,
+          },
         ],
         catalogLeader: 1,
         catalogRevision: 1n,

@@ -19,9 +19,11 @@ async function info(options: { readonly output: Format }, command: Command): Pro
 
 const clusterJson = (cluster: ClusterDescription): Json => ({
   clusterId: cluster.clusterId,
-  brokers: cluster.brokers.map(({ brokerId, address, incarnation, version, healthy, unhealthyReason }) => {
-    return { brokerId, address, incarnation, version, healthy, unhealthyReason };
-  }),
+  brokers: cluster.brokers.map(
+    ({ brokerId, address, rack, incarnation, version, healthy, unhealthyReason, healthUnknown }) => {
+      return { brokerId, address, rack, incarnation, version, healthy, unhealthyReason, healthUnknown };
+    },
+  ),
   catalogLeader: cluster.catalogLeader,
   catalogRevision: int64(cluster.catalogRevision),
   activeVersion: cluster.activeVersion,
@@ -32,6 +34,8 @@ const clusterJson = (cluster: ClusterDescription): Json => ({
 const brokerColumns: readonly Column<BrokerDescription>[] = [
   { title: 'broker', align: 'right', cell: ({ brokerId }) => brokerId },
   { title: 'address', cell: ({ address }) => address },
+  { title: 'rack', cell: ({ rack }) => rack },
+  { title: 'incarnation', cell: ({ incarnation }) => incarnation },
   { title: 'version', cell: ({ version }) => version },
   { title: 'health', cell: ({ healthy, unhealthyReason }) => (healthy ? 'healthy' : unhealthyReason) },
 ];

@@ -26,10 +26,17 @@ export interface BrokerDescription {
   incarnation: string;
   /** Version of Sluice that it runs. */
   version: string;
-  /** True if it takes part. False if it lost acknowledged data and waits to be replaced. */
+  /**
+   * True if it is known to take part. False if it is silent, is joining, or lost acknowledged data and waits to be
+   * replaced; and if nobody who knows could be asked (see health_unknown).
+   */
   healthy: boolean;
-  /** Why it is not healthy. Empty otherwise. */
+  /** Why it is not healthy, or why that is not known. Empty if it is healthy. */
   unhealthyReason: string;
+  /** True: only the catalog's leader hears of every broker, and it could not be asked. */
+  healthUnknown: boolean;
+  /** Where it stands. Absent: not said. */
+  rack?: string | undefined;
 }
 
 /** Asks for the cluster. */
@@ -57,7 +64,16 @@ export interface DescribeClusterResponse {
 }
 
 function createBaseBrokerDescription(): BrokerDescription {
-  return { brokerId: 0, address: "", incarnation: "", version: "", healthy: false, unhealthyReason: "" };
+  return {
+    brokerId: 0,
+    address: "",
+    incarnation: "",
+    version: "",
+    healthy: false,
+    unhealthyReason: "",
+    healthUnknown: false,
+    rack: undefined,
+  };
 }
 
 export const BrokerDescription: MessageFns<BrokerDescription> = {
@@ -79,6 +95,12 @@ export const BrokerDescription: MessageFns<BrokerDescription> = {
     }
     if (message.unhealthyReason !== "") {
       writer.uint32(50).string(message.unhealthyReason);
+    }
+    if (message.healthUnknown !== false) {
+      writer.uint32(56).bool(message.healthUnknown);
+    }
+    if (message.rack !== undefined) {
+      writer.uint32(66).string(message.rack);
     }
     return writer;
   },
@@ -142,6 +164,22 @@ export const BrokerDescription: MessageFns<BrokerDescription> = {
             }
 
             message.unhealthyReason = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.healthUnknown = reader.bool();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.rack = reader.string();
             continue;
           }
         }
