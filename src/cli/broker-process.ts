@@ -1,4 +1,4 @@
-/** Runs a broker, src/main.ts, as a child that lives exactly as long as the command. */
+/** Runs brokers, src/main.ts, as children that live exactly as long as the command. */
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { constants } from 'node:os';
@@ -19,30 +19,45 @@ const poolThreads = '8';
 const sameSignalMs = 500;
 
 /** @param settings arguments of the broker, --config and --set */
-export function startBroker(settings: readonly string[], stdout: 'inherit' | 'pipe'): ChildProcess {
+export function startBroker(settings: readonly string[], output: 'inherit' | 'pipe'): ChildProcess {
   // The channel is how the broker notices that we were killed. Its own session keeps a terminal's Ctrl-C from reaching it
   // beside the one that is forwarded, which it would take for impatience.
   return spawn(process.execPath, [...process.execArgv, program, ...settings], {
     env: { UV_THREADPOOL_SIZE: poolThreads, ...process.env, SLUICE_STANDS_IN: '1' },
-    stdio: ['ignore', stdout, 'inherit', 'ipc'],
+    stdio: ['ignore', output, output, 'ipc'],
     detached: true,
   });
 }
 
-/** Forwards signals until the broker ends. Rejects with BrokerProcessEnded if its exit code is not 0. */
-export async function brokerEnd(child: ChildProcess): Promise<void> {
+/**
+ * Forwards signals until all brokers have ended and everything that they said was heard. If one ends unasked, the others
+ * are told to end. Rejects with BrokerProcessEnded if the exit code of the first that ended otherwise than well is not 0:
+ * those that end after it may do so because of it.
+ */
+export async function brokersEnd(children: readonly ChildProcess[]): Promise<void> {
   let lastMs = -Infinity;
+  let told = false;
+  const tell = (signal: NodeJS.Signals): void => {
+    told = true;
+    for (const child of children) child.kill(signal);
+  };
   const forward = (signal: NodeJS.Signals) => (): void => {
     if (performance.now() - lastMs < sameSignalMs) return;
     lastMs = performance.now();
-    child.kill(signal);
+    tell(signal);
   };
   const handlers = { SIGINT: forward('SIGINT'), SIGTERM: forward('SIGTERM'), SIGHUP: forward('SIGTERM') } as const;
   const names = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   for (const name of names) process.on(name, handlers[name]);
+  const codes: number[] = [];
+  const end = async (child: ChildProcess): Promise<void> => {
+    codes.push(await exitCodeOf(child));
+    if (!told) tell('SIGTERM');
+  };
   try {
-    const code = await exitCodeOf(child);
-    if (code !== 0) throw new BrokerProcessEnded(code);
+    await Promise.all(children.map(end));
+    const code = codes.find((each) => each !== 0);
+    if (code !== undefined) throw new BrokerProcessEnded(code);
   } finally {
     for (const name of names) process.off(name, handlers[name]);
   }
@@ -52,6 +67,6 @@ export async function brokerEnd(child: ChildProcess): Promise<void> {
 function exitCodeOf(child: ChildProcess): Promise<number> {
   return new Promise((resolve, reject) => {
     child.once('error', reject);
-    child.once('exit', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+    child.once('close', (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
   });
 }

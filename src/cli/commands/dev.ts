@@ -2,10 +2,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { Readable } from 'node:stream';
+import type { ChildProcess } from 'node:child_process';
 import type { Command } from 'commander';
-import { brokerEnd, startBroker } from '../broker-process.ts';
+import { brokersEnd, startBroker } from '../broker-process.ts';
+import type { GlobalOptions } from '../connection.ts';
 import { brokersDefault } from '../connection.ts';
+import { brokerCountOf, devSettings } from '../dev-cluster.ts';
+import type { DevCluster } from '../dev-cluster.ts';
 import { parseLogLine, shortLogLine } from '../log-line.ts';
 import { wholeNumber } from '../option-values.ts';
 import { note, writeOut } from '../standard-output.ts';
@@ -18,51 +21,74 @@ interface Options {
 export function addDev(program: Command): void {
   program
     .command('dev')
-    .description('run a broker on this machine to try things out; Ctrl-C ends it')
-    .option('--port <port>', 'port to listen on; 0 takes a free one', wholeNumber(0, 65_535), 9400)
+    .description('run brokers on this machine to try things out; Ctrl-C ends them')
+    // what it means elsewhere makes no sense here
+    .configureHelp({
+      showGlobalOptions: true,
+      visibleGlobalOptions: () => program.options.filter(({ long }) => long !== '--brokers'),
+    })
+    .option('--brokers <count>', 'how many, a cluster: 1, 3, 5 or 7 (default: 1)')
+    .option(
+      '--port <port>',
+      'port to listen on; broker n has 10 n more; 0 takes free ones',
+      wholeNumber(0, 65_535),
+      9400,
+    )
     .option('--data-dir <directory>', 'keep the data there (default: a temporary directory)')
-    .action(dev);
+    .action((options: Options) => dev(options, countIn(program)));
 }
 
-async function dev({ port, dataDir }: Options): Promise<void> {
+/** The program takes `--brokers` wherever it stands. A value of SLUICE_BROKERS is not meant for this command. */
+function countIn(program: Command): number {
+  if (program.getOptionValueSource('brokers') !== 'cli') return 1;
+  return brokerCountOf(program.opts<GlobalOptions>().brokers);
+}
+
+async function dev({ port, dataDir }: Options, count: number): Promise<void> {
   if (dataDir !== undefined) {
-    await run(port, resolve(dataDir), 'kept');
+    await run({ count, port, directory: resolve(dataDir) }, 'kept');
     return;
   }
   const temporary = await mkdtemp(join(tmpdir(), 'sluice-dev-'));
   try {
-    await run(port, temporary, 'removed at the end');
+    await run({ count, port, directory: temporary }, 'removed at the end');
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }
 }
 
-async function run(port: number, directory: string, fate: string): Promise<void> {
-  const settings = [
-    `--set=listen.client.port=${port}`,
-    '--set=listen.broker.port=0',
-    `--set=storage.dataDir=${directory}`,
-  ];
-  const child = startBroker(settings, 'pipe');
-  const ended = brokerEnd(child);
-  if (child.stdout !== null) showLog(child.stdout, `${directory} (${fate})`);
+async function run(cluster: DevCluster, fate: string): Promise<void> {
+  const settings = await devSettings(cluster);
+  const children = settings.map((each) => startBroker(each, 'pipe'));
+  const ended = brokersEnd(children);
+  const addresses = new Map<number, string>();
+  for (const [id, child] of children.entries()) {
+    showLog(child, cluster.count === 1 ? '' : `${id} | `, (address) => {
+      addresses.set(id, address);
+      if (addresses.size < cluster.count) return;
+      const brokers = settings.map((_, each) => addresses.get(each)).join(',');
+      // a reader of the ready line that went away is no reason to end the brokers
+      writeOut(welcome(brokers, `${cluster.directory} (${fate})`)).catch(() => undefined);
+    });
+  }
   await ended;
 }
 
-function showLog(log: Readable, data: string): void {
-  createInterface({ input: log }).on('line', (text) => {
+/** @param prefix tells the lines of several brokers apart */
+function showLog({ stdout, stderr }: ChildProcess, prefix: string, ready: (address: string) => void): void {
+  if (stderr !== null) createInterface({ input: stderr }).on('line', (text) => note(prefix + text));
+  if (stdout === null) return;
+  createInterface({ input: stdout }).on('line', (text) => {
     const line = parseLogLine(text);
-    note(line === null ? text : shortLogLine(line));
-    if (line?.event !== 'ready') return;
-    // a reader of the ready line that went away is no reason to end the broker
-    writeOut(welcome(String(line.fields['address']), data)).catch(() => undefined);
+    note(prefix + (line === null ? text : shortLogLine(line)));
+    if (line?.event === 'ready') ready(String(line.fields['address']));
   });
 }
 
-function welcome(address: string, data: string): string {
-  const to = address === brokersDefault ? '' : ` --brokers ${address}`;
+function welcome(brokers: string, data: string): string {
+  const to = brokers === brokersDefault ? '' : ` --brokers ${brokers}`;
   return `
-Sluice is ready on ${address}. Data: ${data}. Try in another terminal:
+Sluice is ready on ${brokers}. Data: ${data}. Try in another terminal:
 
   sluice topic create orders --partitions 3${to}
   echo hello | sluice produce orders${to}

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { brokerEnd, startBroker } from '../broker-process.ts';
+import { brokersEnd, startBroker } from '../broker-process.ts';
 import { collected } from '../option-values.ts';
 
 interface Options {
@@ -18,5 +18,6 @@ export function addServerStart(server: Command): void {
 
 async function start({ config, set = [] }: Options): Promise<void> {
   const settings = set.map((setting) => `--set=${setting}`);
-  await brokerEnd(startBroker([...(config === undefined ? [] : [`--config=${config}`]), ...settings], 'inherit'));
+  const all = [...(config === undefined ? [] : [`--config=${config}`]), ...settings];
+  await brokersEnd([startBroker(all, 'inherit')]);
 }
