@@ -48,10 +48,6 @@ export type Counters = Record<CounterName, number>;
 
 export const noCounts = (): Counters => Object.fromEntries(names.map((name) => [name, 0])) as Counters;
 
-export function addCounts(to: Counters, more: Readonly<Record<string, number>>): void {
-  for (const name of names) to[name] += more[name] ?? 0;
-}
-
 /** What a thousand short seeds must show at least: a third of what they do show, or less. */
 const leastPerThousand: Partial<Counters> = {
   acked: 200_000,
@@ -85,11 +81,11 @@ const leastPerThousand: Partial<Counters> = {
 const seedsMin = 500;
 
 /** What was seen too seldom, one line each; nothing for a short run. */
-export function vacuous(counts: Readonly<Counters>, seeds: number): string[] {
+export function vacuous(counts: Readonly<Record<string, number>>, seeds: number): string[] {
   if (seeds < seedsMin) return [];
   return Object.entries(leastPerThousand).flatMap(([name, least]) => {
     const wanted = Math.ceil((least * seeds) / 1_000);
-    const seen = counts[name as CounterName];
+    const seen = counts[name] ?? 0;
     return seen >= wanted ? [] : [`${name}: ${seen}, and ${seeds} seeds must show ${wanted}`];
   });
 }

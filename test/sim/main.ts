@@ -95,7 +95,8 @@ async function printShrunk(failed: SimResult): Promise<void> {
 async function runMany(from: number, seeds: number, jobs: number): Promise<void> {
   const twiceEvery = options.twice ? 1 : Number(options['twice-every']);
   const started = Date.now();
-  const result = await runJobs({ from, seeds, twiceEvery, faults }, jobs, progress(seeds));
+  const runner = { simulate, worker: new URL('./seed-worker.ts', import.meta.url) };
+  const result = await runJobs({ from, seeds, twiceEvery, faults }, jobs, runner, progress(seeds));
   const seconds = (Date.now() - started) / 1000;
   if (result.failure !== null) {
     const { seed, message } = result.failure;

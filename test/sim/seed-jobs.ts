@@ -2,15 +2,22 @@
 import type { ChildProcess } from 'node:child_process';
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { RangeResult, SeedRange } from './seed-range.ts';
+import type { RangeResult, SeedRange, Simulate } from './seed-range.ts';
 import { added, noResult, runRange } from './seed-range.ts';
 
 const chunkSeeds = 20;
+
+/** What runs the seeds: here, or in a process of its own that answers as seed-worker.ts does. */
+export interface Runner {
+  readonly simulate: Simulate;
+  readonly worker: URL;
+}
 
 /** `onProgress` hears of every part that is done. */
 export async function runJobs(
   range: SeedRange,
   jobs: number,
+  { simulate, worker }: Runner,
   onProgress: (total: RangeResult) => void,
 ): Promise<RangeResult> {
   let total = noResult();
@@ -29,13 +36,16 @@ export async function runJobs(
       onProgress(total);
     }
   };
-  if (jobs === 1) await work(runRange);
-  else await Promise.all(Array.from({ length: jobs }, () => inProcess(work)));
+  if (jobs === 1) await work((chunk) => runRange(chunk, simulate));
+  else await Promise.all(Array.from({ length: jobs }, () => inProcess(worker, work)));
   return total;
 }
 
-async function inProcess(work: (run: (chunk: SeedRange) => Promise<RangeResult>) => Promise<void>): Promise<void> {
-  const child = fork(fileURLToPath(new URL('./seed-worker.ts', import.meta.url)));
+async function inProcess(
+  worker: URL,
+  work: (run: (chunk: SeedRange) => Promise<RangeResult>) => Promise<void>,
+): Promise<void> {
+  const child = fork(fileURLToPath(worker));
   try {
     await work((chunk) => ask(child, chunk));
   } finally {

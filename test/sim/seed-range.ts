@@ -1,7 +1,20 @@
 /** Runs a range of seeds one after the other and adds up what they showed; stops at the first violation. */
-import type { Counters } from './counters.ts';
-import { addCounts, noCounts } from './counters.ts';
-import { simulate } from './simulate.ts';
+import type { SimViolation } from './invariant.ts';
+
+/** How often what happened, by name. */
+export type Counts = Readonly<Record<string, number>>;
+
+/** What a simulator makes of one seed. */
+export type Simulate = (
+  seed: number,
+  options: { readonly faults: boolean },
+) => Promise<{
+  readonly violation: SimViolation | null;
+  readonly events: number;
+  readonly virtualMs: number;
+  readonly counters: Counts;
+  readonly hash: string;
+}>;
 
 export interface SeedRange {
   readonly from: number;
@@ -23,7 +36,7 @@ export interface RangeResult {
   readonly twice: number;
   readonly events: number;
   readonly virtualMs: number;
-  readonly counters: Counters;
+  readonly counters: Counts;
   readonly failure: Failure | null;
 }
 
@@ -32,14 +45,13 @@ export const noResult = (): RangeResult => ({
   twice: 0,
   events: 0,
   virtualMs: 0,
-  counters: noCounts(),
+  counters: {},
   failure: null,
 });
 
 export function added(a: RangeResult, b: RangeResult): RangeResult {
-  const counters = noCounts();
-  addCounts(counters, a.counters);
-  addCounts(counters, b.counters);
+  const counters: Record<string, number> = { ...a.counters };
+  for (const [name, count] of Object.entries(b.counters)) counters[name] = (counters[name] ?? 0) + count;
   return {
     seeds: a.seeds + b.seeds,
     twice: a.twice + b.twice,
@@ -50,16 +62,19 @@ export function added(a: RangeResult, b: RangeResult): RangeResult {
   };
 }
 
-export async function runRange({ from, seeds, twiceEvery, faults }: SeedRange): Promise<RangeResult> {
+export async function runRange(
+  { from, seeds, twiceEvery, faults }: SeedRange,
+  simulate: Simulate,
+): Promise<RangeResult> {
   let total = noResult();
   for (let seed = from; seed < from + seeds && total.failure === null; seed++) {
-    const one = await runSeed(seed, faults, twiceEvery > 0 && seed % twiceEvery === 0);
+    const one = await runSeed(simulate, seed, faults, twiceEvery > 0 && seed % twiceEvery === 0);
     total = added(total, one);
   }
   return total;
 }
 
-async function runSeed(seed: number, faults: boolean, isTwice: boolean): Promise<RangeResult> {
+async function runSeed(simulate: Simulate, seed: number, faults: boolean, isTwice: boolean): Promise<RangeResult> {
   const { violation, events, virtualMs, counters, hash } = await simulate(seed, { faults });
   if (violation !== null) {
     return { ...noResult(), failure: { seed, invariant: violation.invariant, message: violation.message } };

@@ -1,13 +1,5 @@
-/** A process that runs the ranges of seeds it is sent, one after the other, and sends back what they showed. */
-import type { SeedRange } from './seed-range.ts';
-import { runRange } from './seed-range.ts';
+/** Runs seeds of the simulator of nodes for seed-jobs.ts. */
+import { answerRanges } from './answer-ranges.ts';
+import { simulate } from './simulate.ts';
 
-process.on('message', (range: SeedRange) => {
-  runRange(range).then(
-    (result) => process.send?.(result),
-    (error: unknown) => {
-      console.error(error);
-      process.exit(1);
-    },
-  );
-});
+answerRanges(simulate);

@@ -101,6 +101,11 @@ export class SimDisk {
     return this.#options.crc32c;
   }
 
+  /** Number of the newest write that is synced (design D10). */
+  get durableCommit(): number {
+    return this.#writeNumber;
+  }
+
   /** A view for the next life of the node. */
   mount(): GroupLogs {
     return new SimGroupLogs(this);
@@ -126,7 +131,9 @@ export class SimDisk {
   /** The process is killed or the power goes. What was synced stays; of the rest what `keep` says. */
   crash(keep: Keep): void {
     this.#life++;
-    for (const { group, operation } of this.#kept(keep)) this.#applyTo(this.synced, group, operation);
+    const kept = this.#kept(keep);
+    for (const { group, operation } of kept) this.#applyTo(this.synced, group, operation);
+    if (kept.length > 0) this.#writeNumber++;
     this.#pending = [];
     this.#inFlight = 0;
     this.#fault = null;
@@ -139,6 +146,7 @@ export class SimDisk {
     this.cached = new Map();
     this.lost = false;
     this.incarnation++;
+    this.#writeNumber = 0;
   }
 
   /** A copy of what is synced, for a fault that rolls the disk back to it later. */
@@ -146,11 +154,15 @@ export class SimDisk {
     return new Map([...this.synced].map(([group, image]) => [group, image.clone()]));
   }
 
-  /** An old copy comes back in place of the disk, which must be crashed. */
-  rollBack(copy: Map<GroupNumber, GroupImage>): void {
+  /**
+   * An old copy comes back in place of the disk, which must be crashed.
+   * @param commit number of the newest write in the copy; default: the floor says more than that, so it is lost
+   */
+  rollBack(copy: Map<GroupNumber, GroupImage>, commit: number | null = null): void {
     this.synced = new Map([...copy].map(([group, image]) => [group, image.clone()]));
     this.cached = new Map([...copy].map(([group, image]) => [group, image.clone()]));
-    this.lost = true;
+    if (commit === null) this.lost = true;
+    else this.#writeNumber = commit;
   }
 
   /** Nothing is wrong with it any more; what was failed stays failed until the process has ended. */

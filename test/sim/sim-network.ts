@@ -49,8 +49,12 @@ export const linksBetween = (a: NodeNumber, b: NodeNumber): readonly Link[] => [
 ];
 
 /** Anything under way. */
-interface Parcel extends Link {
+export interface Parcel extends Link {
+  /** True: a part of a stream, which is never doubled and never overtakes what was posted before it. Default false. */
+  readonly inOrder?: boolean;
   arrive(): void;
+  /** It is lost, or a cut took it. */
+  lost?(): void;
 }
 
 /** Where things arrive. */
@@ -130,27 +134,30 @@ export class SimNetwork {
   send(delivery: Delivery): void {
     const { from, to, message } = delivery;
     const channel = channelOf(message);
-    this.#post({ from, to, channel, arrive: () => this.#receivers.message(delivery) });
+    this.post({ from, to, channel, arrive: () => this.#receivers.message(delivery) });
   }
 
   sendBeat(delivery: BeatDelivery): void {
     const { from, to } = delivery;
-    this.#post({ from, to, channel: 'beat', arrive: () => this.#receivers.beat(delivery) });
+    this.post({ from, to, channel: 'beat', arrive: () => this.#receivers.beat(delivery) });
   }
 
-  #post(parcel: Parcel): void {
+  post(parcel: Parcel): void {
     const { mood } = this;
     this.counts.sent++;
     if (this.#isCut(parcel)) {
       this.counts.cut++;
+      parcel.lost?.();
       return;
     }
     if (this.#random.chance(mood.loss)) {
       this.counts.lost++;
+      parcel.lost?.();
       return;
     }
-    this.#schedule(parcel, this.#random.chance(mood.reordering));
-    if (!this.#random.chance(mood.duplication)) return;
+    const isStream = parcel.inOrder === true;
+    this.#schedule(parcel, !isStream && this.#random.chance(mood.reordering));
+    if (isStream || !this.#random.chance(mood.duplication)) return;
     this.counts.duplicated++;
     this.#schedule(parcel, true);
   }
@@ -168,6 +175,7 @@ export class SimNetwork {
       // a cut also takes what is under way
       if (this.#isCut(parcel)) {
         this.counts.cut++;
+        parcel.lost?.();
         return;
       }
       this.counts.delivered++;
@@ -175,7 +183,7 @@ export class SimNetwork {
     });
   }
 
-  #isCut(parcel: Parcel): boolean {
+  #isCut(parcel: Link): boolean {
     return this.#cut.size > 0 && this.#cut.has(connectionOf(parcel));
   }
 }
