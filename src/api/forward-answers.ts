@@ -9,7 +9,9 @@ import type {
   FetchedPartition as WireFetchedPartition,
   FoundOffset as WireFoundOffset,
   ProduceResponse,
+  ResolveAppendResponse,
 } from '../gen/sluice/v1/log.ts';
+import { AppendOutcome } from '../gen/sluice/v1/log.ts';
 import type {
   CommittedOffset as WireCommittedOffset,
   HeartbeatResponse,
@@ -23,6 +25,7 @@ import type {
   FoundOffset,
   HeartbeatAnswer,
   Membership,
+  ResolveAnswer,
 } from '../broker/requests.ts';
 import { uint32At } from '../model/big-endian.ts';
 import type { BrokerError, ErrorCode, LeaderHint } from '../model/errors.ts';
@@ -69,6 +72,22 @@ export const fromProduceResponse = (wire: ProduceResponse): AppendReceipt => ({
   logStart: toOffset(Number(wire.logStartOffset)),
   catalogRevision: Number(wire.catalogRevision),
 });
+
+export const fromResolveAppendResponse = (wire: ResolveAppendResponse): ResolveAnswer => ({
+  topicId: wire.topicId,
+  partition: wire.partition,
+  outcome: outcomeOf(wire.outcome),
+  baseOffset: offsetOrNull(wire.baseOffset),
+  appendTimeMs: millisOrNull(wire.appendTimeMs),
+  leaderEpoch: toTerm(wire.leaderEpoch),
+  catalogRevision: Number(wire.catalogRevision),
+});
+
+/** An outcome that this version does not know leaves the question open for ever. */
+function outcomeOf(wire: AppendOutcome): ResolveAnswer['outcome'] {
+  if (wire === AppendOutcome.APPEND_OUTCOME_COMMITTED) return 'committed';
+  return wire === AppendOutcome.APPEND_OUTCOME_NEVER ? 'never' : 'expired';
+}
 
 export const fromFetchResponse = (wire: FetchResponse): FetchAnswer => ({
   partitions: wire.partitions.map(fromFetched),

@@ -11,7 +11,14 @@ import {
   LeaveGroupRequest,
   LeaveGroupResponse,
 } from '../gen/sluice/v1/group.ts';
-import { FetchRequest, FetchResponse, ListOffsetsRequest, ListOffsetsResponse } from '../gen/sluice/v1/log.ts';
+import {
+  FetchRequest,
+  FetchResponse,
+  ListOffsetsRequest,
+  ListOffsetsResponse,
+  ResolveAppendRequest,
+  ResolveAppendResponse,
+} from '../gen/sluice/v1/log.ts';
 import type { Codec, ForwardedMethod } from './forward-calls.ts';
 
 const method = <Request, Response>(
@@ -24,6 +31,7 @@ const method = <Request, Response>(
 export const forwardedMethods = {
   fetch: method('fetch', FetchRequest, FetchResponse, false),
   listOffsets: method('list-offsets', ListOffsetsRequest, ListOffsetsResponse, false),
+  resolveAppend: method('resolve-append', ResolveAppendRequest, ResolveAppendResponse, true),
   joinGroup: method('join-group', JoinGroupRequest, JoinGroupResponse, true),
   heartbeat: method('heartbeat', HeartbeatRequest, HeartbeatResponse, true),
   leaveGroup: method('leave-group', LeaveGroupRequest, LeaveGroupResponse, true),

@@ -12,6 +12,7 @@ import type {
   ListOffsetsRequest,
   OffsetQuery as WireOffsetQuery,
   ProduceRequest,
+  ResolveAppendRequest,
 } from '../gen/sluice/v1/log.ts';
 import { Acks, FetchFormat } from '../gen/sluice/v1/log.ts';
 import { Compression } from '../gen/sluice/v1/record.ts';
@@ -25,9 +26,11 @@ import type {
   JoinGroup,
   MemberRef,
   OffsetQuery,
+  ResolveRequest,
   TopicPartitions,
 } from '../broker/requests.ts';
 import { toInt32, toInt32OrAbsent, toInt64 } from './convert.ts';
+import { timeoutMsRange } from './produce.ts';
 
 const wireAcks = {
   all: Acks.ACKS_ALL,
@@ -45,6 +48,21 @@ export const toProduceRequest = (request: AppendRequest, timeoutMs: number): Pro
   producer: undefined,
   compression: Compression.COMPRESSION_UNSPECIFIED,
   timeoutMs: toInt32(timeoutMs),
+});
+
+export const toResolveAppendRequest = (request: ResolveRequest, leftMs: number): ResolveAppendRequest => ({
+  topic: request.topic,
+  topicId: request.topicId ?? undefined,
+  partition: toInt32(request.partition),
+  producer: {
+    producerId: toInt64(request.producer.id),
+    producerEpoch: toInt32(request.producer.epoch),
+    baseSequence: toInt32(request.producer.baseSequence),
+  },
+  secret: request.secret,
+  recordCount: toInt32(request.count),
+  ageMs: toInt64(request.ageMs),
+  timeoutMs: toInt32(Math.max(timeoutMsRange.from, Math.min(timeoutMsRange.through, Math.ceil(leftMs)))),
 });
 
 export const toFetchRequest = (request: FetchRequest): WireFetchRequest => ({

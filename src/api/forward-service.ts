@@ -24,6 +24,7 @@ import { commit, fetchCommitted, heartbeat, joinGroup, leaveGroup } from './grou
 import { listOffsets } from './offsets.ts';
 import type { ProduceDoor } from './produce.ts';
 import { admitProduce, toProduceResponse, withTimeout } from './produce.ts';
+import { resolveAppend } from './resolve-append.ts';
 import { errorDetail } from './status.ts';
 
 /** @param door its broker must be the one here, not one that forwards */
@@ -55,6 +56,11 @@ export function serveForwarded(peers: ForwardPeers, desk: CallDesk, door: Produc
   const methods = forwardedMethods;
   serve(methods.fetch, (request, context) => fetch(broker, codecs, request, context), encodeFetchReply);
   serve(methods.listOffsets, (request, context) => listOffsets(broker, request, context), encoded(methods.listOffsets));
+  serve(
+    methods.resolveAppend,
+    (request, context) => resolveAppend(broker, desk.clock, request, context),
+    encoded(methods.resolveAppend),
+  );
   serve(methods.joinGroup, (request, context) => joinGroup(broker, request, context), encoded(methods.joinGroup));
   serve(methods.heartbeat, (request, context) => heartbeat(broker, request, context), encoded(methods.heartbeat));
   serve(methods.leaveGroup, (request, context) => leaveGroup(broker, request, context), encoded(methods.leaveGroup));

@@ -22,6 +22,8 @@ import type {
   Membership,
   OffsetQuery,
   RequestContext,
+  ResolveAnswer,
+  ResolveRequest,
 } from '../broker/requests.ts';
 import { must } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
@@ -34,6 +36,7 @@ import {
   fromFoundOffset,
   fromHeartbeatResponse,
   fromJoinGroupResponse,
+  fromResolveAppendResponse,
 } from './forward-answers.ts';
 import { AppendForwarder } from './forward-appends.ts';
 import type { ForwardedMethod } from './forward-calls.ts';
@@ -50,6 +53,7 @@ import {
   toJoinGroupRequest,
   toLeaveGroupRequest,
   toListOffsetsRequest,
+  toResolveAppendRequest,
 } from './forward-requests.ts';
 
 export interface ForwardingOptions {
@@ -64,6 +68,7 @@ export interface ForwardingOptions {
 type Forwarded = Pick<
   BrokerApi,
   | 'append'
+  | 'resolveAppend'
   | 'fetch'
   | 'openCursor'
   | 'listOffsets'
@@ -80,6 +85,7 @@ export function forwardingBroker(options: ForwardingOptions): BrokerApi {
   const forwarding = new Forwarding(options);
   const forwarded: Forwarded = {
     append: (request, context) => forwarding.append(request, context),
+    resolveAppend: (request, context) => forwarding.resolveAppend(request, context),
     fetch: (request, context) => forwarding.fetch(request, context),
     openCursor: (partitions, context) => forwarding.openCursor(partitions, context),
     listOffsets: (queries, context) => forwarding.listOffsets(queries, context),
@@ -120,6 +126,18 @@ class Forwarding implements Forwarded {
   append(request: AppendRequest, context: RequestContext): Promise<Result<AppendReceipt>> {
     const route = (): BrokerId | null => this.#routes.leaderOf(context.tenant, request);
     return this.#appends.take(request, context, route) ?? this.#broker.append(request, context);
+  }
+
+  async resolveAppend(request: ResolveRequest, context: RequestContext): Promise<Result<ResolveAnswer>> {
+    const to = this.#routes.leaderOf(context.tenant, request);
+    if (to === null) return this.#broker.resolveAppend(request, context);
+    const leftMs = context.deadlineMs - this.#deps.clock.monotonicMs();
+    const wire = toResolveAppendRequest(request, leftMs);
+    const answer = await forwardCall(this.#deps, to, forwardedMethods.resolveAppend, wire, context);
+    if (answer.kind === 'ok') return ok(fromResolveAppendResponse(answer.value));
+    const { leaderHint } = answer.error;
+    if (leaderHint !== undefined) this.#routes.learnLeader(context.tenant, request, leaderHint);
+    return answer;
   }
 
   fetch(request: FetchRequest, context: RequestContext): Promise<Result<FetchAnswer>> {

@@ -1,6 +1,12 @@
 /** LogService as it is registered: the generated methods with hot ones tuned, and their handlers. */
 import type { Server } from '@grpc/grpc-js';
-import type { FetchRequest, InitProducerRequest, ListOffsetsRequest, ProduceRequest } from '../gen/sluice/v1/log.ts';
+import type {
+  FetchRequest,
+  InitProducerRequest,
+  ListOffsetsRequest,
+  ProduceRequest,
+  ResolveAppendRequest,
+} from '../gen/sluice/v1/log.ts';
 import { LogServiceService } from '../gen/sluice/v1/log.ts';
 import type { CallDesk } from './call-desk.ts';
 import { fetch } from './fetch.ts';
@@ -11,6 +17,7 @@ import { listOffsets } from './offsets.ts';
 import type { ProduceDoor } from './produce.ts';
 import { initProducer, produce, produceNodes } from './produce.ts';
 import { parseStreamedProduce, produceStream, serializeProduceReply } from './produce-stream.ts';
+import { resolveAppend } from './resolve-append.ts';
 import { tuneService } from './service.ts';
 
 /** Partitions in FetchStreamRequest.start. */
@@ -29,6 +36,9 @@ export function addLogService(server: Server, desk: CallDesk, door: ProduceDoor)
   server.addService(definition, {
     produce: desk.unary((request: ProduceRequest, context) => produce(door, request, context)),
     produceStream: produceStream(desk, door),
+    resolveAppend: desk.unary((request: ResolveAppendRequest, context) =>
+      resolveAppend(door.broker, door.clock, request, context),
+    ),
     initProducer: desk.unary((request: InitProducerRequest, context) => initProducer(door.broker, request, context)),
     fetch: desk.unary((request: FetchRequest, context) => fetch(door.broker, codecs, request, context), {
       onlyWaits: true,

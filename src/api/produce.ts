@@ -32,11 +32,12 @@ export interface ProduceDoor {
   readonly clock: Clock;
 }
 
-const timeoutMsRange = { from: 1, through: 120_000, unit: 'ms' };
-const timeoutMsDefault = 30_000;
+/** How long an append, or a question about one, may wait. */
+export const timeoutMsRange = { from: 1, through: 120_000, unit: 'ms' };
+export const timeoutMsDefault = 30_000;
 const recordsRange = { from: 1, through: 100_000 };
 const headerNameBytesMax = 32_767;
-const secretBytes = 16;
+export const secretBytes = 16;
 
 /** Records and headers in a ProduceRequest. */
 export const produceNodes: NodeFields = { 5: { 1: { 3: 'leaf' } } };
@@ -162,7 +163,7 @@ function readPrevious(checks: FieldChecks, request: InitProducerRequest): Parame
   return { producerId: id, producerEpoch: epoch, secret: secret ?? new Uint8Array() };
 }
 
-function readProducer(checks: FieldChecks, identity: ProducerIdentity): BatchProducer {
+export function readProducer(checks: FieldChecks, identity: ProducerIdentity): BatchProducer {
   return {
     id: checks.producerId('producer_id', identity.producerId),
     epoch: checks.producerEpoch('producer_epoch', identity.producerEpoch),

@@ -7,6 +7,7 @@ function refusing(refusal: () => Refused, cluster: () => Result<ClusterInfo>): B
   const no = (): Promise<Refused> => Promise.resolve(refusal());
   return {
     append: no,
+    resolveAppend: no,
     choosePartition: refusal,
     initProducer: no,
     fetch: no,

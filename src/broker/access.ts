@@ -10,6 +10,7 @@ export type Operation =
   | 'fetch'
   | 'list-offsets'
   | 'init-producer'
+  | 'resolve-append'
   | 'create-topic'
   | 'delete-topic'
   | 'move-replicas'

@@ -68,8 +68,11 @@ import type {
   MemberRef,
   Membership,
   OffsetQuery,
+  PartitionRef,
   ProducerGrant,
   RequestContext,
+  ResolveAnswer,
+  ResolveRequest,
   TopicInfo,
 } from './requests.ts';
 import { RequestRoutes } from './request-routes.ts';
@@ -263,6 +266,26 @@ export class Broker implements BrokerApi {
     return refused ?? this.#told(await this.#producers.grant(previous, context.deadlineMs));
   }
 
+  async resolveAppend(request: ResolveRequest, context: RequestContext): Promise<Result<ResolveAnswer>> {
+    const { producer, secret, count, ageMs } = request;
+    const locate = (): Result<Located> => this.#locate('resolve-append', request, context);
+    const first = locate();
+    const located = first.kind === 'refused' ? await this.#confirmed(first, context, locate) : first;
+    if (located.kind === 'refused') return located;
+    const shown = { producerId: producer.id, producerEpoch: producer.epoch, secret };
+    const refused = this.#producers.refuseSecret(shown);
+    if (refused !== null) return this.#told(refused);
+    const { topic, partition } = located.value;
+    const resolved = await partition.resolve({ producer, count, ageMs }, context.deadlineMs);
+    if (resolved.kind === 'refused') return this.#told(resolved);
+    const where = resolved.value.outcome === 'committed' ? resolved.value : { baseOffset: null, appendTimeMs: null };
+    const { baseOffset, appendTimeMs } = where;
+    const { outcome, leaderEpoch } = resolved.value;
+    const { topicId } = topic.entry;
+    const answer = { topicId, partition: request.partition, outcome, baseOffset, appendTimeMs, leaderEpoch };
+    return this.#withRevision(ok(answer));
+  }
+
   async fetch(request: FetchRequest, context: RequestContext): Promise<Result<FetchAnswer>> {
     const refused = this.#refuseReading(request.partitions, context);
     if (refused !== null) return refused;
@@ -431,7 +454,7 @@ export class Broker implements BrokerApi {
     return null;
   }
 
-  #locate(operation: Operation, ref: AppendRequest | OffsetQuery, context: RequestContext): Result<Located> {
+  #locate(operation: Operation, ref: PartitionRef, context: RequestContext): Result<Located> {
     const refused = this.#refuse(operation, ref.topic, context);
     if (refused !== null) return refused;
     return this.#topics.directory.locate(context.tenant, ref);

@@ -7,27 +7,29 @@
  *   is in flight on top.
  * - partition-3: a stored batch carries the offset and the term of its entry.
  * - partition-4: the high watermark never falls, and nothing at or above it is given to a reader.
+ * - partition-6: who is told that a batch will never be in the log is told so after the fence was committed.
  */
-import { assert, InvariantViolation } from '../model/assert.ts';
+import { assert, InvariantViolation, must } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Entry } from '../model/entry.ts';
 import type { LeaderHint, Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
-import type { GroupNumber, Millis, Offset, ReplicaId, Term } from '../model/ids.ts';
+import type { GroupNumber, Millis, Offset, ProducerEpoch, ProducerId, ReplicaId, Term } from '../model/ids.ts';
 import { offsetZero } from '../model/ids.ts';
-import type { BatchHeader } from '../model/record-batch.ts';
+import type { BatchHeader, BatchProducer } from '../model/record-batch.ts';
 import { patchBatch, readBatchHeader } from '../model/record-batch.ts';
 import type { RoleState } from '../raft/core/ready.ts';
 import type { DataMachine, ProposalOutcome, RaftGroup } from '../raft/group.ts';
 import type { AppendBudget } from './append-budget.ts';
-import type { OpenAppend, WaitOutcome } from './append-waiters.ts';
-import { AppendWaiters } from './append-waiters.ts';
+import type { WaitOutcome } from './append-waiters.ts';
+import { AppendWaiters, OpenAppend } from './append-waiters.ts';
 import type { DiskGate } from './disk-gate.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { BrokerObserver } from './observer.ts';
 import type { RememberedBatch, SequenceVerdict } from './producer-table.ts';
 import { ProducerTable } from './producer-table.ts';
 import { decodeProducerTable, encodeProducerTable } from './producer-table-codec.ts';
+import { decodeFence, encodeFence } from './producer-fence.ts';
 import { proposalRefusal, unknownOutcome } from './proposal.ts';
 import type { AckLevel } from './requests.ts';
 
@@ -53,6 +55,19 @@ export interface Appended {
   readonly duplicate: boolean;
 }
 
+/** What became of a batch that somebody asked about. */
+export type Resolved =
+  | ({ readonly outcome: 'committed' } & Pick<Appended, 'baseOffset' | 'appendTimeMs' | 'leaderEpoch'>)
+  | { readonly outcome: 'never' | 'expired'; readonly leaderEpoch: Term };
+
+/** A batch that somebody asks about. */
+export interface SentBatch {
+  readonly producer: BatchProducer;
+  readonly count: number;
+  /** Time since it was first sent. */
+  readonly ageMs: number;
+}
+
 /** Told when a partition may have something new for a reader: data, an error, another leader. */
 export interface FetchWaiter {
   wake(): void;
@@ -73,6 +88,8 @@ export class Partition implements DataMachine {
   #applied = new ProducerTable();
   /** See partition-2. */
   #appended: { readonly table: ProducerTable; readonly term: Term } | null = null;
+  /** Fences on their way, by producer and epoch: as many at most as Raft's limit of uncommitted entries lets in. */
+  readonly #fences = new Map<string, OpenAppend>();
   #highWatermark: Offset = offsetZero;
   /** Why nothing works here any more; null: it does. */
   #ended: Refused | null = null;
@@ -163,8 +180,12 @@ export class Partition implements DataMachine {
       case 'configuration':
       case 'log-start':
         return;
+      case 'fence': {
+        const { producerId, epoch } = decodeFence(entry.payload);
+        this.#applied.fence(producerId, epoch, entry.appendTimeMs);
+        return;
+      }
       case 'command':
-      case 'fence':
         throw new InvariantViolation('partition-5: every entry is of a known kind', entry.kind);
     }
   }
@@ -250,6 +271,12 @@ export class Partition implements DataMachine {
           `producer ${producer.id} is at epoch ${verdict.current} here, not ${producer.epoch}; it was fenced`,
           { fields: { current: `${verdict.current}`, actual: `${producer.epoch}` } },
         );
+      case 'fenced':
+        return refuse(
+          'INVALID_PRODUCER_EPOCH',
+          `epoch ${producer.epoch} of producer ${producer.id} was closed here when somebody asked what became of a batch; go on with the next one`,
+          { fields: { current: `${producer.epoch}`, actual: `${producer.epoch}` } },
+        );
       case 'unknown-producer':
         return refuse(
           'UNKNOWN_PRODUCER_ID',
@@ -272,12 +299,15 @@ export class Partition implements DataMachine {
       const fields = { limit: `${limits.appendBytesInFlightMax}`, actual: `${budget.bytesInFlight}` };
       return refuse('LIMIT_REACHED', 'too many bytes wait to become durable on this broker', { retryAfterMs, fields });
     }
-    const producersMax = limits.producersPerPartitionMax;
-    if (newProducer && this.#appended?.table.hasRoom(producersMax, clock.wallMs()) !== true) {
-      const what = `this partition remembers ${producersMax} producers already; idle ones are forgotten after a day`;
-      return refuse('LIMIT_REACHED', what, { retryAfterMs, fields: { limit: `${producersMax}` } });
-    }
-    return null;
+    return this.#refuseProducer(newProducer);
+  }
+
+  #refuseProducer(newProducer: boolean): Refused | null {
+    const { limits, clock } = this.#deps;
+    const { producersPerPartitionMax: producersMax, retryAfterMs } = limits;
+    if (!newProducer || this.#appended?.table.hasRoom(producersMax, clock.wallMs()) === true) return null;
+    const what = `this partition remembers ${producersMax} producers already; idle ones are forgotten after a day`;
+    return refuse('LIMIT_REACHED', what, { retryAfterMs, fields: { limit: `${producersMax}` } });
   }
 
   #propose(batch: Uint8Array, header: BatchHeader, acks: AckLevel, deadlineMs: Millis): Promise<Result<Appended>> {
@@ -352,6 +382,66 @@ export class Partition implements DataMachine {
     return ok({ ...where, leaderEpoch, committed: true, duplicate: true });
   }
 
+  // ---- resolving ----
+
+  /**
+   * Tells what became of a batch, whose sender was proven (design D14). If it is not in the log, a fence is committed that
+   * closes the epoch, so that what is still on its way can not arrive after the answer.
+   */
+  resolve(sent: SentBatch, deadlineMs: Millis): Promise<Result<Resolved>> {
+    const unavailable = this.notServing;
+    if (unavailable !== null) return Promise.resolve(unavailable);
+    const { table, term: leaderEpoch } = must(
+      this.#appended,
+      'partition-2: who serves has a table of what was appended',
+    );
+    const found = table.whereIs(sent.producer, sent.count, sent.ageMs);
+    switch (found.kind) {
+      case 'duplicate':
+        return this.#answerRetry(found, deadlineMs).then((result) =>
+          result.kind === 'refused' ? result : ok({ outcome: 'committed', ...result.value }),
+        );
+      case 'expired':
+        return Promise.resolve(ok({ outcome: 'expired', leaderEpoch }));
+      case 'never':
+        return this.#whenFenced(this.#fences.get(fenceKey(sent.producer)) ?? null, leaderEpoch, deadlineMs);
+      case 'open':
+        return this.#fence(sent.producer, found.newProducer, deadlineMs);
+    }
+  }
+
+  #fence(producer: BatchProducer, newProducer: boolean, deadlineMs: Millis): Promise<Result<Resolved>> {
+    const raft = must(this.#raft, 'partition-2: who serves has a group');
+    const appended = must(this.#appended, 'partition-2: who serves has a table of what was appended');
+    const refused = this.#refuseProducer(newProducer);
+    if (refused !== null) return Promise.resolve(refused);
+    const key = fenceKey(producer);
+    const { id, epoch } = producer;
+    const fence = new OpenAppend(this.#deps.clock, () => this.#fences.delete(key));
+    const payload = encodeFence({ producerId: id, epoch });
+    const proposed = raft.propose({ kind: 'fence', count: 0, payload, maxTimestampMs: null }, fence);
+    if (proposed.kind === 'refused') {
+      return Promise.resolve(proposalRefusal(proposed.why, this.#deps.limits.retryAfterMs));
+    }
+    assert(proposed.term === appended.term, 'partition-2: the table is that of the term', `${proposed.term}`);
+    appended.table.fence(id, epoch, proposed.appendTimeMs);
+    this.#fences.set(key, fence);
+    return this.#whenFenced(fence, proposed.term, deadlineMs);
+  }
+
+  /** @param fence null: it is committed */
+  async #whenFenced(fence: OpenAppend | null, leaderEpoch: Term, deadlineMs: Millis): Promise<Result<Resolved>> {
+    if (fence !== null) {
+      const { appendWaitersPerBatchMax: waitersMax, retryAfterMs } = this.#deps.limits;
+      if (fence.waiterCount >= waitersMax) {
+        return refuse('LIMIT_REACHED', `${waitersMax} calls wait for this fence already`, { retryAfterMs });
+      }
+      const unsettled = refuseUnsettled(await fence.wait('committed', deadlineMs));
+      if (unsettled !== null) return unsettled;
+    }
+    return ok({ outcome: 'never', leaderEpoch });
+  }
+
   // ---- the rest ----
 
   #applyBatch(entry: Entry): void {
@@ -398,6 +488,9 @@ function detached(batch: Uint8Array): Uint8Array {
   const rest = batch.buffer.byteLength - batch.length;
   return rest > Math.max(parentBytesMin, batch.length) ? batch.slice() : batch;
 }
+
+const fenceKey = ({ id, epoch }: { readonly id: ProducerId; readonly epoch: ProducerEpoch }): string =>
+  `${id}/${epoch}`;
 
 const anonymous = { kind: 'next', newProducer: false } as const;
 

@@ -72,15 +72,20 @@ export class ProducerIdentities {
     return null;
   }
 
-  async #grantNext(previous: ShownIdentity, deadlineMs: Millis): Promise<Result<ProducerGrant>> {
-    const { producerId, producerEpoch, secret } = previous;
+  /** Null: the secret proves the identity. */
+  refuseSecret({ producerId, producerEpoch, secret }: ShownIdentity): Refused | null {
     const key = headOf(this.#catalog.state).producerKey;
-    if (!isSecretOf(secret, key, producerId, producerEpoch)) {
-      return refuse(
-        'INVALID_PRODUCER_SECRET',
-        `the secret is not that of producer ${producerId}, epoch ${producerEpoch}`,
-      );
-    }
+    if (isSecretOf(secret, key, producerId, producerEpoch)) return null;
+    return refuse(
+      'INVALID_PRODUCER_SECRET',
+      `the secret is not that of producer ${producerId}, epoch ${producerEpoch}`,
+    );
+  }
+
+  async #grantNext(previous: ShownIdentity, deadlineMs: Millis): Promise<Result<ProducerGrant>> {
+    const refused = this.refuseSecret(previous);
+    if (refused !== null) return refused;
+    const { producerId, producerEpoch } = previous;
     const done = await this.#link.submit({ kind: 'raise-epoch', producerId, producerEpoch }, deadlineMs);
     if (done.kind === 'refused') return done;
     const { command } = done.value;

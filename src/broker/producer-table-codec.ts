@@ -1,22 +1,25 @@
 /**
  * The stored form of a producer table, inside a partition's checkpoint. Big-endian:
  *
- *     table    := version:int32 (1) producers:int32 producer*
- *     producer := producerId:int64 recordCount:int64 epoch:int16 batches:int16 batch*
+ *     table    := version:int32 (2) producers:int32 producer*
+ *     producer := producerId:int64 recordCount:int64 epoch:int16 batches:int16 lastMs:int64 fenced:int16 batch*
  *     batch    := firstSequence:int32 lastSequence:int32 baseOffset:int64 appendTimeMs:int64
+ *
+ * Version 1, which is still read, had neither lastMs nor fenced: each producer has a batch there, and none is fenced.
  *
  * Producers are in the order of their last append, so equal tables have equal bytes on every replica.
  */
-import { assert } from '../model/assert.ts';
+import { assert, must } from '../model/assert.ts';
 import { int16At, int32At, int64At, putInt16, putInt32, putInt64 } from '../model/big-endian.ts';
 import type { ProducerId } from '../model/ids.ts';
 import { toMillis, toOffset, toProducerEpoch, toProducerId, toSequence } from '../model/ids.ts';
 import type { ProducerState, RememberedBatch } from './producer-table.ts';
 import { ProducerTable, rememberedBatchesMax } from './producer-table.ts';
 
-const formatVersion = 1;
+const formatVersion = 2;
 const headBytes = 8;
-const producerBytes = 20;
+const producerBytes = 30;
+const producerBytesBefore = 20;
 const batchBytes = 24;
 
 export function encodeProducerTable(table: ProducerTable): Uint8Array {
@@ -32,13 +35,14 @@ export function encodeProducerTable(table: ProducerTable): Uint8Array {
 export function decodeProducerTable(bytes: Uint8Array): ProducerTable {
   assert(bytes.length >= headBytes, 'producer-4: a stored table is whole', `${bytes.length} bytes`);
   const version = int32At(bytes, 0);
-  assert(version === formatVersion, 'producer-5: the stored version is known', `version ${version}`);
+  assert(version === 1 || version === formatVersion, 'producer-5: the stored version is known', `version ${version}`);
+  const fixedBytes = version === 1 ? producerBytesBefore : producerBytes;
   const producers: [ProducerId, ProducerState][] = [];
   let at = headBytes;
   for (let left = int32At(bytes, 4); left > 0; left--) {
-    const batchCount = batchCountAt(bytes, at);
-    producers.push([toProducerId(safeAt(bytes, at)), producerAt(bytes, at, batchCount)]);
-    at += producerBytes + batchCount * batchBytes;
+    const end = producerEnd(bytes, at, fixedBytes);
+    producers.push([toProducerId(safeAt(bytes, at)), producerAt(bytes, at, fixedBytes, end)]);
+    at = end;
   }
   assert(at === bytes.length, 'producer-4: a stored table is whole', `${at} of ${bytes.length} bytes`);
   return new ProducerTable(producers);
@@ -55,6 +59,8 @@ function putProducer(bytes: Uint8Array, start: number, producerId: ProducerId, s
   putInt64(bytes, start + 8, state.recordCount);
   putInt16(bytes, start + 16, state.epoch);
   putInt16(bytes, start + 18, state.batches.length);
+  putInt64(bytes, start + 20, state.lastMs);
+  putInt16(bytes, start + 28, state.fenced ? 1 : 0);
   let at = start + producerBytes;
   for (const batch of state.batches) {
     putInt32(bytes, at, batch.firstSequence);
@@ -66,19 +72,27 @@ function putProducer(bytes: Uint8Array, start: number, producerId: ProducerId, s
   return at;
 }
 
-function batchCountAt(bytes: Uint8Array, start: number): number {
-  assert(start + producerBytes <= bytes.length, 'producer-4: a stored table is whole', `producer at ${start}`);
+/** Where the producer that begins at `start` ends. */
+function producerEnd(bytes: Uint8Array, start: number, fixedBytes: number): number {
+  assert(start + fixedBytes <= bytes.length, 'producer-4: a stored table is whole', `producer at ${start}`);
   const count = int16At(bytes, start + 18);
-  assert(count >= 1 && count <= rememberedBatchesMax, 'producer-1: at most five batches', `${count}`);
-  const end = start + producerBytes + count * batchBytes;
+  assert(count >= 0 && count <= rememberedBatchesMax, 'producer-1: at most five batches', `${count}`);
+  const end = start + fixedBytes + count * batchBytes;
   assert(end <= bytes.length, 'producer-4: a stored table is whole', `producer at ${start}`);
-  return count;
+  return end;
 }
 
-function producerAt(bytes: Uint8Array, start: number, batchCount: number): ProducerState {
+function producerAt(bytes: Uint8Array, start: number, fixedBytes: number, end: number): ProducerState {
   const batches: RememberedBatch[] = [];
-  for (let i = 0; i < batchCount; i++) batches.push(batchAt(bytes, start + producerBytes + i * batchBytes));
-  return { epoch: toProducerEpoch(int16At(bytes, start + 16)), recordCount: safeAt(bytes, start + 8), batches };
+  for (let at = start + fixedBytes; at < end; at += batchBytes) batches.push(batchAt(bytes, at));
+  const known = { epoch: toProducerEpoch(int16At(bytes, start + 16)), recordCount: safeAt(bytes, start + 8), batches };
+  if (fixedBytes === producerBytes) {
+    const fenced = int16At(bytes, start + 28) !== 0;
+    assert(fenced || batches.length > 0, 'producer-1: a producer without a batch is fenced');
+    return { ...known, lastMs: toMillis(safeAt(bytes, start + 20)), fenced };
+  }
+  const newest = must(batches.at(-1), 'producer-1: a producer without a batch is fenced');
+  return { ...known, lastMs: newest.appendTimeMs, fenced: false };
 }
 
 const batchAt = (bytes: Uint8Array, at: number): RememberedBatch => ({

@@ -4,6 +4,7 @@
  * with bugs.
  */
 import type { BrokerError, Result } from '../model/errors.ts';
+import type { BatchProducer } from '../model/record-batch.ts';
 import type { BrokerId, MemberEpoch, Millis, Offset, ProducerEpoch, ProducerId, Term } from '../model/ids.ts';
 
 /** Who asks (design D21): one on every path, so that tenants, ACLs and quotas find their place. */
@@ -48,6 +49,27 @@ export interface ProducerGrant {
   readonly producerId: ProducerId;
   readonly producerEpoch: ProducerEpoch;
   readonly secret: Uint8Array;
+}
+
+/** A batch that somebody asks about, with what proves that it was theirs. */
+export interface ResolveRequest extends PartitionRef {
+  readonly producer: BatchProducer;
+  readonly secret: Uint8Array;
+  readonly count: number;
+  /** Time since it was first sent, milliseconds. */
+  readonly ageMs: number;
+}
+
+/** What became of a batch (design D14). */
+export interface ResolveAnswer {
+  readonly topicId: string;
+  readonly partition: number;
+  readonly outcome: 'committed' | 'never' | 'expired';
+  /** Null: it is not committed, or older than the window. */
+  readonly baseOffset: Offset | null;
+  readonly appendTimeMs: Millis | null;
+  readonly leaderEpoch: Term;
+  readonly catalogRevision: number;
 }
 
 export interface FetchPartitionRequest extends PartitionRef {
@@ -224,6 +246,8 @@ export interface BrokerApi {
    * order of the calls (the part up to the append is synchronous), whatever order their promises resolve in.
    */
   append(request: AppendRequest, context: RequestContext): Promise<Result<AppendReceipt>>;
+  /** Tells what became of a batch; if it is not in the log, sees to it that it never will be. */
+  resolveAppend(request: ResolveRequest, context: RequestContext): Promise<Result<ResolveAnswer>>;
   /** Chooses a partition by murmur2 of the key; any for null. */
   choosePartition(topic: string, key: Uint8Array | null): Result<number>;
   initProducer(

@@ -19,7 +19,16 @@ import type {
 import type { BrokerError, ErrorCode, LeaderHint, Result } from '../../src/model/errors.ts';
 import { errorTraits, ok, refuse } from '../../src/model/errors.ts';
 import type { BrokerId } from '../../src/model/ids.ts';
-import { toBrokerId, toMemberEpoch, toMillis, toOffset, toTerm } from '../../src/model/ids.ts';
+import {
+  toBrokerId,
+  toMemberEpoch,
+  toMillis,
+  toOffset,
+  toProducerEpoch,
+  toProducerId,
+  toSequence,
+  toTerm,
+} from '../../src/model/ids.ts';
 import { realClock } from '../../src/runtime/real-clock.ts';
 import type { FakeBroker } from '../fakes/fake-broker.ts';
 import { acceptingAppends, fakeBroker, fetchedFrom, receiptAt, topicUuid } from '../fakes/fake-broker.ts';
@@ -302,6 +311,23 @@ describe('reads of partitions without a replica here', () => {
     assert.deepEqual(sent, ['1 from 0', '1 from 1', '1 from 2']);
     cursor.value.close();
     assert.equal(await cursor.value.next(1_000), null);
+  });
+
+  it('ask the leader what became of a batch, and do not call it known if no answer came', async () => {
+    const answer = {
+      ...{ topicId: topicUuid, partition: 3, outcome: 'never' as const, baseOffset: null, appendTimeMs: null },
+      ...{ leaderEpoch: toTerm(4), catalogRevision: 9 },
+    };
+    const { broker, far, peers } = forwarding({}, { resolveAppend: () => Promise.resolve(ok(answer)) });
+    const producer = { id: toProducerId(7), epoch: toProducerEpoch(1), baseSequence: toSequence(5) };
+    const asked = { producer, secret: new Uint8Array(16).fill(3), count: 2, ageMs: 40 };
+    const request = { topic: 'orders', topicId: null, partition: 3, ...asked };
+    assert.deepEqual(await broker.resolveAppend(request, context()), ok(answer));
+    const [arrived] = far.calls[0]!.args as [typeof request];
+    assert.deepEqual({ ...arrived, secret: [...arrived.secret] }, { ...request, secret: [...request.secret] });
+    peers.fate = (): PeerAnswer => ({ kind: 'unknown', why: 'the connection broke' });
+    const open = await broker.resolveAppend(request, context());
+    assert.ok(open.kind === 'refused' && errorTraits[open.error.code].indeterminate, JSON.stringify(open));
   });
 
   it('look for offsets where each partition is led, and answer in the order of the queries', async () => {

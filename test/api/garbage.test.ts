@@ -34,6 +34,14 @@ const samples: Readonly<Record<string, unknown>> = {
   produce: produceSample,
   produceStream: { correlationId: 5n, produce: produceSample },
   initProducer: { previous: { producerId: 1n, producerEpoch: 1, baseSequence: 0 }, secret: new Uint8Array(16) },
+  resolveAppend: {
+    ...partition,
+    producer: { producerId: 1n, producerEpoch: 1, baseSequence: 0 },
+    secret: new Uint8Array(16),
+    recordCount: 2,
+    ageMs: 5n,
+    timeoutMs: 9,
+  },
   fetch: { partitions: [fetchSample], maxWaitMs: 1, minBytes: 1, maxBytes: 100, format: 1 },
   fetchStream: {
     action: {
@@ -91,6 +99,7 @@ const refusingAll = (): ReturnType<typeof fakeBroker> => {
   return fakeBroker({
     append: later,
     choosePartition: () => refused,
+    resolveAppend: later,
     initProducer: later,
     fetch: later,
     openCursor: () => refused,

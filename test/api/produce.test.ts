@@ -1,15 +1,21 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { status as Status } from '@grpc/grpc-js';
-import type { AppendRequest } from '../../src/broker/requests.ts';
-import { Acks } from '../../src/gen/sluice/v1/log.ts';
-import type { InitProducerResponse, ProduceRequest, ProduceResponse } from '../../src/gen/sluice/v1/log.ts';
+import type { AppendRequest, ResolveAnswer, ResolveRequest } from '../../src/broker/requests.ts';
+import { Acks, AppendOutcome } from '../../src/gen/sluice/v1/log.ts';
+import type {
+  InitProducerResponse,
+  ProduceRequest,
+  ProduceResponse,
+  ResolveAppendRequest,
+  ResolveAppendResponse,
+} from '../../src/gen/sluice/v1/log.ts';
 import type { Record as WireRecord } from '../../src/gen/sluice/v1/record.ts';
 import { Compression } from '../../src/gen/sluice/v1/record.ts';
 import { decodeBatch } from '../../src/model/batch-decoder.ts';
 import { putInt16, putInt32 } from '../../src/model/big-endian.ts';
 import { ok, refuse } from '../../src/model/errors.ts';
-import { toProducerEpoch, toProducerId, toSequence } from '../../src/model/ids.ts';
+import { toMillis, toOffset, toProducerEpoch, toProducerId, toSequence, toTerm } from '../../src/model/ids.ts';
 import { batchLayout, checksummedSection, readBatchHeader } from '../../src/model/record-batch.ts';
 import { acceptingAppends, fakeBroker, receiptAt, topicUuid } from '../fakes/fake-broker.ts';
 import type { FakeBroker } from '../fakes/fake-broker.ts';
@@ -392,5 +398,65 @@ describe('InitProducer', () => {
     ])
       codes.push(codeOf(await call((reply) => log.initProducer(request, reply))));
     assert.deepEqual(codes, ['INVALID_REQUEST', 'INVALID_REQUEST', 'INVALID_PRODUCER_SECRET']);
+  });
+});
+
+describe('ResolveAppend', () => {
+  const producer = { producerId: 7n, producerEpoch: 1, baseSequence: 5 };
+  const request: ResolveAppendRequest = {
+    ...{ topic: 'orders', topicId: undefined, partition: 2, producer, secret: Buffer.alloc(16, 9) },
+    ...{ recordCount: 3, ageMs: 40n, timeoutMs: undefined },
+  };
+
+  test('asks the broker about one batch, and tells what became of it', async (t) => {
+    const found = { topicId: topicUuid, partition: 2, leaderEpoch: toTerm(4), catalogRevision: 8 };
+    const answers: ResolveAnswer[] = [
+      { ...found, outcome: 'committed', baseOffset: toOffset(17), appendTimeMs: toMillis(1_000) },
+      { ...found, outcome: 'committed', baseOffset: null, appendTimeMs: null },
+      { ...found, outcome: 'never', baseOffset: null, appendTimeMs: null },
+      { ...found, outcome: 'expired', baseOffset: null, appendTimeMs: null },
+    ];
+    const broker = fakeBroker({ resolveAppend: () => Promise.resolve(ok(answers.shift()!)) });
+    const { log } = await startRig(t, broker);
+    const seen: unknown[] = [];
+    while (answers.length > 0) {
+      const answer = await call<ResolveAppendResponse>((reply) => log.resolveAppend(request, reply));
+      assert.ok(answer.kind === 'ok');
+      seen.push([answer.value.outcome, answer.value.baseOffset, answer.value.appendTimeMs]);
+    }
+    assert.deepEqual(seen, [
+      [AppendOutcome.APPEND_OUTCOME_COMMITTED, 17n, 1_000n],
+      [AppendOutcome.APPEND_OUTCOME_COMMITTED, undefined, undefined],
+      [AppendOutcome.APPEND_OUTCOME_NEVER, undefined, undefined],
+      [AppendOutcome.APPEND_OUTCOME_EXPIRED, undefined, undefined],
+    ]);
+    const [asked] = broker.calls[0]!.args as [ResolveRequest];
+    assert.deepEqual(
+      { ...asked, secret: asked.secret.length },
+      {
+        ...{ topic: 'orders', topicId: null, partition: 2, count: 3, ageMs: 40, secret: 16 },
+        producer: { id: 7, epoch: 1, baseSequence: 5 },
+      },
+    );
+  });
+
+  test('refuses what can not be asked', async (t) => {
+    const { log } = await startRig(t, fakeBroker());
+    const bad: Partial<ResolveAppendRequest>[] = [
+      { producer: undefined },
+      { producer: { ...producer, producerEpoch: 40_000 } },
+      { producer: { ...producer, baseSequence: -1 } },
+      { recordCount: 0 },
+      { ageMs: -1n },
+      { timeoutMs: 0 },
+      { partition: -1 },
+      { topic: 'no/name' },
+      { secret: Buffer.alloc(3) },
+    ];
+    const codes: string[] = [];
+    for (const change of bad)
+      codes.push(codeOf(await call((reply) => log.resolveAppend({ ...request, ...change }, reply))));
+    const unfit = Array.from({ length: 7 }, () => 'INVALID_REQUEST');
+    assert.deepEqual(codes, [...unfit, 'INVALID_TOPIC', 'INVALID_PRODUCER_SECRET']);
   });
 });

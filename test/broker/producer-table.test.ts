@@ -219,6 +219,31 @@ test('inv-I12: equal histories give equal bytes, whatever was restored in betwee
   );
 });
 
+test('a table of version 1 is read: nobody is fenced in it, and idle is who sent nothing lately', () => {
+  const now = encodeProducerTable(fed([1, 2]));
+  // without lastMs and fenced of the one producer
+  const before = Uint8Array.from([...now.subarray(0, 8 + 20), ...now.subarray(8 + 30)]);
+  before[3] = 1;
+  assert.deepEqual([...decodeProducerTable(before).entries()], [...fed([1, 2]).entries()]);
+});
+
+test('producer-6: fences survive storing, and an older one changes nothing', () => {
+  const table = fed([1, 2], 3);
+  table.fence(toProducerId(7), toProducerEpoch(2), toMillis(5_000));
+  assert.equal(table.check(stamp(7, 3, 3), 1).kind, 'next');
+  table.fence(toProducerId(7), toProducerEpoch(3), toMillis(5_000));
+  table.fence(toProducerId(8), toProducerEpoch(0), toMillis(6_000));
+  const restored = decodeProducerTable(encodeProducerTable(table));
+  assert.deepEqual([...restored.entries()], [...table.entries()]);
+  assert.equal(restored.check(stamp(7, 3, 3), 1).kind, 'fenced');
+  assert.equal(restored.check(stamp(8, 0, 0), 1).kind, 'fenced');
+  assert.throws(() => {
+    restored.append(stamp(7, 3, 3), 1, toOffset(3), toMillis(7_000));
+  }, InvariantViolation);
+  restored.append(stamp(7, 4, 0), 1, toOffset(3), toMillis(7_000));
+  assert.equal(restored.find(toProducerId(7))?.fenced, false);
+});
+
 test('damaged stored tables are refused, whatever is cut or unknown', () => {
   const bytes = encodeProducerTable(fed([1, 2, 3]));
   for (let length = 0; length < bytes.length; length++) {

@@ -43,6 +43,32 @@ export namespace Acks {
   export type UNRECOGNIZED = typeof Acks.UNRECOGNIZED;
 }
 
+/** What became of a batch. */
+export const AppendOutcome = {
+  /** APPEND_OUTCOME_UNSPECIFIED - Never sent. */
+  APPEND_OUTCOME_UNSPECIFIED: 0,
+  /** APPEND_OUTCOME_COMMITTED - It is in the log, committed, once. */
+  APPEND_OUTCOME_COMMITTED: 1,
+  /**
+   * APPEND_OUTCOME_NEVER - It is not in the log and never will be: its epoch is closed in this partition, and whatever else of that epoch comes is
+   * refused with INVALID_PRODUCER_EPOCH. Raise the epoch with InitProducer and go on at sequence 0.
+   */
+  APPEND_OUTCOME_NEVER: 2,
+  /** APPEND_OUTCOME_EXPIRED - Nobody knows any more: the producer was forgotten, or has a later epoch in this partition. */
+  APPEND_OUTCOME_EXPIRED: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type AppendOutcome = typeof AppendOutcome[keyof typeof AppendOutcome];
+
+export namespace AppendOutcome {
+  export type APPEND_OUTCOME_UNSPECIFIED = typeof AppendOutcome.APPEND_OUTCOME_UNSPECIFIED;
+  export type APPEND_OUTCOME_COMMITTED = typeof AppendOutcome.APPEND_OUTCOME_COMMITTED;
+  export type APPEND_OUTCOME_NEVER = typeof AppendOutcome.APPEND_OUTCOME_NEVER;
+  export type APPEND_OUTCOME_EXPIRED = typeof AppendOutcome.APPEND_OUTCOME_EXPIRED;
+  export type UNRECOGNIZED = typeof AppendOutcome.UNRECOGNIZED;
+}
+
 /** In which form a fetch answers. */
 export const FetchFormat = {
   /** FETCH_FORMAT_UNSPECIFIED - The same as FETCH_FORMAT_RECORDS. */
@@ -160,6 +186,62 @@ export interface ProduceStreamResponse {
     /** It is refused, or its outcome is unknown (see indeterminate). */
     { $case: "error"; value: ErrorDetail }
     | undefined;
+}
+
+/** Asks what became of one batch of an idempotent producer. */
+export interface ResolveAppendRequest {
+  /** Name of the topic, 1 to 249 characters of [A-Za-z0-9._-]. */
+  topic: string;
+  /** UUID of the topic. Set: refused if the name now belongs to another topic. Absent: by name alone. */
+  topicId?:
+    | string
+    | undefined;
+  /** The partition that the batch was sent to, from 0. */
+  partition: number;
+  /** The identity and the first sequence that the batch was sent with. */
+  producer:
+    | ProducerIdentity
+    | undefined;
+  /** The secret that InitProducer gave with this identity and epoch, 16 bytes. */
+  secret: Uint8Array;
+  /** Records in the batch, range 1 to 2^31-1. */
+  recordCount: number;
+  /**
+   * How long ago the batch was first sent, in milliseconds by the asker's own clock, range 0 to 2^53-1. A broker forgets
+   * producers that were idle for a day: for a batch of more than 12 hours ago that it does not know it answers
+   * APPEND_OUTCOME_EXPIRED.
+   */
+  ageMs: bigint;
+  /**
+   * How long to wait for the answer, in milliseconds, range 1 to 120,000, default 30,000. After it the outcome is as open
+   * as before (REQUEST_TIMED_OUT, indeterminate): ask again.
+   */
+  timeoutMs?: number | undefined;
+}
+
+/** What became of the batch. */
+export interface ResolveAppendResponse {
+  /** UUID of the topic. */
+  topicId: string;
+  /** The partition. */
+  partition: number;
+  /** What became of it. */
+  outcome: AppendOutcome;
+  /**
+   * Offset of its first record. Only with APPEND_OUTCOME_COMMITTED, and absent if it is older than the window of
+   * remembered batches.
+   */
+  baseOffset?:
+    | bigint
+    | undefined;
+  /** The broker's clock at its append, milliseconds since 1970. Absent as base_offset. */
+  appendTimeMs?:
+    | bigint
+    | undefined;
+  /** Term of the leader that answers. */
+  leaderEpoch: number;
+  /** Revision of the catalog that the broker answered from. */
+  catalogRevision: bigint;
 }
 
 /** Asks for a producer identity. */
@@ -880,6 +962,270 @@ export const ProduceStreamResponse: MessageFns<ProduceStreamResponse> = {
             }
 
             message.result = { $case: "error", value: ErrorDetail.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseResolveAppendRequest(): ResolveAppendRequest {
+  return {
+    topic: "",
+    topicId: undefined,
+    partition: 0,
+    producer: undefined,
+    secret: new Uint8Array(0),
+    recordCount: 0,
+    ageMs: 0n,
+    timeoutMs: undefined,
+  };
+}
+
+export const ResolveAppendRequest: MessageFns<ResolveAppendRequest> = {
+  encode(message: ResolveAppendRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topic !== "") {
+      writer.uint32(10).string(message.topic);
+    }
+    if (message.topicId !== undefined) {
+      writer.uint32(18).string(message.topicId);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(24).int32(message.partition);
+    }
+    if (message.producer !== undefined) {
+      ProducerIdentity.encode(message.producer, writer.uint32(34).fork()).join();
+    }
+    if (message.secret.length !== 0) {
+      writer.uint32(42).bytes(message.secret);
+    }
+    if (message.recordCount !== 0) {
+      writer.uint32(48).int32(message.recordCount);
+    }
+    if (message.ageMs !== 0n) {
+      if (BigInt.asIntN(64, message.ageMs) !== message.ageMs) {
+        throw new globalThis.Error("value provided for field message.ageMs of type int64 too large");
+      }
+      writer.uint32(56).int64(message.ageMs);
+    }
+    if (message.timeoutMs !== undefined) {
+      writer.uint32(64).int32(message.timeoutMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolveAppendRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolveAppendRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.topic = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.topicId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.partition = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.producer = ProducerIdentity.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.secret = reader.bytes();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.recordCount = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.ageMs = reader.int64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.timeoutMs = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseResolveAppendResponse(): ResolveAppendResponse {
+  return {
+    topicId: "",
+    partition: 0,
+    outcome: 0,
+    baseOffset: undefined,
+    appendTimeMs: undefined,
+    leaderEpoch: 0,
+    catalogRevision: 0n,
+  };
+}
+
+export const ResolveAppendResponse: MessageFns<ResolveAppendResponse> = {
+  encode(message: ResolveAppendResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topicId !== "") {
+      writer.uint32(10).string(message.topicId);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(16).int32(message.partition);
+    }
+    if (message.outcome !== 0) {
+      writer.uint32(24).int32(message.outcome);
+    }
+    if (message.baseOffset !== undefined) {
+      if (BigInt.asIntN(64, message.baseOffset) !== message.baseOffset) {
+        throw new globalThis.Error("value provided for field message.baseOffset of type int64 too large");
+      }
+      writer.uint32(32).int64(message.baseOffset);
+    }
+    if (message.appendTimeMs !== undefined) {
+      if (BigInt.asIntN(64, message.appendTimeMs) !== message.appendTimeMs) {
+        throw new globalThis.Error("value provided for field message.appendTimeMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.appendTimeMs);
+    }
+    if (message.leaderEpoch !== 0) {
+      writer.uint32(48).int32(message.leaderEpoch);
+    }
+    if (message.catalogRevision !== 0n) {
+      if (BigInt.asIntN(64, message.catalogRevision) !== message.catalogRevision) {
+        throw new globalThis.Error("value provided for field message.catalogRevision of type int64 too large");
+      }
+      writer.uint32(56).int64(message.catalogRevision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResolveAppendResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResolveAppendResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.topicId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.partition = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.outcome = reader.int32() as any;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.baseOffset = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.appendTimeMs = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.leaderEpoch = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.catalogRevision = reader.int64() as bigint;
             continue;
           }
         }
@@ -2077,6 +2423,17 @@ export const LogServiceService = {
       Buffer.from(ProduceStreamResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ProduceStreamResponse => ProduceStreamResponse.decode(value),
   },
+  /** Tells what became of a batch whose acknowledgement never came. */
+  resolveAppend: {
+    path: "/sluice.v1.LogService/ResolveAppend" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ResolveAppendRequest): Buffer => Buffer.from(ResolveAppendRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ResolveAppendRequest => ResolveAppendRequest.decode(value),
+    responseSerialize: (value: ResolveAppendResponse): Buffer =>
+      Buffer.from(ResolveAppendResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ResolveAppendResponse => ResolveAppendResponse.decode(value),
+  },
   /** Gives an identity that makes retries harmless, or raises the epoch of one. */
   initProducer: {
     path: "/sluice.v1.LogService/InitProducer" as const,
@@ -2125,6 +2482,8 @@ export interface LogServiceServer extends UntypedServiceImplementation {
   produce: handleUnaryCall<ProduceRequest, ProduceResponse>;
   /** Appends many batches over one stream; replies carry the correlation id and are in order within a partition. */
   produceStream: handleBidiStreamingCall<ProduceStreamRequest, ProduceStreamResponse>;
+  /** Tells what became of a batch whose acknowledgement never came. */
+  resolveAppend: handleUnaryCall<ResolveAppendRequest, ResolveAppendResponse>;
   /** Gives an identity that makes retries harmless, or raises the epoch of one. */
   initProducer: handleUnaryCall<InitProducerRequest, InitProducerResponse>;
   /** Reads from many partitions; waits for data up to max_wait_ms. */
@@ -2159,6 +2518,22 @@ export interface LogServiceClient extends Client {
     metadata: Metadata,
     options?: Partial<CallOptions>,
   ): ClientDuplexStream<ProduceStreamRequest, ProduceStreamResponse>;
+  /** Tells what became of a batch whose acknowledgement never came. */
+  resolveAppend(
+    request: ResolveAppendRequest,
+    callback: (error: ServiceError | null, response: ResolveAppendResponse) => void,
+  ): ClientUnaryCall;
+  resolveAppend(
+    request: ResolveAppendRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ResolveAppendResponse) => void,
+  ): ClientUnaryCall;
+  resolveAppend(
+    request: ResolveAppendRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ResolveAppendResponse) => void,
+  ): ClientUnaryCall;
   /** Gives an identity that makes retries harmless, or raises the epoch of one. */
   initProducer(
     request: InitProducerRequest,
