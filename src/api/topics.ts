@@ -72,8 +72,12 @@ async function describeTopic(
   if (name.kind === 'refused') return name;
   const described = await broker.describeTopic(name.value, context);
   if (described.kind === 'refused') return described;
-  const { topic, partitions, catalogRevision } = described.value;
-  return ok({ topic: toTopicDescription(topic, partitions), catalogRevision: toInt64(catalogRevision) });
+  const { topic, partitions, brokers, catalogRevision } = described.value;
+  return ok({
+    topic: toTopicDescription(topic, partitions),
+    catalogRevision: toInt64(catalogRevision),
+    brokers: brokers.map(({ brokerId, address }) => ({ brokerId: toInt32(brokerId), address })),
+  });
 }
 
 async function listTopics(

@@ -140,6 +140,13 @@ export interface PartitionInfo {
   readonly highWatermark: Offset | null;
 }
 
+/** Where clients reach a broker. */
+export interface BrokerAddress {
+  readonly brokerId: BrokerId;
+  /** "host:port". */
+  readonly address: string;
+}
+
 export interface BrokerInfo {
   readonly brokerId: BrokerId;
   readonly address: string;
@@ -283,6 +290,8 @@ export interface BrokerApi {
     Result<{
       readonly topic: TopicInfo;
       readonly partitions: readonly PartitionInfo[];
+      /** Of the brokers that the partitions name, by id. */
+      readonly brokers: readonly BrokerAddress[];
       readonly catalogRevision: number;
     }>
   >;

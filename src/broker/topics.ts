@@ -21,7 +21,7 @@ import type { LocalGroups, Startable } from './local-groups.ts';
 import type { BrokerObserver } from './observer.ts';
 import type { Locate, PartitionDeps } from './partition.ts';
 import { Partition } from './partition.ts';
-import type { PartitionInfo, TopicInfo } from './requests.ts';
+import type { BrokerAddress, PartitionInfo, TopicInfo } from './requests.ts';
 import { retry } from './retry.ts';
 import type { HostedTopic } from './topic-directory.ts';
 import { TopicDirectory, unknownPartition, unknownTopic } from './topic-directory.ts';
@@ -46,6 +46,8 @@ interface TopicsDeps {
 export interface DescribedTopic {
   readonly topic: TopicInfo;
   readonly partitions: readonly PartitionInfo[];
+  /** Of the brokers that the partitions name, by id. */
+  readonly brokers: readonly BrokerAddress[];
 }
 
 export class Topics {
@@ -366,7 +368,16 @@ export class Topics {
 
   #describe(topic: HostedTopic): DescribedTopic {
     const partitions = topic.entry.partitions.map((place, partition) => this.#describePartition(place, partition));
-    return { topic: toInfo(topic), partitions };
+    return { topic: toInfo(topic), partitions, brokers: this.#addresses(partitions) };
+  }
+
+  #addresses(partitions: readonly PartitionInfo[]): readonly BrokerAddress[] {
+    const { brokers } = this.#deps.catalog.state;
+    const named = new Set(partitions.flatMap(({ leader, replicas }) => (leader === null ? replicas : [leader, ...replicas]))); // prettier-ignore
+    return [...brokers.values()]
+      .filter(({ brokerId }) => named.has(brokerId))
+      .map(({ brokerId, address }) => ({ brokerId, address }))
+      .sort((a, b) => a.brokerId - b.brokerId);
   }
 
   #describePartition(place: PartitionPlace, partition: number): PartitionInfo {

@@ -31,6 +31,7 @@ test('a topic is usable when its creation is answered, and described as it is', 
   value(await fixture.append('orders', text(['a', 'b']), { partition: 1 }));
   const described = value(await fixture.broker.describeTopic('orders', fixture.context()));
   assert.equal(described.partitions[1]?.highWatermark, 2);
+  assert.deepEqual(described.brokers, [{ brokerId: 0, address: '127.0.0.1:9400' }]);
   assert.equal(described.catalogRevision, created.catalogRevision);
 });
 

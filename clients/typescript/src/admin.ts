@@ -1,4 +1,5 @@
 /** Topics, offsets and the cluster, one call each. */
+import { backoffMs, pause } from './backoff.ts';
 import type { Brokers, CallOptions } from './brokers.ts';
 import { fromDetail } from './decode-error.ts';
 import { BrokerError } from './errors.ts';
@@ -133,7 +134,7 @@ export class Admin {
 
   /** Rejects with UNKNOWN_TOPIC_OR_PARTITION. */
   async describeTopic(name: string, options: CallOptions = {}): Promise<TopicDescription> {
-    const answer = await this.#brokers.call(methods.describeTopic, { name }, options);
+    const answer = await this.#brokers.describeTopic(name, options);
     return described(answer.topic);
   }
 
@@ -151,7 +152,7 @@ export class Admin {
   }
 
   async describeCluster(options: CallOptions = {}): Promise<ClusterDescription> {
-    const answer = await this.#brokers.call(methods.describeCluster, {}, options);
+    const answer = await this.#brokers.describeCluster(options);
     return {
       clusterId: answer.clusterId,
       brokers: answer.brokers.map((broker) => ({ ...broker, rack: broker.rack ?? null })),
@@ -163,15 +164,52 @@ export class Admin {
     };
   }
 
-  /** In the order of the queries. Rejects with the first partition's error. */
+  /**
+   * In the order of the queries. A partition that has no leader just now is asked for again, within the time of the call.
+   * Rejects with the first partition's error.
+   */
   async listOffsets(queries: readonly OffsetQuery[], options: CallOptions = {}): Promise<FoundOffset[]> {
+    const { timeouts } = this.#brokers;
+    const deadlineMs = this.#nowMs() + (options.timeoutMs ?? timeouts.totalMs);
     const found: FoundOffset[] = [];
-    for (let from = 0; from < queries.length; from += queriesMax) {
-      const request = { queries: queries.slice(from, from + queriesMax).map(wireQuery) };
-      const answer = await this.#brokers.call(methods.listOffsets, request, options);
-      found.push(...answer.offsets.map(foundOffset));
-    }
+    for (let from = 0; from < queries.length; from += queriesMax)
+      found.push(...(await this.#find(queries.slice(from, from + queriesMax), deadlineMs, options.signal)));
     return found;
+  }
+
+  /** Asks until every partition has answered, or the time is over. */
+  async #find(
+    queries: readonly OffsetQuery[],
+    deadlineMs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<readonly FoundOffset[]> {
+    const found = new Map<OffsetQuery, FoundOffset>();
+    for (let attempt = 0; ; attempt++) {
+      const open = queries.filter((query) => !found.has(query));
+      const options = {
+        timeoutMs: Math.max(1, deadlineMs - this.#nowMs()),
+        ...(signal === undefined ? {} : { signal }),
+      };
+      const { offsets } = await this.#brokers.call(methods.listOffsets, { queries: open.map(wireQuery) }, options);
+      const refused: BrokerError[] = [];
+      for (const [at, query] of open.entries()) {
+        const answer = foundOffset(offsets[at], query);
+        if (!(answer instanceof BrokerError)) found.set(query, answer);
+        else if (answer.retriable) refused.push(answer);
+        else throw answer;
+      }
+      const [first] = refused;
+      if (first === undefined) return queries.flatMap((query) => found.get(query) ?? []);
+      const { backoff, environment } = this.#brokers;
+      const hintMs = Math.max(0, ...refused.map(({ retryAfterMs }) => retryAfterMs ?? 0));
+      const waitMs = backoffMs(attempt, backoff, environment, hintMs);
+      if (this.#nowMs() + waitMs >= deadlineMs) throw first;
+      await pause(waitMs, environment, signal);
+    }
+  }
+
+  #nowMs(): number {
+    return this.#brokers.environment.clock.monotonicMs();
   }
 
   /** Committed offsets of a group: of `partitions`, or of all that have one. Rejects with GROUP_ID_NOT_FOUND. */
@@ -224,9 +262,11 @@ function wireQuery({ topic, partition, at }: OffsetQuery): WireQuery {
   return { topic, partition, at: { $case: 'timestampMs', value: toInt64(at.timestampMs, 'timestampMs') } };
 }
 
-function foundOffset(found: WireFound): FoundOffset {
-  const { topic, topicId, partition, error } = found;
-  if (error !== undefined) throw fromDetail(error, { topic, partition });
+function foundOffset(found: WireFound | undefined, query: OffsetQuery): FoundOffset | BrokerError {
+  if (found === undefined) return new BrokerError('INTERNAL', 'The broker answered fewer queries than were asked.');
+  const { topic, partition } = query;
+  const { topicId, error } = found;
+  if (error !== undefined) return fromDetail(error, { topic, partition }, { indeterminate: false });
   const timestampMs = toNumberOrNull(found.timestampMs);
   return {
     topic,

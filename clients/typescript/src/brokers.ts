@@ -1,10 +1,17 @@
-/** The brokers that the client knows: whom to ask next, who leads what, and how often to try. */
+/**
+ * The way to the brokers: whom to ask next, how often to try, and learning from answers where everything is. What is known
+ * lies in cluster-view.ts.
+ */
 import { backoffMs, pause } from './backoff.ts';
 import type { BackoffOptions } from './backoff.ts';
+import { ClusterView } from './cluster-view.ts';
 import { Connection } from './connection.ts';
 import type { Environment } from './environment.ts';
 import { asBrokerError, BrokerError, closedError } from './errors.ts';
 import type { LeaderHint } from './errors.ts';
+import type { DescribeClusterResponse } from './gen/sluice/v1/cluster.ts';
+import type { DescribeTopicResponse } from './gen/sluice/v1/topic.ts';
+import { methods } from './methods.ts';
 import type { Method } from './methods.ts';
 
 /** Limits of time. Milliseconds, range 1 to 2^31-1. */
@@ -29,25 +36,45 @@ export interface CallOptions {
 
 /** Channels at a time, so that no answer can make the client open any number of them. */
 const connectionsMax = 256;
-/** Partitions whose leader is remembered. */
-const leadersMax = 100_000;
+/** Hints that one call follows without waiting; two brokers that name each other are given time. */
+const hintsAtOnceMax = 2;
+/** How long what is known of the cluster is believed without asking again. */
+const clusterMaxAgeMs = 300_000;
+/** Least time between two looks at the cluster, and at one topic, that nobody asked for. */
+const clusterIntervalMs = 1_000;
+const topicIntervalMs = 500;
+/** How long such a look may take. */
+const lookMs = 10_000;
+/** Topics of which it is remembered when they were looked at; all are forgotten when there are more. */
+const looksMax = 10_000;
 
-const leaderKey = (topic: string, partition: number): string => `${topic}/${partition}`;
+/** Another broker may be able to say more: this one knows no leader, is about to stop, or does not answer in time. */
+const askAnother: ReadonlySet<string> = new Set([
+  'LEADER_NOT_AVAILABLE',
+  'NOT_LEADER_OR_FOLLOWER',
+  'COORDINATOR_LOAD_IN_PROGRESS',
+  'REQUEST_TIMED_OUT',
+  'QUARANTINED',
+]);
 
 export class Brokers {
   readonly timeouts: Timeouts;
   readonly environment: Environment;
   readonly backoff: Required<BackoffOptions>;
-  readonly #bootstrap: readonly string[];
+  readonly #view: ClusterView;
   /** By address. Invariant: at most `connectionsMax`. */
   readonly #connections = new Map<string, Connection>();
-  /** Address of the leader by topic and partition, as hints told. Invariant: at most `leadersMax`. */
-  readonly #leaders = new Map<string, { readonly address: string; readonly epoch: number }>();
-  /** Which bootstrap address is asked next; moves on when it fails. */
-  #turn = 0;
   /** A broker has answered: from then on a cluster that can not be reached is one that is away for a while. */
   #reachedOne = false;
-  #closed = false;
+  readonly #closing = new AbortController();
+  /** How many looks at the cluster are under way, when the last one began, and whether something may have changed since. */
+  #looks = 0;
+  #lookedMs = -Infinity;
+  #suspect = true;
+  /** When topics were looked at unasked; `looking` while they are. */
+  readonly #topicLooks = new Map<string, number | 'looking'>();
+  /** Told that partitions may be led elsewhere. */
+  readonly #movedListeners = new Set<() => void>();
 
   constructor(
     addresses: readonly string[],
@@ -55,39 +82,71 @@ export class Brokers {
     backoff: Required<BackoffOptions>,
     environment: Environment,
   ) {
-    this.#bootstrap = addresses.map(checkedAddress);
-    if (this.#bootstrap.length === 0)
-      throw new BrokerError('INVALID_REQUEST', 'At least one broker address is needed.');
+    const bootstrap = addresses.map(checkedAddress);
+    if (bootstrap.length === 0) throw new BrokerError('INVALID_REQUEST', 'At least one broker address is needed.');
+    this.#view = new ClusterView(bootstrap);
     this.timeouts = timeouts;
     this.backoff = backoff;
     this.environment = environment;
   }
 
-  /** The broker to ask for anything. */
-  any(): Connection {
-    return this.#to(this.#bootstrap[this.#turn % this.#bootstrap.length] ?? '');
+  /** How long to wait for a connection to one broker, milliseconds: the others get their turn within `connectMs`. */
+  get connectAttemptMs(): number {
+    return Math.ceil(this.timeouts.connectMs / this.#view.addresses.length);
   }
 
-  /** The broker to ask for a partition: its leader if a hint named it, else any. */
-  leaderOf(topic: string, partition: number): Connection {
-    const known = this.#leaders.get(leaderKey(topic, partition));
-    return known === undefined ? this.any() : this.#to(known.address);
+  /** The broker to ask for a partition: its leader if that is known, else any, which passes the request on. */
+  leaderOf(topic: string, partition: number): string {
+    const nowMs = this.#nowMs();
+    return this.#view.leaderOf(topic, partition, nowMs) ?? this.#view.any(nowMs);
   }
 
-  /** Remembers the leader that a refusal named; an older epoch teaches nothing. */
+  /** The connection to a broker. Not to be kept: it may be given up for others. */
+  at(address: string): Connection {
+    if (this.#closed) throw closedError('client');
+    const known = this.#connections.get(address);
+    if (known !== undefined) return known;
+    if (this.#connections.size >= connectionsMax) this.#evict();
+    const connection = new Connection(address, this.environment);
+    this.#connections.set(address, connection);
+    return connection;
+  }
+
+  /** Remembers the leader that a refusal named. */
   learnLeader(topic: string, partition: number, hint: LeaderHint): void {
-    const key = leaderKey(topic, partition);
-    const known = this.#leaders.get(key);
-    if (known !== undefined && known.epoch > hint.leaderEpoch) return;
-    if (known === undefined && this.#leaders.size >= leadersMax) this.#leaders.clear();
-    this.#leaders.set(key, { address: hint.address, epoch: hint.leaderEpoch });
+    if (this.#view.learnLeader(topic, partition, hint)) this.#moved();
   }
 
-  /** After a failure at `address`: the next call goes elsewhere if there is an elsewhere. */
+  /** Whoever is at `address` does not lead the partition, and does not say who does. */
+  notLeader(topic: string, partition: number, address: string): void {
+    this.#view.notLeader(topic, partition, address, this.#nowMs());
+    this.#lookAtTopic(topic);
+  }
+
+  /** An answer carried this leader epoch: if it is news, somebody else leads by now, and is looked for. */
+  noteEpoch(topic: string, partition: number, epoch: number): void {
+    if (!this.#view.knowsEpoch(topic, partition, epoch)) this.#lookAtTopic(topic);
+  }
+
+  /** `listener` is told when partitions may be led elsewhere than before. Gives back how to stop it. */
+  onMoved(listener: () => void): () => void {
+    this.#movedListeners.add(listener);
+    return () => this.#movedListeners.delete(listener);
+  }
+
+  /** It answered. */
+  reached(address: string): void {
+    this.#reachedOne = true;
+    this.#view.reached(address);
+    this.#lookAtCluster();
+  }
+
+  /** It could not be reached or the connection broke: others are asked for a while. */
   failed(address: string): void {
     if (this.#closed) return;
-    if (this.any().address === address) this.#turn += 1;
-    for (const [key, leader] of this.#leaders) if (leader.address === address) this.#leaders.delete(key);
+    this.#view.failed(address, this.#nowMs());
+    this.#suspect = true;
+    if (this.#reachedOne) this.#lookAtCluster();
   }
 
   /** A unary call with its attempts; rejects with the last attempt's BrokerError. */
@@ -96,68 +155,124 @@ export class Brokers {
     request: Request,
     options: CallOptions = {},
   ): Promise<Response> {
-    const now = (): number => this.environment.clock.monotonicMs();
-    const startedMs = now();
+    const startedMs = this.#nowMs();
     const totalMs = options.timeoutMs ?? this.timeouts.totalMs;
+    /** Whom to ask next; null: anybody. */
+    let next: string | null = null;
+    let hintsFollowed = 0;
     for (let attempt = 0; ; attempt++) {
       if (this.#closed) throw closedError('client');
       const limitMs = this.#reachedOne ? totalMs : Math.min(totalMs, this.timeouts.connectMs);
-      const connection = this.any();
+      const address: string = next ?? this.#view.any(this.#nowMs());
       try {
-        const elapsedMs = now() - startedMs;
+        const elapsedMs = this.#nowMs() - startedMs;
         const timeoutMs = Math.min(this.timeouts.requestMs, Math.max(1, totalMs - elapsedMs));
-        const connectTimeoutMs = Math.min(timeoutMs, Math.max(1, limitMs - elapsedMs));
-        const answer = await connection.unary(method, request, { timeoutMs, connectTimeoutMs, signal: options.signal });
-        this.#reachedOne = true;
+        const connectTimeoutMs = Math.min(timeoutMs, Math.max(1, limitMs - elapsedMs), this.connectAttemptMs);
+        const limits = { timeoutMs, connectTimeoutMs, signal: options.signal };
+        const answer = await this.at(address).unary(method, request, limits);
+        this.reached(address);
         return answer;
       } catch (thrown) {
         const error = asBrokerError(thrown);
-        if (!error.retriable || (error.indeterminate && method.effect === 'once')) throw error;
         const unreachable = isUnreachable(error);
-        if (error.code === 'UNAVAILABLE') this.failed(connection.address);
+        if (isAway(error)) this.failed(address);
+        if (!error.retriable || (error.indeterminate && method.effect === 'once')) throw error;
         this.#reachedOne ||= !unreachable;
-        const tryAtOnce = unreachable && (attempt + 1) % this.#bootstrap.length !== 0;
+        const hint = error.leaderHint?.address;
+        const isHinted = hint !== undefined && hint !== address;
+        next = isHinted ? hint : askAnother.has(error.code) ? this.#view.after(address, this.#nowMs()) : null;
+        const tryAtOnce = isHinted
+          ? hintsFollowed++ < hintsAtOnceMax
+          : unreachable && this.#view.hasPresent(this.#nowMs());
         const waitMs = tryAtOnce ? 0 : backoffMs(attempt, this.backoff, this.environment, error.retryAfterMs);
-        if (now() - startedMs + waitMs >= limitMs) throw error;
+        if (this.#nowMs() - startedMs + waitMs >= limitMs) throw error;
         await pause(waitMs, this.environment, options.signal);
       }
     }
   }
 
+  /** Asks for the cluster, and remembers where its brokers are. */
+  async describeCluster(options: CallOptions = {}): Promise<DescribeClusterResponse> {
+    this.#looks += 1;
+    this.#lookedMs = this.#nowMs();
+    this.#suspect = false;
+    try {
+      const answer = await this.call(methods.describeCluster, {}, options);
+      this.#view.learnBrokers(answer.brokers);
+      return answer;
+    } catch (error) {
+      this.#suspect = true;
+      throw error;
+    } finally {
+      this.#looks -= 1;
+    }
+  }
+
+  /** Asks for a topic, and remembers who leads its partitions. */
+  async describeTopic(name: string, options: CallOptions = {}): Promise<DescribeTopicResponse> {
+    const answer = await this.call(methods.describeTopic, { name }, options);
+    const { topic, brokers } = answer;
+    if (topic !== undefined && this.#view.learnTopic(name, topic.topicId, topic.partitions, brokers)) this.#moved();
+    return answer;
+  }
+
   close(): void {
-    this.#closed = true;
+    this.#closing.abort();
+    this.#movedListeners.clear();
     for (const connection of this.#connections.values()) connection.close();
     this.#connections.clear();
   }
 
-  #to(address: string): Connection {
-    if (this.#closed) throw closedError('client');
-    const known = this.#connections.get(address);
-    if (known !== undefined) return known;
-    if (this.#connections.size >= connectionsMax) return this.#evictFor(address);
-    return this.#open(address);
+  get #closed(): boolean {
+    return this.#closing.signal.aborted;
   }
 
-  #open(address: string): Connection {
-    const connection = new Connection(address, this.environment);
-    this.#connections.set(address, connection);
-    return connection;
+  /** Looks who is in the cluster, unless that is known well enough. Behind the answers; never rejects. */
+  #lookAtCluster(): void {
+    const ageMs = this.#nowMs() - this.#lookedMs;
+    if (this.#looks > 0 || this.#closed || ageMs < (this.#suspect ? clusterIntervalMs : clusterMaxAgeMs)) return;
+    this.describeCluster({ signal: this.#closing.signal, timeoutMs: lookMs }).catch(() => undefined); // the next one tries
   }
 
-  #evictFor(address: string): Connection {
-    const idle = [...this.#connections.values()].find((other) => !this.#bootstrap.includes(other.address));
-    idle?.close();
-    if (idle !== undefined) this.#connections.delete(idle.address);
-    return this.#open(address);
+  /** Looks who leads a topic's partitions. Behind the answers; never rejects. */
+  #lookAtTopic(name: string): void {
+    const last = this.#topicLooks.get(name);
+    if (this.#closed || last === 'looking' || this.#nowMs() - (last ?? -Infinity) < topicIntervalMs) return;
+    if (this.#topicLooks.size >= looksMax) this.#topicLooks.clear();
+    this.#topicLooks.set(name, 'looking');
+    const done = (): void => void this.#topicLooks.set(name, this.#nowMs());
+    this.describeTopic(name, { signal: this.#closing.signal, timeoutMs: lookMs }).then(done, done);
+  }
+
+  #moved(): void {
+    for (const listener of this.#movedListeners) listener();
+  }
+
+  /** Makes room for one connection: at the cost of one that leads to no broker of the cluster, if there is one. */
+  #evict(): void {
+    const { addresses } = this.#view;
+    const all = [...this.#connections.values()];
+    const given = all.find((other) => !addresses.includes(other.address)) ?? all[0];
+    given?.close();
+    if (given !== undefined) this.#connections.delete(given.address);
+  }
+
+  #nowMs(): number {
+    return this.environment.clock.monotonicMs();
   }
 }
 
 /** Whether nothing was sent because there was no connection. */
-export const isUnreachable = (error: BrokerError): boolean =>
+const isUnreachable = (error: BrokerError): boolean =>
   error.code === 'UNAVAILABLE' && !error.indeterminate && error.grpcStatus === undefined;
 
-const defaultPort = 9400;
+/** These say that the broker that was asked does not know who leads a partition. */
+export const knowsNoLeader: ReadonlySet<string> = new Set(['LEADER_NOT_AVAILABLE', 'NOT_LEADER_OR_FOLLOWER']);
 
+/** Whether the broker that was asked is not there (any more) for anybody. */
+export const isAway = ({ code }: BrokerError): boolean => code === 'UNAVAILABLE' || code === 'BROKER_SHUTTING_DOWN';
+
+const defaultPort = 9400;
 /** "host", "host:port", "[v6]:port" or "dns:///name:port", with the default port put in. */
 function checkedAddress(address: string): string {
   const bare = address.trim();

@@ -29,6 +29,7 @@ import type { RecordBatch } from './record.ts';
 import { serdePairs } from './serde.ts';
 import type { Bytes } from './serde.ts';
 import { offsetsAt, startOffsets } from './start-offsets.ts';
+import { learnLeaders } from './topic-metadata.ts';
 
 /** A partition that this member reads. */
 interface Assigned {
@@ -58,6 +59,8 @@ export interface BatchesOptions extends IterateOptions {
 /** How long a partition that is given away waits until the application has finished what it has in hand. */
 const inHandMsMax = 20_000;
 const finalCommitMs = 5_000;
+/** How long a partition waits until its leader is known; then any broker is asked. */
+const leadersMs = 2_000;
 
 export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K, V>>, AsyncDisposable {
   readonly #admin: Admin;
@@ -481,7 +484,11 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
   async #assign(added: readonly (TopicPartition & { readonly topicId: string })[], life: number): Promise<void> {
     const { onNoOffset } = this.#settings;
     const signal = this.#stopped.signal;
-    const offsets = await startOffsets(this.#admin, this.#options.group, added, onNoOffset, { signal });
+    const topics = added.map(({ topic }) => topic);
+    const [offsets] = await Promise.all([
+      startOffsets(this.#admin, this.#options.group, added, onNoOffset, { signal }),
+      learnLeaders(this.#brokers, topics, { signal, timeoutMs: leadersMs }),
+    ]);
     if (life !== this.#life) return;
     for (const { topic, topicId, partition } of added) {
       const key = partitionKey(topic, partition);

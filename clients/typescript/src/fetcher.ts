@@ -9,6 +9,7 @@
  *   losing or repeating anything.
  */
 import { backoffMs } from './backoff.ts';
+import { isAway, knowsNoLeader } from './brokers.ts';
 import type { Brokers } from './brokers.ts';
 import { fromDetail } from './decode-error.ts';
 import type { BrokerError } from './errors.ts';
@@ -98,12 +99,14 @@ export class Fetcher {
   #sessionFailures = 0;
   #arranging = false;
   #timer: { cancel(): void } | null = null;
+  readonly #endListening: () => void;
   #closed = false;
 
   constructor(brokers: Brokers, settings: FetchSettings, events: FetcherEvents) {
     this.#brokers = brokers;
     this.#settings = settings;
     this.#events = events;
+    this.#endListening = brokers.onMoved(() => this.#arrangeSoon());
   }
 
   /** Reads the partition from `position` on. */
@@ -161,6 +164,7 @@ export class Fetcher {
 
   close(): void {
     this.#closed = true;
+    this.#endListening();
     this.#timer?.cancel();
     for (const { session } of this.#sessions.values()) session.close();
     this.#sessions.clear();
@@ -205,7 +209,7 @@ export class Fetcher {
         nextMs = Math.min(nextMs, cursor.notBeforeMs);
         continue;
       }
-      const { address } = this.#brokers.leaderOf(cursor.topic, cursor.partition);
+      const address = this.#brokers.leaderOf(cursor.topic, cursor.partition);
       const there = wanted.get(address);
       if (there === undefined) wanted.set(address, [cursor]);
       else there.push(cursor);
@@ -224,7 +228,7 @@ export class Fetcher {
     this.#timer = this.#brokers.environment.clock.setTimer(Math.max(1, atMs - nowMs), () => this.#arrangeSoon());
   }
 
-  #ensure({ slot, cursors, slots }: SlotPlan, nowMs: number): void {
+  #ensure({ address, slot, cursors, slots }: SlotPlan, nowMs: number): void {
     const open = this.#sessions.get(slot);
     if (open !== undefined) {
       const same =
@@ -232,10 +236,7 @@ export class Fetcher {
       if (same) return;
       this.#end(open);
     }
-    const [first] = cursors.values();
-    if (first === undefined) return;
-    const connection = this.#brokers.leaderOf(first.topic, first.partition);
-    const session: FetchSession = new FetchSession(connection, {
+    const session: FetchSession = new FetchSession(this.#brokers.at(address), {
       received: (message) => this.#received(opened, message),
       lost: (error) => this.#lost(opened, error),
     });
@@ -250,7 +251,7 @@ export class Fetcher {
     }));
     const { messageBytesMax } = this.#settings;
     const grantBytes = Math.max(1, prefetchBytes - (this.#held.get(slot) ?? 0));
-    session.open({ partitions, grantBytes, messageBytesMax }, this.#brokers.timeouts.connectMs);
+    session.open({ partitions, grantBytes, messageBytesMax }, this.#brokers.connectAttemptMs);
   }
 
   #end(open: OpenSession): void {
@@ -264,6 +265,7 @@ export class Fetcher {
     let spare = message.usedBytes - sizes.reduce((sum, size) => sum + size, 0);
     this.#held.set(slot, (this.#held.get(slot) ?? 0) + message.usedBytes);
     let came = false;
+    this.#brokers.reached(open.session.address);
     for (const part of message.partitions) {
       const cursor = open.cursors.get(partitionKey(part.topic, part.partition));
       const bytes = payloadOf(part);
@@ -277,6 +279,7 @@ export class Fetcher {
 
   #hold(cursor: Cursor, part: FetchedPartition, bytes: Uint8Array, slot: string): boolean {
     const nextOffset = toNumberOrNull(part.nextOffset) ?? cursor.position;
+    if (part.leaderEpoch !== undefined) this.#brokers.noteEpoch(cursor.topic, cursor.partition, part.leaderEpoch);
     cursor.failures = 0;
     this.#sessionFailures = 0;
     this.#chunks.push({
@@ -300,6 +303,8 @@ export class Fetcher {
     const error = fromDetail(part.error, { broker: open.session.address, topic, partition });
     open.cursors.delete(partitionKey(topic, partition));
     if (error.leaderHint !== undefined) this.#brokers.learnLeader(topic, partition, error.leaderHint);
+    else if (isAway(error)) this.#brokers.failed(open.session.address);
+    else if (knowsNoLeader.has(error.code)) this.#brokers.notLeader(topic, partition, open.session.address);
     if (error.retriable) {
       this.#delay(cursor, error);
       this.#arrangeSoon();
@@ -325,7 +330,7 @@ export class Fetcher {
       this.#events.failed(error);
       return;
     }
-    if (error.code === 'UNAVAILABLE') this.#brokers.failed(address);
+    if (isAway(error)) this.#brokers.failed(address);
     const { environment, backoff } = this.#brokers;
     const nowMs = environment.clock.monotonicMs();
     if (nowMs - open.openedMs > goodSessionMs) this.#sessionFailures = 0;
@@ -345,6 +350,7 @@ export class Fetcher {
 
 /** What one stream shall read. */
 interface SlotPlan {
+  readonly address: string;
   readonly slot: string;
   readonly cursors: ReadonlyMap<string, Cursor>;
   /** How many streams its broker has. */
@@ -357,7 +363,7 @@ function slotsOf(address: string, cursors: readonly Cursor[]): SlotPlan[] {
     const from = number * partitionsPerStreamMax;
     const slice = cursors.slice(from, from + partitionsPerStreamMax);
     const keyed = new Map(slice.map((cursor) => [partitionKey(cursor.topic, cursor.partition), cursor]));
-    return { slot: `${address}#${number}`, cursors: keyed, slots };
+    return { address, slot: `${address}#${number}`, cursors: keyed, slots };
   });
 }
 

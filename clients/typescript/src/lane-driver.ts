@@ -1,6 +1,7 @@
 /** Moves the batches of a producer's lanes: streams, timers, identities. What may be sent when is the lanes' business. */
 import type { BatchCodecs } from '../../../src/model/record-batch.ts';
 import { backoffMs } from './backoff.ts';
+import { isAway, knowsNoLeader } from './brokers.ts';
 import type { Brokers } from './brokers.ts';
 import { asBrokerError } from './errors.ts';
 import type { BrokerError } from './errors.ts';
@@ -173,20 +174,21 @@ export class LaneDriver {
   #senderFor(lane: PartitionLane): ProduceSender {
     const pinned = this.#senderOf.get(lane);
     if (pinned !== undefined && lane.hasOutstanding) return pinned;
-    const connection = this.#brokers.leaderOf(lane.topic, lane.partition);
-    let sender = this.#senders.get(connection.address);
+    const address = this.#brokers.leaderOf(lane.topic, lane.partition);
+    let sender = this.#senders.get(address);
     if (sender === undefined) {
-      sender = this.#newSender(connection.address, lane);
-      this.#senders.set(connection.address, sender);
+      sender = this.#newSender(address);
+      this.#senders.set(address, sender);
     }
     this.#senderOf.set(lane, sender);
     return sender;
   }
 
-  #newSender(address: string, lane: PartitionLane): ProduceSender {
-    const sender: ProduceSender = new ProduceSender(this.#brokers.leaderOf(lane.topic, lane.partition), {
+  #newSender(address: string): ProduceSender {
+    const sender: ProduceSender = new ProduceSender(address, {
+      connection: () => this.#brokers.at(address),
       writable: () => this.#unblock(sender),
-      answered: (answeredLane, batch, outcome) => this.#answered(answeredLane, batch, outcome),
+      answered: (lane, batch, outcome) => this.#answered(sender, lane, batch, outcome),
       strayError: (error) => this.#events.failed(error),
       lost: (lanes, error) => this.#lost(sender, lanes, error),
       unreachable: (error) => {
@@ -197,16 +199,30 @@ export class LaneDriver {
     return sender;
   }
 
-  #answered(lane: PartitionLane, batch: ProduceBatch, outcome: Outcome): void {
+  #answered(sender: ProduceSender, lane: PartitionLane, batch: ProduceBatch, outcome: Outcome): void {
     if (batch.state === 'settled') return; // it was aborted in the meantime
-    if (outcome.kind === 'refused' && outcome.error.leaderHint !== undefined)
-      this.#brokers.learnLeader(lane.topic, lane.partition, outcome.error.leaderHint);
+    this.#learn(sender, lane, outcome);
     lane.answered(batch, outcome, this.#nowMs());
     this.#again(lane);
   }
 
+  /** Every answer may tell where the lane's batches go next. */
+  #learn(sender: ProduceSender, { topic, partition }: PartitionLane, outcome: Outcome): void {
+    const { address } = sender;
+    if (outcome.kind === 'produced') {
+      this.#brokers.reached(address);
+      const { leaderEpoch } = outcome.receipt;
+      if (leaderEpoch !== null) this.#brokers.noteEpoch(topic, partition, leaderEpoch);
+      return;
+    }
+    const { error } = outcome;
+    if (error.leaderHint !== undefined) this.#brokers.learnLeader(topic, partition, error.leaderHint);
+    else if (isAway(error)) this.#brokers.failed(address);
+    else if (knowsNoLeader.has(error.code)) this.#brokers.notLeader(topic, partition, address);
+  }
+
   #lost(sender: ProduceSender, lanes: ReadonlySet<PartitionLane>, error: BrokerError): void {
-    if (error.code === 'UNAVAILABLE') this.#brokers.failed(sender.address);
+    this.#brokers.failed(sender.address);
     for (const lane of lanes) {
       lane.lost(error, this.#nowMs());
       this.#again(lane);
@@ -224,7 +240,7 @@ export class LaneDriver {
     const waiting = this.#blocked.get(sender);
     if (waiting === undefined) this.#blocked.set(sender, new Set([lane]));
     else waiting.add(lane);
-    sender.connect(this.#brokers.timeouts.connectMs);
+    sender.connect(this.#brokers.connectAttemptMs);
   }
 
   #unblock(sender: ProduceSender): ReadonlySet<PartitionLane> {

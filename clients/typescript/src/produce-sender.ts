@@ -13,6 +13,8 @@ import type { ProduceBatch } from './produce-batch.ts';
 const answerGraceMs = 5_000;
 
 export interface SenderEvents {
+  /** Gives the connection to open a stream on. */
+  readonly connection: () => Connection;
   /** The stream can take batches (again). */
   readonly writable: () => void;
   readonly answered: (lane: PartitionLane, batch: ProduceBatch, outcome: Outcome) => void;
@@ -33,7 +35,8 @@ interface Attempt {
 type Stream = ClientDuplexStream<ProduceStreamRequest, ProduceStreamResponse>;
 
 export class ProduceSender {
-  readonly #connection: Connection;
+  /** "host:port". */
+  readonly address: string;
   readonly #events: SenderEvents;
   #stream: Stream | null = null;
   #connecting = false;
@@ -42,13 +45,9 @@ export class ProduceSender {
   /** Attempts without an answer by correlation id, oldest first. Invariant: empty while there is no stream. */
   readonly #attempts = new Map<number, Attempt>();
 
-  constructor(connection: Connection, events: SenderEvents) {
-    this.#connection = connection;
+  constructor(address: string, events: SenderEvents) {
+    this.address = address;
     this.#events = events;
-  }
-
-  get address(): string {
-    return this.#connection.address;
   }
 
   get isWritable(): boolean {
@@ -59,10 +58,11 @@ export class ProduceSender {
   connect(timeoutMs: number): void {
     if (this.#stream !== null || this.#connecting) return;
     this.#connecting = true;
-    this.#connection.ready(timeoutMs).then(
+    const connection = this.#events.connection();
+    connection.ready(timeoutMs).then(
       () => {
         this.#connecting = false;
-        this.#open();
+        this.#open(connection);
         this.#events.writable();
       },
       (error: unknown) => {
@@ -110,8 +110,8 @@ export class ProduceSender {
     stream?.cancel();
   }
 
-  #open(): void {
-    const stream = this.#connection.duplex(methods.produceStream);
+  #open(connection: Connection): void {
+    const stream = connection.duplex(methods.produceStream);
     this.#stream = stream;
     this.#needsDrain = false;
     stream.on('data', (reply: ProduceStreamResponse) => {

@@ -249,7 +249,7 @@ describe('retries', () => {
   });
 
   it('leave the outcome unknown if it is, and the producer goes on under a higher epoch', async () => {
-    const producer = client.producer({ deliveryTimeoutMs: 200 });
+    const producer = client.producer({ deliveryTimeoutMs: 1_000 });
     await producer.send('t', value('before'));
     server.appendFault = () => ({ kind: 'refuse', code: 'REQUEST_TIMED_OUT', appended: false });
     await assert.rejects(producer.send('t', value('lost')), { code: 'DELIVERY_TIMEOUT', indeterminate: true });

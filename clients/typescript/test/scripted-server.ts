@@ -18,6 +18,12 @@ import { ErrorCode as WireCode, ErrorDetail } from '../src/gen/sluice/v1/error.t
 import * as group from '../src/gen/sluice/v1/group.ts';
 import * as log from '../src/gen/sluice/v1/log.ts';
 import * as topic from '../src/gen/sluice/v1/topic.ts';
+import type { LeaderHint } from '../src/errors.ts';
+
+interface Leader {
+  readonly brokerId: number;
+  readonly epoch: number;
+}
 
 export interface StoredBatch {
   readonly bytes: Uint8Array;
@@ -40,7 +46,13 @@ interface ScriptedTopic {
 
 /** What a test may do to one append. `drop` kills all connections; with `before` nothing is appended. */
 export type AppendFault =
-  | { readonly kind: 'refuse'; readonly code: ErrorCode; readonly appended?: boolean; readonly retryAfterMs?: number }
+  | {
+      readonly kind: 'refuse';
+      readonly code: ErrorCode;
+      readonly appended?: boolean;
+      readonly retryAfterMs?: number;
+      readonly leaderHint?: LeaderHint;
+    }
   | { readonly kind: 'drop'; readonly when: 'before' | 'after' }
   | { readonly kind: 'silent' };
 
@@ -61,18 +73,33 @@ interface ScriptedGroup {
   readonly committed: Map<string, { readonly offset: bigint; readonly leaderEpoch: number | undefined }>;
 }
 
+/** A refusal that names who leads, or coordinates. */
+export interface Redirect {
+  readonly code: ErrorCode;
+  readonly leaderHint: LeaderHint;
+}
+
 export class ScriptedServer {
-  readonly topics = new Map<string, ScriptedTopic>();
-  readonly groups = new Map<string, ScriptedGroup>();
+  readonly brokerId: number;
+  /** Brokers of one cluster share what is stored, and each answers for all: as if it passed requests on. */
+  readonly cluster: ScriptedServer[];
+  readonly topics: Map<string, ScriptedTopic>;
+  readonly groups: Map<string, ScriptedGroup>;
+  /** Who leads a partition, as this broker tells it; null: nobody that it knows. */
+  leader: (topicName: string, partition: number) => Leader | null = () => ({ brokerId: this.cluster[0]?.brokerId ?? 1, epoch: 1 }); // prettier-ignore
+  /** What it calls itself, if not where it listens. */
+  advertised: string | null = null;
   /** Asked before each append. */
   appendFault: ((request: log.ProduceRequest, attempt: number) => AppendFault | null) | null = null;
   /** Asked before each unary call, by method; what it gives is answered as the error. */
-  unaryFault: ((method: string, attempt: number) => ErrorCode | 'drop' | null) | null = null;
+  unaryFault: ((method: string, attempt: number) => ErrorCode | Redirect | 'drop' | null) | null = null;
+  /** Asked for each query of ListOffsets. */
+  offsetFault: ((topicName: string, partition: number) => ErrorCode | null) | null = null;
   /** Asked for each fetched partition. */
   fetchFault: ((topicName: string, partition: number) => ErrorCode | null) | null = null;
   /** Unary calls and appends so far, by method. */
   readonly calls = new Map<string, number>();
-  readonly producers: { id: bigint; epoch: number; secret: Uint8Array }[] = [];
+  readonly producers: { id: bigint; epoch: number; secret: Uint8Array }[];
   heartbeatIntervalMs = 100;
   sessionTimeoutMs = 45_000;
   /** Bytes of batches that were sent to fetchers. */
@@ -82,10 +109,21 @@ export class ScriptedServer {
   #nextProducer = 1n;
   /** What the last heartbeat said that the member reads. */
   owned: group.TopicPartitions[] = [];
-  readonly #fetchers = new Set<() => void>();
+  readonly #fetchers: Set<() => void>;
+
+  /** @param first another broker of the same cluster */
+  constructor(first: ScriptedServer | null = null) {
+    this.brokerId = (first?.cluster.length ?? 0) + 1;
+    this.cluster = first?.cluster ?? [];
+    this.cluster.push(this);
+    this.topics = first?.topics ?? new Map<string, ScriptedTopic>();
+    this.groups = first?.groups ?? new Map<string, ScriptedGroup>();
+    this.producers = first?.producers ?? [];
+    this.#fetchers = first === null ? new Set() : first.#fetchers;
+  }
 
   get address(): string {
-    return `127.0.0.1:${this.#port}`;
+    return this.advertised ?? `127.0.0.1:${this.#port}`;
   }
 
   /** Starts, or starts again on the same port. */
@@ -120,6 +158,7 @@ export class ScriptedServer {
       describeTopic: this.#unary('describeTopic', (request: topic.DescribeTopicRequest) => ({
         topic: this.#describe(request.name),
         catalogRevision: 1n,
+        brokers: this.cluster.map(({ brokerId, address }) => ({ brokerId, address })),
       })),
       listTopics: this.#unary('listTopics', (request: topic.ListTopicsRequest) => {
         const names = [...this.topics.keys()].sort().filter((name) => name > request.pageToken);
@@ -131,17 +170,15 @@ export class ScriptedServer {
     server.addService(ClusterServiceService, {
       describeCluster: this.#unary('describeCluster', () => ({
         clusterId: 'cluster',
-        brokers: [
-          {
-            brokerId: 1,
-            address: this.address,
-            incarnation: 'i',
-            version: '0',
-            healthy: true,
-            unhealthyReason: '',
-            healthUnknown: false,
-          },
-        ],
+        brokers: this.cluster.map(({ brokerId, address }) => ({
+          brokerId,
+          address,
+          incarnation: 'i',
+          version: '0',
+          healthy: true,
+          unhealthyReason: '',
+          healthUnknown: false,
+        })),
         catalogLeader: 1,
         catalogRevision: 1n,
         activeVersion: 1,
@@ -240,9 +277,9 @@ export class ScriptedServer {
       topicId,
       partitions: partitions.map((partition, number) => ({
         partition: number,
-        leader: 1,
-        leaderEpoch: 1,
-        replicas: [1],
+        leader: this.leader(name, number)?.brokerId,
+        leaderEpoch: this.leader(name, number)?.epoch,
+        replicas: this.cluster.map(({ brokerId }) => brokerId),
         logStartOffset: BigInt(partition.logStart),
         highWatermark: BigInt(partition.endOffset),
       })),
@@ -263,7 +300,8 @@ export class ScriptedServer {
         return;
       }
       try {
-        if (fault !== null) throw new Refusal(fault);
+        if (fault !== null)
+          throw typeof fault === 'string' ? new Refusal(fault) : new Refusal(fault.code, fault.leaderHint);
         answer(null, handle(call.request));
       } catch (error) {
         answer(error instanceof Refusal ? error.asStatus() : { code: status.INTERNAL, details: String(error) });
@@ -307,6 +345,7 @@ export class ScriptedServer {
         const error = {
           ...detailOf(fault.code),
           retryAfterMs: fault.retryAfterMs === undefined ? undefined : BigInt(fault.retryAfterMs),
+          leaderHint: fault.leaderHint,
         };
         call.write({ correlationId, result: { $case: 'error', value: error } });
         return;
@@ -354,7 +393,7 @@ export class ScriptedServer {
       topicId,
       partition: request.partition ?? 0,
       baseOffset,
-      leaderEpoch: 1,
+      leaderEpoch: this.leader(request.topic, request.partition ?? 0)?.epoch ?? 1,
       appendTimeMs: 0n,
       committed: true,
       duplicate,
@@ -436,7 +475,7 @@ export class ScriptedServer {
       ...base,
       highWatermark: BigInt(found.endOffset),
       logStartOffset: BigInt(found.logStart),
-      leaderEpoch: 1,
+      leaderEpoch: this.leader(name, partition)?.epoch ?? 1,
       payload: { $case: 'recordBatches', value: Buffer.concat(batches.map((batch) => batch.bytes)) },
       nextOffset: BigInt(last.baseOffset + last.count),
     };
@@ -447,6 +486,8 @@ export class ScriptedServer {
       const { topic: name, partition } = query;
       const found = this.topics.get(name)?.partitions[partition];
       const base = { topic: name, topicId: this.topics.get(name)?.topicId ?? '', partition };
+      const fault = this.offsetFault?.(name, partition) ?? null;
+      if (fault !== null) return { ...base, error: detailOf(fault) };
       if (found === undefined) return { ...base, error: detailOf('UNKNOWN_TOPIC_OR_PARTITION') };
       const offset = query.at?.$case === 'earliest' ? found.logStart : found.endOffset;
       return { ...base, offset: BigInt(offset), leaderEpoch: 1 };
@@ -547,14 +588,16 @@ export class ScriptedServer {
 
 class Refusal extends Error {
   readonly code: ErrorCode;
+  readonly leaderHint: LeaderHint | undefined;
 
-  constructor(code: ErrorCode) {
+  constructor(code: ErrorCode, leaderHint?: LeaderHint) {
     super(`scripted ${code}`);
     this.code = code;
+    this.leaderHint = leaderHint;
   }
 
   asStatus(): Partial<StatusObject> {
-    const detail = ErrorDetail.encode(detailOf(this.code)).finish();
+    const detail = ErrorDetail.encode({ ...detailOf(this.code), leaderHint: this.leaderHint }).finish();
     const details = [{ typeUrl: 'type.googleapis.com/sluice.v1.ErrorDetail', value: detail }];
     const metadata = new Metadata();
     const code = errorTraits[this.code].retriable ? status.UNAVAILABLE : status.FAILED_PRECONDITION;

@@ -106,6 +106,16 @@ export interface DescribeTopicResponse {
     | undefined;
   /** Revision of the catalog that the broker answered from. */
   catalogRevision: bigint;
+  /** Where clients reach the brokers that the partitions name, by id: enough to ask each leader directly. */
+  brokers: BrokerAddress[];
+}
+
+/** Where clients reach a broker. */
+export interface BrokerAddress {
+  /** Range 0 to 2^31-1. */
+  brokerId: number;
+  /** "host:port". */
+  address: string;
 }
 
 /** Lists topics. */
@@ -662,7 +672,7 @@ export const DescribeTopicRequest: MessageFns<DescribeTopicRequest> = {
 };
 
 function createBaseDescribeTopicResponse(): DescribeTopicResponse {
-  return { topic: undefined, catalogRevision: 0n };
+  return { topic: undefined, catalogRevision: 0n, brokers: [] };
 }
 
 export const DescribeTopicResponse: MessageFns<DescribeTopicResponse> = {
@@ -675,6 +685,9 @@ export const DescribeTopicResponse: MessageFns<DescribeTopicResponse> = {
         throw new globalThis.Error("value provided for field message.catalogRevision of type int64 too large");
       }
       writer.uint32(16).int64(message.catalogRevision);
+    }
+    for (const v of message.brokers) {
+      BrokerAddress.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -706,6 +719,71 @@ export const DescribeTopicResponse: MessageFns<DescribeTopicResponse> = {
             }
 
             message.catalogRevision = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.brokers.push(BrokerAddress.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseBrokerAddress(): BrokerAddress {
+  return { brokerId: 0, address: "" };
+}
+
+export const BrokerAddress: MessageFns<BrokerAddress> = {
+  encode(message: BrokerAddress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.brokerId !== 0) {
+      writer.uint32(8).int32(message.brokerId);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BrokerAddress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBrokerAddress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.brokerId = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
             continue;
           }
         }

@@ -1,0 +1,268 @@
+/** The client and several brokers: nothing depends on the addresses that it was given, and requests go to who leads. */
+import assert from 'node:assert/strict';
+import { createServer } from 'node:net';
+import { afterEach, beforeEach, describe, it } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from '../src/client.ts';
+import type { ClientOptions } from '../src/client.ts';
+import { systemEnvironment } from '../src/environment.ts';
+import type { ErrorCode } from '../../../src/model/errors.ts';
+import { ScriptedServer } from './scripted-server.ts';
+
+let servers: ScriptedServer[];
+const clients: Client[] = [];
+const unhandled: unknown[] = [];
+process.on('unhandledRejection', (reason) => unhandled.push(reason));
+
+beforeEach(async () => {
+  servers = [];
+  for (let n = 0; n < 3; n++) servers.push(new ScriptedServer(servers[0] ?? null));
+  await Promise.all(servers.map((each) => each.start()));
+  server(1).createTopic('t', 2);
+});
+
+afterEach(async () => {
+  await Promise.all(clients.splice(0).map((client) => client.close().catch(() => undefined)));
+  for (const each of servers) each.stop();
+  assert.deepEqual(unhandled, []);
+});
+
+/** By broker id, from 1. */
+function server(id: number): ScriptedServer {
+  const found = servers[id - 1];
+  assert.ok(found);
+  return found;
+}
+
+/** Knows broker 1 only. */
+function connect(options: Partial<ClientOptions> = {}): Client {
+  const client = new Client({ brokers: server(1).address, backoff: { initialMs: 5, maxMs: 50 }, ...options });
+  clients.push(client);
+  return client;
+}
+
+/** Waits as long as a backoff can. */
+const patient = {
+  environment: { ...systemEnvironment, random: { ...systemEnvironment.random, below: (bound: number) => bound - 1 } },
+  backoff: { initialMs: 60_000, maxMs: 60_000 },
+};
+
+const value = { value: Buffer.from('a') };
+const calls = (id: number, method: string): number => server(id).calls.get(method) ?? 0;
+const lead = (brokerId: number, epoch: number): void => {
+  for (const each of servers) each.leader = () => ({ brokerId, epoch });
+};
+const hintOf = (id: number, leaderEpoch = 1): { brokerId: number; address: string; leaderEpoch: number } => ({
+  brokerId: id,
+  address: server(id).address,
+  leaderEpoch,
+});
+
+async function until(holds: () => boolean, withinMs = 10_000): Promise<void> {
+  const deadline = Date.now() + withinMs;
+  while (!holds()) {
+    assert.ok(Date.now() < deadline, `in vain: ${holds.toString()}`);
+    await sleep(5);
+  }
+}
+
+/** Once a client has learnt where the brokers are. */
+async function learnt(client: Client): Promise<void> {
+  await client.admin.describeCluster();
+}
+
+describe('metadata and admin calls', () => {
+  it('survive the loss of the only address that was given, and of each broker in turn', async () => {
+    const client = connect();
+    await learnt(client);
+    for (const id of [1, 2, 3, 1]) {
+      server(id).stop();
+      assert.equal((await client.admin.listTopics()).length, 1, `without broker ${id}`);
+      await client.admin.describeTopic('t');
+      await server(id).start();
+    }
+  });
+
+  it('learn the brokers behind the first answer, whatever was asked', async () => {
+    const client = connect();
+    await client.admin.listTopics();
+    await until(() => calls(1, 'describeCluster') === 1);
+    await sleep(20);
+    server(1).stop();
+    assert.equal((await client.admin.listTopics()).length, 1);
+  });
+
+  it('find a cluster whose brokers all moved, through the addresses that were given', async () => {
+    server(2).advertised = '127.0.0.1:1';
+    server(3).advertised = '127.0.0.1:2';
+    const client = connect();
+    await learnt(client);
+    server(2).advertised = null;
+    server(3).advertised = null;
+    server(1).unaryFault = (method, attempt) => (method === 'listTopics' && attempt === 0 ? 'drop' : null);
+    // a look after a failure is not taken more often than once a second
+    await until(() => calls(1, 'describeCluster') > 1 || (void client.admin.listTopics(), false));
+    await client.admin.listTopics();
+    await sleep(20);
+    server(1).stop();
+    assert.equal((await client.admin.listTopics()).length, 1, 'it looked again after a failure');
+  });
+
+  it('do not spend all their time on an address that swallows everything', async (t) => {
+    const held = new Set<{ destroy: () => void }>();
+    const hole = createServer((socket) => held.add(socket)).listen(0, '127.0.0.1');
+    await new Promise((resolve) => hole.once('listening', resolve));
+    t.after(() => {
+      for (const socket of held) socket.destroy();
+      hole.close();
+    });
+    const address = hole.address();
+    assert.ok(typeof address === 'object' && address !== null);
+    const client = connect({
+      brokers: [`127.0.0.1:${address.port}`, server(2).address],
+      timeouts: { connectMs: 2_000 },
+    });
+    assert.equal((await client.admin.listTopics()).length, 1);
+  });
+
+  it('follow a hint at once, and not for ever', async () => {
+    const client = connect(patient);
+    server(1).unaryFault = () => ({ code: 'LEADER_NOT_AVAILABLE', leaderHint: hintOf(2) });
+    await client.admin.createTopic({ name: 'new' });
+    assert.deepEqual([calls(1, 'createTopic'), calls(2, 'createTopic')], [1, 1]);
+    server(2).unaryFault = () => ({ code: 'LEADER_NOT_AVAILABLE', leaderHint: hintOf(1) });
+    await assert.rejects(client.admin.createTopic({ name: 'newer' }, { timeoutMs: 1_000 }), {
+      code: 'LEADER_NOT_AVAILABLE',
+    });
+    assert.equal(calls(1, 'createTopic') + calls(2, 'createTopic'), 2 + 3, 'two hints at once, then it would wait');
+  });
+
+  for (const code of ['LEADER_NOT_AVAILABLE', 'COORDINATOR_LOAD_IN_PROGRESS', 'BROKER_SHUTTING_DOWN'] as ErrorCode[])
+    it(`ask another broker after ${code}`, async () => {
+      const client = connect();
+      await learnt(client);
+      server(1).unaryFault = () => code;
+      assert.deepEqual(await client.admin.fetchCommitted('g', [], { timeoutMs: 5_000 }), []);
+      assert.equal((await client.admin.listTopics({ timeoutMs: 5_000 })).length, 1);
+    });
+});
+
+describe('listOffsets', () => {
+  const queries = [0, 1].map((partition) => ({ topic: 't', partition, at: 'latest' as const }));
+
+  it('asks again for partitions that have no leader yet, and only for them', async () => {
+    const client = connect();
+    const faults: ErrorCode[] = ['OFFSET_NOT_AVAILABLE', 'NOT_LEADER_OR_FOLLOWER', 'LEADER_NOT_AVAILABLE'];
+    const asked: number[] = [];
+    server(1).offsetFault = (_, partition) => {
+      asked.push(partition);
+      return partition === 1 ? (faults.shift() ?? null) : null;
+    };
+    server(1).partition('t', 1).endOffset = 7;
+    assert.deepEqual(
+      (await client.admin.listOffsets(queries)).map(({ partition, offset }) => [partition, offset]),
+      [
+        [0, 0],
+        [1, 7],
+      ],
+    );
+    assert.deepEqual(asked, [0, 1, 1, 1, 1]);
+  });
+
+  it('gives up at its time limit with the reason, and at once where asking again is in vain', async () => {
+    const client = connect();
+    server(1).offsetFault = (_, partition) => (partition === 1 ? 'OFFSET_NOT_AVAILABLE' : null);
+    await assert.rejects(client.admin.listOffsets(queries, { timeoutMs: 200 }), {
+      code: 'OFFSET_NOT_AVAILABLE',
+      topic: 't',
+      partition: 1,
+    });
+    server(1).offsetFault = (_, partition) => (partition === 1 ? 'STORAGE_CORRUPTION' : 'OFFSET_NOT_AVAILABLE');
+    await assert.rejects(client.admin.listOffsets(queries), { code: 'STORAGE_CORRUPTION', partition: 1 });
+  });
+});
+
+describe('a producer', () => {
+  it('sends to the leader, and follows it after one answer that tells a later epoch', async () => {
+    lead(2, 1);
+    const producer = connect().producer();
+    await producer.send('t', { ...value, partition: 0 });
+    assert.deepEqual([1, 2, 3].map((id) => calls(id, 'append')), [0, 1, 0]); // prettier-ignore
+    lead(3, 2);
+    await producer.send('t', { ...value, partition: 0 });
+    assert.deepEqual([1, 2, 3].map((id) => calls(id, 'append')), [0, 2, 0]); // prettier-ignore
+    await until(() => [1, 2, 3].reduce((sum, id) => sum + calls(id, 'describeTopic'), 0) === 2);
+    await sleep(20);
+    await producer.send('t', { ...value, partition: 0 });
+    assert.deepEqual([1, 2, 3].map((id) => calls(id, 'append')), [0, 2, 1]); // prettier-ignore
+  });
+
+  it('goes where a refusal points', async () => {
+    const producer = connect().producer();
+    server(1).appendFault = () => ({ kind: 'refuse', code: 'NOT_LEADER_OR_FOLLOWER', leaderHint: hintOf(3, 4) });
+    await producer.send('t', { ...value, partition: 0 });
+    await producer.send('t', { ...value, partition: 0 });
+    assert.deepEqual([1, 2, 3].map((id) => calls(id, 'append')), [1, 0, 2]); // prettier-ignore
+  });
+
+  it('goes on through the others when the leader dies, and loses and doubles nothing', async () => {
+    lead(2, 1);
+    const producer = connect().producer();
+    await producer.send('t', { ...value, partition: 0 });
+    const sends = Array.from({ length: 50 }, (_, n) => producer.send('t', { ...value, partition: n % 2 }));
+    server(2).stop();
+    lead(3, 2);
+    sends.push(producer.send('t', { ...value, partition: 0 }));
+    await Promise.all(sends);
+    assert.deepEqual([server(1).partition('t', 0).endOffset, server(1).partition('t', 1).endOffset], [27, 25]);
+    await until(() => calls(3, 'append') > 0 || (void producer.send('t', { ...value, partition: 0 }), false));
+  });
+
+  it('leaves a leader that says it stops', async () => {
+    lead(2, 1);
+    const client = connect();
+    await learnt(client);
+    const producer = client.producer();
+    server(2).appendFault = () => ({ kind: 'refuse', code: 'BROKER_SHUTTING_DOWN' });
+    await producer.send('t', { ...value, partition: 0 });
+    assert.equal(calls(2, 'append'), 1);
+  });
+});
+
+describe('a consumer', () => {
+  it('reads from the leaders, and goes where they go', async () => {
+    lead(2, 1);
+    const client = connect();
+    const producer = client.producer();
+    await producer.send('t', { ...value, partition: 0 });
+    const records = client.consumer({ group: 'g', topics: ['t'], onNoOffset: 'earliest' }).records();
+    assert.equal((await records.next()).value?.offset, 0);
+    assert.deepEqual([1, 2, 3].map((id) => calls(id, 'fetchStream')), [0, 1, 0]); // prettier-ignore
+    lead(3, 2);
+    await producer.send('t', { ...value, partition: 0 });
+    assert.equal((await records.next()).value?.offset, 1);
+    await until(() => calls(3, 'fetchStream') === 1);
+    await producer.send('t', { ...value, partition: 0 });
+    assert.equal((await records.next()).value?.offset, 2);
+  });
+
+  it('stays a member, commits and reads on when the broker dies that it was told of', async () => {
+    const client = connect();
+    const consumer = client.consumer({ group: 'g', topics: ['t'], onNoOffset: 'earliest' });
+    const records = consumer.records();
+    const producer = client.producer();
+    await producer.send('t', { ...value, partition: 0 });
+    assert.equal((await records.next()).value?.offset, 0);
+    await learnt(client);
+    const member = server(1).group('g').member?.id;
+    server(1).stop();
+    lead(2, 2);
+    const beats = server(2).group('g').member?.heartbeats ?? 0;
+    await producer.send('t', { ...value, partition: 0 });
+    assert.equal((await records.next()).value?.offset, 1);
+    await consumer.commit();
+    assert.equal(server(2).committed('g', 't'), 2);
+    await until(() => (server(2).group('g').member?.heartbeats ?? 0) > beats);
+    assert.equal(server(2).group('g').member?.id, member);
+  });
+});
