@@ -177,6 +177,7 @@ async function withStore<T>(parent: string, run: (store: Store) => Promise<T>): 
     clusterId: null,
     mayFound: true,
     newIncarnation: () => randomUuid(systemRandom),
+    processNonce: randomUuid(systemRandom),
     crc32c,
     clock: realClock,
     onFault: (fault) => {

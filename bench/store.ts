@@ -53,6 +53,7 @@ export async function benchStore(load: StoreLoad, parent: string = tmpdir()): Pr
     clusterId: null,
     mayFound: true,
     newIncarnation: () => randomUuid(systemRandom),
+    processNonce: randomUuid(systemRandom),
     crc32c,
     clock: realClock,
     onFault: (fault) => {

@@ -82,6 +82,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     clusterId: config.cluster.id,
     mayFound: config.storage.mayFound,
     newIncarnation: () => randomUuid(random),
+    processNonce: randomUuid(random),
     crc32c,
     clock,
     onFault: fault,
@@ -109,14 +110,14 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
   const memory = await PeerMemoryFile.open({ directory: config.storage.dataDir, crc32c, clock, onFault: fault });
   const book = new PeerBook();
   const directory = new ReplicaDirectory();
-  const { bootNumber } = store;
-  const processNonce = randomUuid(random);
+  const { bootNumber, processNonce, earlierStarts } = store;
   const peers = new GrpcPeers({
     handshake: {
       own: () => {
         const { clusterId } = store.identity;
         const { recoveredCommit } = recovery;
-        const identity = { brokerId, clusterId, incarnation, bootNumber, processNonce, recoveredCommit };
+        const start = { bootNumber, processNonce, recoveredCommit, earlierStarts };
+        const identity = { brokerId, clusterId, incarnation, ...start };
         return { identity, durableCommit: store.commitNumbers.durable };
       },
       secret: config.cluster.secret ?? '',

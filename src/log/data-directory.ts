@@ -3,7 +3,7 @@
  *
  *   identity   whose it is (below); its last line of defence is `incarnation`, which peers remember (design D4)
  *   floor      the durable floor (durable-floor.ts)
- *   boot       how often it was started (design D4)
+ *   boot       how often it was started, and by which processes lately (design D4)
  *   peers      what is remembered of other brokers (peer-memory-file.ts)
  *   ballast    space that is freed when the disk is full (disk-reserve.ts)
  *   db/        the engine; its LOCK keeps a second process out
@@ -32,6 +32,16 @@ export interface Identity {
   readonly incarnation: string;
 }
 
+/** One start of the directory. */
+export interface Start {
+  /** From 1; rises by one with each. */
+  readonly bootNumber: number;
+  /** UUID of the process. */
+  readonly processNonce: string;
+  /** Number of the newest engine write that it found. */
+  readonly recoveredCommit: number;
+}
+
 export interface DataDirectoryOptions {
   readonly path: string;
   readonly brokerId: BrokerId;
@@ -50,6 +60,8 @@ export const directoryFormatVersion = 1;
 const identityName = 'identity';
 const foundingName = 'founding';
 const bootName = 'boot';
+/** Starts that are kept, the present one included: as many as fit into what a broker says of itself to its peers. */
+export const startsKeptMax = 32;
 /** What a new file system may hold and still count as empty. */
 const ignoredNames: readonly string[] = ['lost+found', `${foundingName}.new`];
 
@@ -113,15 +125,18 @@ export class DataDirectory {
   }
 
   /**
-   * Counts this start; resolves, once it is durable, with its number: 1 for the first one. Called once a start, by whoever
-   * holds the engine's lock. Peers refuse a number that they have seen before in another process, so a copy of the
-   * directory that is started too is found. Rejects with StoreOpenError.
+   * Counts this start; resolves, once it is durable, with all starts that are kept: this one is the last, and the first
+   * one ever has number 1. Called once a start, by whoever holds the engine's lock. Peers refuse a number that they have
+   * heard from another process, and a directory that has had another process under a number that they heard: so a copy
+   * that is started too is found. Rejects with StoreOpenError.
    */
-  async countBoot(): Promise<number> {
+  async countBoot(start: Omit<Start, 'bootNumber'>): Promise<readonly Start[]> {
     assert(!this.#founding, 'directory-3: a directory is started once it is founded');
-    const bootNumber = (await readBootNumber(join(this.path, bootName), this.#crc32c)) + 1;
-    await writeFileDurably(this.path, bootName, withChecksum(JSON.stringify({ bootNumber }), this.#crc32c));
-    return bootNumber;
+    const boots = await readBoots(join(this.path, bootName), this.#crc32c);
+    const bootNumber = boots.bootNumber + 1;
+    const starts = [...boots.starts, { bootNumber, ...start }].slice(-startsKeptMax);
+    await writeFileDurably(this.path, bootName, withChecksum(JSON.stringify({ bootNumber, starts }), this.#crc32c));
+    return starts;
   }
 
   /** Binds the directory to the cluster that the broker has joined; once. */
@@ -264,18 +279,28 @@ function parseIdentity(path: string, body: string): Identity | null {
   return isIdentity(value) ? value : null;
 }
 
-/** 0 if there is no file: the directory was never started by a version that counts. */
-async function readBootNumber(path: string, crc32c: Crc32c): Promise<number> {
+interface Boots {
+  /** Of the newest start; 0: there was none. */
+  readonly bootNumber: number;
+  /** The newest last; fewer than there were if a version that only counted came before. */
+  readonly starts: readonly Start[];
+}
+
+/** Nothing if there is no file: the directory was never started by a version that counts. */
+async function readBoots(path: string, crc32c: Crc32c): Promise<Boots> {
   let text: string;
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return 0;
+    if (hasCode(error, 'ENOENT')) return { bootNumber: 0, starts: [] };
     throw openError(path, error);
   }
   const [body = '', checksum] = text.split('\n');
-  const count = checksum === checksumLine(body, crc32c) ? /^\{"bootNumber":(\d{1,15})\}$/.exec(body)?.[1] : undefined;
-  if (count !== undefined) return Number(count);
+  if (checksum === checksumLine(body, crc32c)) {
+    // the checksum held, so this program wrote it, or its version that knew the number alone
+    const { bootNumber, starts = [] } = JSON.parse(body) as Pick<Boots, 'bootNumber'> & Partial<Boots>;
+    return { bootNumber, starts };
+  }
   throw new StoreOpenError(
     `${path} is damaged, so nobody can tell how often this broker was started: restore the file, or replace this broker.`,
   );

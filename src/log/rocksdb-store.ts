@@ -11,10 +11,10 @@
 import type { BrokerId } from '../model/ids.ts';
 import type { Clock, Timer } from '../model/clock.ts';
 import type { Crc32c } from '../model/crc32c.ts';
-import { assert } from '../model/assert.ts';
+import { assert, must } from '../model/assert.ts';
 import { CommitLedger, decodeOrigin, MarkCheck, markRange, originKey } from './commit-ledger.ts';
 import { CommitQueue, reservedPrefix, type CommitGroup, type CommitQueueLimits } from './commit-queue.ts';
-import { DataDirectory, type Identity } from './data-directory.ts';
+import { DataDirectory, type Identity, type Start } from './data-directory.ts';
 import { makeRoomToRecover, type EngineSpace } from './disk-reserve.ts';
 import { syncDirectory } from './durable-files.ts';
 import { DurableFloor, readFloor } from './durable-floor.ts';
@@ -34,6 +34,8 @@ export interface RocksdbStoreOptions {
   /** Whether an empty directory may be taken into use as a new incarnation. */
   readonly mayFound: boolean;
   readonly newIncarnation: () => string;
+  /** UUID of this process, drawn anew by every one: it is kept with the start (design D4). */
+  readonly processNonce: string;
   readonly crc32c: Crc32c;
   readonly clock: Clock;
   /**
@@ -75,13 +77,17 @@ interface Parts {
   readonly walSync: WalSync;
   readonly ledger: CommitLedger;
   readonly recovery: StoreRecovery;
-  readonly bootNumber: number;
+  readonly starts: readonly Start[];
 }
 
 export class RocksdbStore implements Store {
   readonly recovery: StoreRecovery;
   /** Number of this start of the data directory, from 1 (design D4). */
   readonly bootNumber: number;
+  /** UUID of this process. */
+  readonly processNonce: string;
+  /** The starts before it that are kept, the newest last. */
+  readonly earlierStarts: readonly Start[];
   readonly #directory: DataDirectory;
   readonly #engine: RocksdbEngine;
   readonly #floor: DurableFloor;
@@ -105,7 +111,10 @@ export class RocksdbStore implements Store {
 
   private constructor(parts: Parts, options: RocksdbStoreOptions) {
     this.recovery = parts.recovery;
-    this.bootNumber = parts.bootNumber;
+    const start = must(parts.starts.at(-1), 'directory-3: a start is kept once it is counted');
+    this.bootNumber = start.bootNumber;
+    this.processNonce = start.processNonce;
+    this.earlierStarts = parts.starts.slice(0, -1);
     this.#directory = parts.directory;
     this.#engine = parts.engine;
     this.#floor = parts.floor;
@@ -132,8 +141,9 @@ export class RocksdbStore implements Store {
       const makeWalSync = options.openWalSync ?? ((path, currentWal) => new LiveWalSync(path, currentWal));
       const walSync = makeWalSync(directory.databasePath, () => opened.currentWal());
       const recovered = await recover(directory, engine, floor, walSync);
-      const bootNumber = await directory.countBoot();
-      const store = new RocksdbStore({ directory, engine, floor, walSync, bootNumber, ...recovered }, options);
+      const { recoveredCommit } = recovered.recovery;
+      const starts = await directory.countBoot({ processNonce: options.processNonce, recoveredCommit });
+      const store = new RocksdbStore({ directory, engine, floor, walSync, starts, ...recovered }, options);
       store.#scheduleHealthCheck();
       return store;
     } catch (error) {

@@ -28,7 +28,8 @@ import { PeerFrame, RefusalCode as WireRefusalCode } from '../gen/sluice/interna
 import { FieldError, numberOf } from './grpc-fields.ts';
 import type { PresentedPeer, Refusal, RefusalCode } from './peer-admission.ts';
 import { judgePeer } from './peer-admission.ts';
-import type { OwnIdentity, PeerAddresses } from './peer-identity.ts';
+import type { EarlierStart, OwnIdentity, PeerAddresses } from './peer-identity.ts';
+import { earlierStartsMax } from './peer-identity.ts';
 import type { PeerMemory, RememberedPeer } from './peer-memory.ts';
 import type { PeerLane } from './peer-observer.ts';
 
@@ -257,9 +258,11 @@ export class ResponderHandshake extends Handshake {
 
 /** What a proof covers of a Hello. No field can hold a line end: `readHello` saw to it. */
 function linesOf({ protocolVersion, identity, durableCommit, challenge }: Hello): readonly string[] {
-  const { brokerId, clusterId, incarnation, bootNumber, processNonce, recoveredCommit } = identity;
+  const { brokerId, clusterId, incarnation, bootNumber, processNonce, recoveredCommit, earlierStarts } = identity;
   const numbers = [protocolVersion, brokerId, bootNumber, recoveredCommit, durableCommit].map(String);
-  return [...numbers, clusterId ?? '', incarnation, processNonce, Buffer.from(challenge).toString('base64')];
+  const texts = [clusterId ?? '', incarnation, processNonce, Buffer.from(challenge).toString('base64')];
+  const starts = earlierStarts.map((start) => `${start.bootNumber} ${start.processNonce} ${start.recoveredCommit}`);
+  return [...numbers, ...texts, `${starts.length}`, ...starts];
 }
 
 function toWireHello({ protocolVersion, identity, durableCommit, challenge }: Hello): wire.Hello {
@@ -273,6 +276,11 @@ function toWireHello({ protocolVersion, identity, durableCommit, challenge }: He
     recoveredCommit: BigInt(identity.recoveredCommit),
     durableCommit: BigInt(durableCommit),
     challenge,
+    earlierStarts: identity.earlierStarts.map(({ bootNumber, processNonce, recoveredCommit }) => ({
+      bootNumber: BigInt(bootNumber),
+      processNonce,
+      recoveredCommit: BigInt(recoveredCommit),
+    })),
   };
 }
 
@@ -293,11 +301,26 @@ function readHello(hello: wire.Hello): ReadHello {
     bootNumber: numberOf(hello.bootNumber),
     processNonce: uuidOf(hello.processNonce, 'process_nonce'),
     recoveredCommit: numberOf(hello.recoveredCommit),
+    earlierStarts: readStarts(hello),
   };
   return {
     kind: 'hello',
     hello: { protocolVersion, identity, durableCommit: numberOf(hello.durableCommit), challenge },
   };
+}
+
+/** @throws FieldError */
+function readStarts({ earlierStarts, bootNumber: present }: wire.Hello): readonly EarlierStart[] {
+  if (earlierStarts.length > earlierStartsMax) throw new FieldError('earlier_starts');
+  const starts = earlierStarts.map(({ bootNumber, processNonce, recoveredCommit }) => ({
+    bootNumber: numberOf(bootNumber),
+    processNonce: uuidOf(processNonce, 'earlier_starts.process_nonce'),
+    recoveredCommit: numberOf(recoveredCommit),
+  }));
+  const numbers = [...starts.map(({ bootNumber }) => bootNumber), numberOf(present)];
+  if (numbers.some((number, at) => number <= (numbers[at - 1] ?? 0)))
+    throw new FieldError('earlier_starts.boot_number');
+  return starts;
 }
 
 function uuidOf(text: string, what: string): string {

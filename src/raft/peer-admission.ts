@@ -1,6 +1,6 @@
 /** Decides whether a broker talks to another one (design D4, reliability P61, P62, P87). */
 import type { BrokerId } from '../model/ids.ts';
-import type { PeerIdentity } from './peer-identity.ts';
+import type { EarlierStart, PeerIdentity } from './peer-identity.ts';
 import type { RememberedPeer } from './peer-memory.ts';
 
 /** Why a broker does not talk to another one; each is explained in sluice/internal/v1/peer.proto. */
@@ -76,7 +76,7 @@ function judgeDisk(
   peer: PresentedPeer,
   { knownIncarnation, remembered, saidBefore }: AdmissionContext,
 ): Refusal | null {
-  const { brokerId, clusterId, incarnation, bootNumber, processNonce, recoveredCommit } = peer.identity;
+  const { brokerId, clusterId, incarnation, bootNumber, processNonce } = peer.identity;
   // one that joins or replaces another is not known by its disk yet: whoever lets it in decides
   if (clusterId !== null && knownIncarnation !== null && incarnation !== knownIncarnation) {
     return {
@@ -84,12 +84,8 @@ function judgeDisk(
       detail: `broker ${brokerId} is known by data directory ${knownIncarnation} and has ${incarnation}: put its disk back, or replace it`,
     };
   }
-  if (remembered === null || bootNumber > remembered.bootNumber) {
-    // a disk that was started again must hold at least what it once called durable
-    return remembered === null || recoveredCommit >= remembered.durableCommit
-      ? null
-      : rolledBack(brokerId, recoveredCommit, remembered.durableCommit);
-  }
+  if (remembered === null) return null;
+  if (bootNumber > remembered.bootNumber) return judgeLaterStart(peer.identity, remembered);
   if (bootNumber < remembered.bootNumber) {
     return {
       code: 'old-boot',
@@ -104,6 +100,27 @@ function judgeDisk(
   }
   // what was remembered since it spoke may have overtaken it on another stream, so that does not count
   return peer.durableCommit >= saidBefore ? null : rolledBack(brokerId, peer.durableCommit, saidBefore);
+}
+
+/**
+ * A disk that was started again since has had that very start, and the first one after it found at least what had been
+ * called durable. The present number alone would not do: an old copy that is started writes too, and its own writes would
+ * stand for those that it lost.
+ */
+function judgeLaterStart(identity: PeerIdentity, remembered: RememberedPeer): Refusal | null {
+  const { brokerId, earlierStarts } = identity;
+  const starts: readonly EarlierStart[] = [...earlierStarts, identity];
+  const heard = starts.find(({ bootNumber }) => bootNumber === remembered.bootNumber);
+  if (heard !== undefined && heard.processNonce !== remembered.processNonce) {
+    return {
+      code: 'rolled-back',
+      detail: `the disk of broker ${brokerId} has had another start ${remembered.bootNumber} than the one that was here: it was rolled back; replace it`,
+    };
+  }
+  const next = starts.find(({ bootNumber }) => bootNumber > remembered.bootNumber) ?? identity;
+  return next.recoveredCommit >= remembered.durableCommit
+    ? null
+    : rolledBack(brokerId, next.recoveredCommit, remembered.durableCommit);
 }
 
 function rolledBack(broker: BrokerId, holds: number, said: number): Refusal {

@@ -14,6 +14,19 @@ export interface PeerIdentity {
   readonly processNonce: string;
   /** Number of the newest engine write that this start found on its disk (design D10). */
   readonly recoveredCommit: number;
+  /** The starts of the data directory before this one, the newest last; at most earlierStartsMax. */
+  readonly earlierStarts: readonly EarlierStart[];
+}
+
+/** Earlier starts that a broker tells of itself; all together fit into a Hello. */
+export const earlierStartsMax = 31;
+
+/** A start of a data directory, as the directory has it. */
+export interface EarlierStart {
+  readonly bootNumber: number;
+  readonly processNonce: string;
+  /** Number of the newest engine write that it found on its disk. */
+  readonly recoveredCommit: number;
 }
 
 /** This broker, as it presents itself to others. */

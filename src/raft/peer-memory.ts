@@ -3,8 +3,10 @@
  * reliability P87). One record per data directory that ever spoke to it.
  *
  * A copy that was taken before the peer's present start is found for certain: no message of a process is read before its
- * (boot number, nonce) is durable here, and a copy starts with a number that is remembered already. A copy that was
- * taken since is found by the commit number, which every frame carries. That number is made durable here at most
+ * (boot number, nonce) is durable here, and a copy starts with a number that is remembered already, or, started more
+ * often, with a history that has another process under that number. A copy that was taken since is found by the commit
+ * number, which every frame carries: the first start of the copy tells what it found, and its own writes later do not
+ * hide what it lacks. That number is made durable here at most
  * `noteMs` after it was heard, and not before the frame is used: waiting would add an fsync to every acknowledgement. So
  * one case is left: the copy is younger than that, and every broker that heard of anything newer lost its memory by a
  * crash within the same time. All else needs no luck.

@@ -44,6 +44,7 @@ async function run(path: string, cacheBytes: number, checkpointEntriesMax: numbe
     clusterId: null,
     mayFound: true,
     newIncarnation: () => randomUuid(systemRandom),
+    processNonce: randomUuid(systemRandom),
     crc32c,
     clock: realClock,
     onFault,

@@ -189,6 +189,7 @@ export class Cluster {
         bootNumber: seed,
         processNonce: `process-${seed}`,
         recoveredCommit: 0,
+        earlierStarts: [],
       };
     });
     const stop = new AbortController();

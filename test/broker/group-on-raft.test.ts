@@ -46,7 +46,13 @@ async function run(path: string, topics: TableTopics): Promise<Running> {
     throw error;
   };
   const newIncarnation = (): string => randomUuid(systemRandom);
-  const founding = { brokerId: toBrokerId(0), clusterId: null, mayFound: true, newIncarnation };
+  const founding = {
+    brokerId: toBrokerId(0),
+    clusterId: null,
+    mayFound: true,
+    newIncarnation,
+    processNonce: randomUuid(systemRandom),
+  };
   const store = await RocksdbStore.open({ path, ...founding, crc32c, clock: realClock, onFault: fatal });
   const cache = new TailCacheBudget(1024 * 1024);
   const host = new MultiRaftHost({

@@ -24,6 +24,7 @@ export const withRocksdbStore: WithReopenableStore = async (run) => {
     clusterId: null,
     mayFound: true,
     newIncarnation: () => '01234567-89ab-4cde-8f01-23456789abcd',
+    processNonce: 'fedcba98-89ab-4cde-8f01-23456789abcd',
     crc32c,
     clock: realClock,
     onFault: (fault) => {

@@ -3,7 +3,8 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { DataDirectory, type DataDirectoryOptions } from '../../src/log/data-directory.ts';
+import { DataDirectory, startsKeptMax } from '../../src/log/data-directory.ts';
+import type { DataDirectoryOptions, Start } from '../../src/log/data-directory.ts';
 import { StoreOpenError } from '../../src/log/store.ts';
 import { toBrokerId } from '../../src/model/ids.ts';
 import { crc32c } from '../../src/runtime/crc32c.ts';
@@ -52,11 +53,30 @@ describe('the data directory', () => {
   it('pit-P87 counts its starts, and refuses to guess', () =>
     withDirectory(async (options) => {
       const directory = await founded(options);
-      assert.deepEqual([await directory.countBoot(), await directory.countBoot()], [1, 2]);
+      const start = (processNonce: string, recoveredCommit: number): Omit<Start, 'bootNumber'> => ({
+        ...{ processNonce, recoveredCommit },
+      });
+      const one = { bootNumber: 1, ...start('a', 4) };
+      assert.deepEqual(await directory.countBoot(start('a', 4)), [one]);
       const again = await DataDirectory.open(options);
-      assert.equal(await again.countBoot(), 3);
+      assert.deepEqual(await again.countBoot(start('b', 9)), [one, { bootNumber: 2, ...start('b', 9) }]);
       await writeFile(join(options.path, 'boot'), '{"bootNumber":1}\ncrc32c 00000000\n');
-      await assert.rejects(again.countBoot(), /is damaged, so nobody can tell how often/);
+      await assert.rejects(again.countBoot(start('c', 9)), /is damaged, so nobody can tell how often/);
+    }));
+
+  it('keeps its newest starts, and goes on from a directory that had only counted them', () =>
+    withDirectory(async (options) => {
+      const directory = await founded(options);
+      const body = '{"bootNumber":6}';
+      const sum = crc32c(Buffer.from(body)).toString(16).padStart(8, '0');
+      await writeFile(join(options.path, 'boot'), `${body}\ncrc32c ${sum}\n`);
+      const numbers = async (): Promise<readonly number[]> =>
+        (await directory.countBoot({ processNonce: 'a', recoveredCommit: 0 })).map(({ bootNumber }) => bootNumber);
+      assert.deepEqual(await numbers(), [7]);
+      for (let start = 8; start < 6 + startsKeptMax; start++) await numbers();
+      assert.deepEqual((await numbers()).slice(0, 2), [7, 8]);
+      const newest = await numbers();
+      assert.deepEqual([newest[0], newest.at(-1), newest.length], [8, 7 + startsKeptMax, startsKeptMax]);
     }));
 
   it('goes on with a founding that was interrupted, under the same incarnation', () =>

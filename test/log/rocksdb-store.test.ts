@@ -21,6 +21,7 @@ async function withDirectory(run: (options: RocksdbStoreOptions) => Promise<void
     clusterId: null,
     mayFound: true,
     newIncarnation: () => '01234567-89ab-4cde-8f01-23456789abcd',
+    processNonce: 'fedcba98-89ab-4cde-8f01-23456789abcd',
     crc32c,
     clock: realClock,
     onFault: (fault) => assert.fail(fault.message),

@@ -34,6 +34,7 @@ storeSuite('RocksdbStore', async (run) => {
     clusterId: null,
     mayFound: true,
     newIncarnation: () => '01234567-89ab-4cde-8f01-23456789abcd',
+    processNonce: 'fedcba98-89ab-4cde-8f01-23456789abcd',
     crc32c,
     clock: realClock,
     limits: { queuedBytesMax: 20 << 20 },

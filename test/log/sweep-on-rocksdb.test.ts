@@ -22,6 +22,7 @@ test('gives back the space of removed groups and prefixes, files that others use
     clusterId: null,
     mayFound: true,
     newIncarnation: () => '01234567-89ab-4cde-8f01-23456789abcd',
+    processNonce: 'fedcba98-89ab-4cde-8f01-23456789abcd',
     crc32c,
     clock: realClock,
     onFault: (fault) => {

@@ -111,8 +111,8 @@ export const host: readonly Mutant[] = [
     name: 'D4-rolled-back-admitted',
     rule: 'D4',
     file: 'src/raft/peer-admission.ts',
-    search: 'return remembered === null || recoveredCommit >= remembered.durableCommit\n      ? null',
-    replace: 'return remembered === null || recoveredCommit >= 0\n      ? null',
+    search: 'return next.recoveredCommit >= remembered.durableCommit',
+    replace: 'return next.recoveredCommit >= 0',
     breaks: 'A disk that was rolled back is admitted after a start.',
   },
   {

@@ -5,7 +5,9 @@ import { toBrokerId } from '../../src/model/ids.ts';
 import { PeerFrame } from '../../src/gen/sluice/internal/v1/peer.ts';
 import type { HandshakeContext, HandshakeStep } from '../../src/raft/grpc-handshake.ts';
 import { InitiatorHandshake, ResponderHandshake } from '../../src/raft/grpc-handshake.ts';
+import { peerLimitsDefault } from '../../src/raft/grpc-limits.ts';
 import type { PeerIdentity } from '../../src/raft/peer-identity.ts';
+import { earlierStartsMax } from '../../src/raft/peer-identity.ts';
 import { SeededRandom } from '../fakes/seeded-random.ts';
 import { clusterId, incarnationOf, VolatilePeerMemory } from './peer-rig.ts';
 
@@ -15,7 +17,7 @@ class Side {
   readonly memory = new VolatilePeerMemory();
   readonly context: HandshakeContext;
   durableCommit = 0;
-  readonly identity: PeerIdentity;
+  identity: PeerIdentity;
 
   constructor(broker: number, secret = 'secret') {
     this.identity = {
@@ -25,6 +27,7 @@ class Side {
       bootNumber: 3,
       processNonce: `00000000-0000-4000-9000-00000000000${broker}`,
       recoveredCommit: 0,
+      earlierStarts: [],
     };
     this.context = {
       own: () => ({ identity: this.identity, durableCommit: this.durableCommit }),
@@ -154,5 +157,55 @@ describe('the durable commit number of a process that runs', () => {
     assert.equal(overtaken.initiator.receive(overtaken.responder.welcome).kind, 'proven');
     const back = shake(a, b);
     assert.equal(refused(back.initiator.receive(back.responder.welcome)).refusal.code, 'rolled-back');
+  });
+});
+
+describe('the earlier starts of a data directory', () => {
+  const start = (bootNumber: number): PeerIdentity['earlierStarts'][number] => ({
+    ...{
+      bootNumber,
+      processNonce: `00000000-0000-4000-a000-00000000000${bootNumber % 10}`,
+      recoveredCommit: bootNumber,
+    },
+  });
+
+  function tells(...earlierStarts: PeerIdentity['earlierStarts'][number][]): [Side, Side] {
+    const [a, b] = [new Side(1), new Side(2)];
+    a.identity = { ...a.identity, bootNumber: 50, recoveredCommit: 100, earlierStarts };
+    const { incarnation } = a.identity;
+    void b.memory.remember({ incarnation, bootNumber: 48, processNonce: start(48).processNonce, durableCommit: 49 });
+    return [a, b];
+  }
+
+  it('pit-P87 give away a copy that wrote more of its own than it lost', () => {
+    assert.equal(shake(...tells(start(48), start(49))).end.kind, 'proven');
+    const other = { ...start(48), processNonce: start(47).processNonce };
+    assert.equal(refused(shake(...tells(other, start(49))).end).refusal.code, 'rolled-back');
+    const less = { ...start(49), recoveredCommit: 48 };
+    assert.equal(refused(shake(...tells(start(48), less)).end).refusal.code, 'rolled-back');
+  });
+
+  it('are proven with the rest', () => {
+    const [a, b] = tells(start(48), start(49));
+    const initiator = new InitiatorHandshake(a.context, 'bulk', two);
+    const frame = PeerFrame.decode(initiator.opening);
+    assert.equal(frame.body?.$case, 'hello');
+    frame.body.value.earlierStarts.pop();
+    const responder = new ResponderHandshake(b.context, 'bulk');
+    const hello = sent(responder.receive(PeerFrame.encode(frame).finish()));
+    assert.equal(refused(responder.receive(sent(initiator.receive(hello)))).refusal.code, 'wrong-secret');
+  });
+
+  it('are as many as one Hello holds, and rise', () => {
+    const first = (...starts: PeerIdentity['earlierStarts'][number][]): HandshakeStep => {
+      const [a, b] = tells(...starts);
+      const { opening } = new InitiatorHandshake(a.context, 'bulk', two);
+      assert.ok(opening.length <= peerLimitsDefault.handshakeBytesMax, `${opening.length}`);
+      return new ResponderHandshake(b.context, 'bulk').receive(opening);
+    };
+    const many = Array.from({ length: earlierStartsMax + 1 }, (_, at) => start(at + 1));
+    assert.equal(first(...many.slice(1)).kind, 'send');
+    for (const wrong of [many, [start(2), start(2)], [start(3), start(2)], [start(50)], [start(0)]])
+      assert.equal(refused(first(...wrong)).refusal.code, 'malformed');
   });
 });

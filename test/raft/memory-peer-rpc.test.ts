@@ -11,6 +11,7 @@ const identity = (broker: number): PeerIdentity => ({
   bootNumber: 1,
   processNonce: `00000000-0000-4000-9000-00000000000${broker}`,
   recoveredCommit: 0,
+  earlierStarts: [],
 });
 
 test('the fake tells what was certainly not carried out from what may have been', async () => {

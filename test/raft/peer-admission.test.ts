@@ -10,7 +10,7 @@ const uuid = (last: number): string => `f0000000-0000-4000-8000-00000000000${las
 
 const identity = (brokerId: number): PeerIdentity => ({
   ...{ brokerId: toBrokerId(brokerId), clusterId: uuid(0), incarnation: uuid(brokerId) },
-  ...{ bootNumber: 5, processNonce: uuid(9), recoveredCommit: 100 },
+  ...{ bootNumber: 5, processNonce: uuid(9), recoveredCommit: 100, earlierStarts: [] },
 });
 
 const context: AdmissionContext = {
@@ -56,6 +56,24 @@ test('pit-P87: a disk that was rolled back, or runs twice, may not', () => {
   assert.equal(refused({ durableCommit: 118 }), 'rolled-back', 'and more had been heard before it spoke');
   assert.equal(refused({ bootNumber: 6, processNonce: uuid(8), recoveredCommit: 119 }), 'rolled-back');
   assert.equal(refused({ bootNumber: 6, processNonce: uuid(8), recoveredCommit: 120, durableCommit: 120 }), null);
+});
+
+test('pit-P87: what an old copy wrote on its own stands for nothing that it lost', () => {
+  const [heard, other, now] = [uuid(9), uuid(7), uuid(8)];
+  /** Start 8 of a disk that has had these starts, of which start 5 was heard and had called 120 writes durable. */
+  const after = (...starts: readonly (readonly [number, string, number])[]): string | null => {
+    const earlierStarts = starts.map(([bootNumber, processNonce, recoveredCommit]) => ({
+      ...{ bootNumber, processNonce, recoveredCommit },
+    }));
+    return refused({ bootNumber: 8, processNonce: now, recoveredCommit: 999, durableCommit: 999, earlierStarts });
+  };
+  assert.equal(after([5, heard, 100], [6, other, 120], [7, other, 121]), null);
+  assert.equal(after([5, other, 100], [6, other, 900]), 'rolled-back', 'the copy was started in place of that start');
+  assert.equal(after([5, heard, 100], [6, other, 119], [7, other, 900]), 'rolled-back', 'copied while that start ran');
+  // where the directory does not reach back that far, the oldest start that it knows decides
+  assert.equal(after([7, other, 120]), null);
+  assert.equal(after([7, other, 119]), 'rolled-back');
+  assert.equal(after(), null);
 });
 
 test('a broker may not take this one for itself, nor stand in for another one', () => {

@@ -87,6 +87,7 @@ export class PeerRig {
       bootNumber: 1,
       processNonce: randomUuid(systemRandom),
       recoveredCommit: 0,
+      earlierStarts: [],
       ...identity,
     };
     this.peers = new GrpcPeers({

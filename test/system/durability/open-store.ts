@@ -16,6 +16,7 @@ export const openStore = (
     clusterId: null,
     mayFound: true,
     newIncarnation: () => randomUuid(systemRandom),
+    processNonce: randomUuid(systemRandom),
     crc32c,
     clock: realClock,
     ...more,

@@ -169,6 +169,21 @@ export interface Hello {
   durableCommit: bigint;
   /** 32 random bytes that the other side's proof must cover. */
   challenge: Uint8Array;
+  /**
+   * The starts of its data directory before this one, the newest last, at most 31: all that it still knows. A copy that
+   * was started on its own names other processes than those that were heard.
+   */
+  earlierStarts: EarlierStart[];
+}
+
+/** An earlier start of a data directory. */
+export interface EarlierStart {
+  /** Its number, from 1; rises in a list. */
+  bootNumber: bigint;
+  /** UUID of the process. */
+  processNonce: string;
+  /** Number of the newest engine write that it found on the disk. */
+  recoveredCommit: bigint;
 }
 
 /** Proof of the cluster secret by the side that opened the stream. */
@@ -670,6 +685,7 @@ function createBaseHello(): Hello {
     recoveredCommit: 0n,
     durableCommit: 0n,
     challenge: new Uint8Array(0),
+    earlierStarts: [],
   };
 }
 
@@ -710,6 +726,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.challenge.length !== 0) {
       writer.uint32(74).bytes(message.challenge);
+    }
+    for (const v of message.earlierStarts) {
+      EarlierStart.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -797,6 +816,88 @@ export const Hello: MessageFns<Hello> = {
             }
 
             message.challenge = reader.bytes();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.earlierStarts.push(EarlierStart.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseEarlierStart(): EarlierStart {
+  return { bootNumber: 0n, processNonce: "", recoveredCommit: 0n };
+}
+
+export const EarlierStart: MessageFns<EarlierStart> = {
+  encode(message: EarlierStart, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.bootNumber !== 0n) {
+      if (BigInt.asIntN(64, message.bootNumber) !== message.bootNumber) {
+        throw new globalThis.Error("value provided for field message.bootNumber of type int64 too large");
+      }
+      writer.uint32(8).int64(message.bootNumber);
+    }
+    if (message.processNonce !== "") {
+      writer.uint32(18).string(message.processNonce);
+    }
+    if (message.recoveredCommit !== 0n) {
+      if (BigInt.asIntN(64, message.recoveredCommit) !== message.recoveredCommit) {
+        throw new globalThis.Error("value provided for field message.recoveredCommit of type int64 too large");
+      }
+      writer.uint32(24).int64(message.recoveredCommit);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EarlierStart {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEarlierStart();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.bootNumber = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.processNonce = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.recoveredCommit = reader.int64() as bigint;
             continue;
           }
         }
