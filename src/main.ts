@@ -48,6 +48,7 @@ import type { Logger } from './runtime/logger.ts';
 import { createLogger, logSettings } from './runtime/logger.ts';
 import { logBroker, logPeers, logRaft } from './runtime/log-observers.ts';
 import { packageVersion, readDescriptors } from './runtime/package-root.ts';
+import { ProcessGauges } from './runtime/process-gauges.ts';
 import { realClock as clock } from './runtime/real-clock.ts';
 import { Shutdown } from './runtime/shutdown.ts';
 import { systemRandom as random } from './runtime/system-random.ts';
@@ -212,6 +213,8 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
   });
   const admitted = await takeReplica(host, entrance, { self: place, genesis: founding });
   for (const founder of admitted.founders) directory.teach(founder.catalogReplica, founder.brokerId);
+  const gauges = new ProcessGauges(clock);
+  gauges.start();
   const broker = new Broker({
     identity,
     host,
@@ -219,6 +222,14 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     random,
     compression: codecs.compression,
     disk,
+    facts: {
+      disk: () => ({
+        ...{ level: disk.level, freeBytes: disk.freeBytes, ballastWhole: disk.isBallastWhole },
+        ...{ softReserveBytes: reserves.softBytes, hardReserveBytes: reserves.hardBytes },
+      }),
+      runtime: () => gauges.facts,
+      peer: (other) => ({ ...peers.wayTo(other), heardAgoMs: host.heardAgoMs(other) }),
+    },
     onFault: fault,
     observer: logBroker(logger),
     groupSettings: { ...defaultGroupSettings, ...config.groups },
@@ -241,6 +252,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     { name: 'close connections', run: () => api.close(connectionsGraceMs) },
     { name: 'close the way to other brokers', run: () => closePeers(peers, memory) },
     { name: 'end disk upkeep', run: () => Promise.all([sweep.stop(), disk.close()]).then(() => undefined) },
+    { name: 'stop measuring', run: () => gauges.stop() },
     { name: 'close store', run: () => store.close() },
   ]);
   logger.info(

@@ -1,10 +1,16 @@
 /** ClusterService. */
-import type { ClusterServiceService, DescribeClusterResponse } from '../gen/sluice/v1/cluster.ts';
+import type {
+  ClusterServiceService,
+  DescribeBrokerRequest,
+  DescribeBrokerResponse,
+  DescribeClusterResponse,
+} from '../gen/sluice/v1/cluster.ts';
 import type { BrokerApi, RequestContext } from '../broker/requests.ts';
 import type { Result } from '../model/errors.ts';
 import { ok } from '../model/errors.ts';
+import { toDescribeBrokerResponse } from './broker-report.ts';
 import type { CallDesk } from './call-desk.ts';
-import { toInt32, toInt32OrAbsent, toInt64 } from './convert.ts';
+import { FieldChecks, toInt32, toInt32OrAbsent, toInt64 } from './convert.ts';
 import type { HandlersOf } from './service.ts';
 
 async function describeCluster(broker: BrokerApi, context: RequestContext): Promise<Result<DescribeClusterResponse>> {
@@ -22,7 +28,23 @@ async function describeCluster(broker: BrokerApi, context: RequestContext): Prom
   });
 }
 
+export async function describeBroker(
+  broker: BrokerApi,
+  { brokerId }: DescribeBrokerRequest,
+  context: RequestContext,
+): Promise<Result<DescribeBrokerResponse>> {
+  const checks = new FieldChecks();
+  const asked = brokerId === undefined ? null : checks.brokerId('broker_id', brokerId);
+  const checked = checks.finish(asked);
+  if (checked.kind === 'refused') return checked;
+  const described = await broker.describeBroker(asked, context);
+  return described.kind === 'refused' ? described : ok(toDescribeBrokerResponse(described.value));
+}
+
 /** The methods of ClusterService. */
 export function clusterHandlers(desk: CallDesk, broker: () => BrokerApi): HandlersOf<typeof ClusterServiceService> {
-  return { describeCluster: desk.unary((_request, context) => describeCluster(broker(), context)) };
+  return {
+    describeCluster: desk.unary((_request, context) => describeCluster(broker(), context)),
+    describeBroker: desk.unary((request, context) => describeBroker(broker(), request, context)),
+  };
 }

@@ -8,8 +8,17 @@
  */
 import type { ErrorCode, Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
-import type { MemberEpoch, Millis, Offset, ProducerEpoch, ProducerId, Sequence, Term } from '../model/ids.ts';
-import { toMemberEpoch, toMillis, toOffset, toProducerEpoch, toProducerId, toSequence, toTerm } from '../model/ids.ts';
+import type { BrokerId, MemberEpoch, Millis, Offset, ProducerEpoch, ProducerId, Sequence, Term } from '../model/ids.ts';
+import {
+  toBrokerId,
+  toMemberEpoch,
+  toMillis,
+  toOffset,
+  toProducerEpoch,
+  toProducerId,
+  toSequence,
+  toTerm,
+} from '../model/ids.ts';
 import { assert } from '../model/assert.ts';
 
 /** A closed range of integers, with the unit for people. */
@@ -113,6 +122,10 @@ export class FieldChecks {
 
   leaderEpoch(field: string, value: number | undefined): Term | null {
     return value === undefined ? null : toTerm(this.integer(field, value, int32Max));
+  }
+
+  brokerId(field: string, value: number): BrokerId {
+    return toBrokerId(this.integer(field, value, int32Max));
   }
 
   partition(field: string, value: number): number {

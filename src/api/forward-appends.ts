@@ -180,7 +180,7 @@ const isElsewhere = ({ code }: BrokerError): boolean =>
   (code === 'NOT_LEADER_OR_FOLLOWER' || code === 'LEADER_NOT_AVAILABLE' || code === 'BROKER_SHUTTING_DOWN');
 
 export const notReached = (to: BrokerId, why: string, { retryAfterMs }: ForwardLimits): Refused =>
-  refuse('LEADER_NOT_AVAILABLE', `broker ${to} leads here, and it can not be reached: ${why}`, { retryAfterMs });
+  refuse('LEADER_NOT_AVAILABLE', `broker ${to} has to do this, and it can not be reached: ${why}`, { retryAfterMs });
 
 function resultOf(forwarded: ForwardedAppend | undefined): Result<AppendReceipt> {
   switch (forwarded?.result?.$case) {

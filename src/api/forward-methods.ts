@@ -1,4 +1,5 @@
 /** The calls that brokers hand to each other; both ends use this list. */
+import { DescribeBrokerRequest, DescribeBrokerResponse } from '../gen/sluice/v1/cluster.ts';
 import {
   CommitRequest,
   CommitResponse,
@@ -37,4 +38,5 @@ export const forwardedMethods = {
   leaveGroup: method('leave-group', LeaveGroupRequest, LeaveGroupResponse, true),
   commit: method('commit', CommitRequest, CommitResponse, true),
   fetchCommitted: method('fetch-committed', FetchCommittedRequest, FetchCommittedResponse, false),
+  describeBroker: method('describe-broker', DescribeBrokerRequest, DescribeBrokerResponse, false),
 } as const;

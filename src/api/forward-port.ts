@@ -26,6 +26,8 @@ export interface Routes {
   readerOf(tenant: number, ref: PartitionRef): BrokerId | null;
   /** Who coordinates the group. */
   coordinatorOf(group: string): BrokerId | null;
+  /** Who answers for this broker: it itself. */
+  brokerOf(brokerId: BrokerId): BrokerId | null;
   /** A broker that was asked does not lead the partition, and says who does. */
   learnLeader(tenant: number, ref: PartitionRef, hint: LeaderHint): void;
   /** The same of a group. */

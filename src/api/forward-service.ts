@@ -14,6 +14,7 @@ import type { RequestContext } from '../broker/requests.ts';
 import type { Refused, Result } from '../model/errors.ts';
 import { millisPlus } from '../model/ids.ts';
 import type { CallDesk } from './call-desk.ts';
+import { describeBroker } from './cluster.ts';
 import { fetch } from './fetch.ts';
 import { encodeFetchReply } from './fetch-reply.ts';
 import { forwardAppendsMethod } from './forward-appends.ts';
@@ -69,6 +70,11 @@ export function serveForwarded(peers: ForwardPeers, desk: CallDesk, door: Produc
     methods.fetchCommitted,
     (request, context) => fetchCommitted(broker, request, context),
     encoded(methods.fetchCommitted),
+  );
+  serve(
+    methods.describeBroker,
+    (request, context) => describeBroker(broker, request, context),
+    encoded(methods.describeBroker),
   );
 }
 

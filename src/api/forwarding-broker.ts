@@ -7,6 +7,7 @@ import type {
   AppendReceipt,
   AppendRequest,
   BrokerApi,
+  BrokerReport,
   CommitAnswer,
   CommitOffsets,
   CommittedOffset,
@@ -30,6 +31,7 @@ import type { Clock } from '../model/clock.ts';
 import type { BrokerError, LeaderHint, Result } from '../model/errors.ts';
 import { ok } from '../model/errors.ts';
 import type { BrokerId } from '../model/ids.ts';
+import { fromDescribeBrokerResponse } from './broker-report.ts';
 import {
   fromCommittedOffset,
   fromCommittedPartition,
@@ -64,7 +66,7 @@ export interface ForwardingOptions {
   readonly limits?: ForwardLimits;
 }
 
-/** The part of the contract that is about partitions and groups; the catalog finds its own leader. */
+/** The part of the contract that is about partitions, groups and single brokers; the catalog finds its own leader. */
 type Forwarded = Pick<
   BrokerApi,
   | 'append'
@@ -77,6 +79,7 @@ type Forwarded = Pick<
   | 'leaveGroup'
   | 'commitOffsets'
   | 'fetchCommitted'
+  | 'describeBroker'
 >;
 
 /** `broker` with what belongs elsewhere handed on. */
@@ -94,6 +97,7 @@ export function forwardingBroker(options: ForwardingOptions): BrokerApi {
     leaveGroup: (request, context) => forwarding.leaveGroup(request, context),
     commitOffsets: (request, context) => forwarding.commitOffsets(request, context),
     fetchCommitted: (request, context) => forwarding.fetchCommitted(request, context),
+    describeBroker: (brokerId, context) => forwarding.describeBroker(brokerId, context),
   };
   return {
     ...forwarded,
@@ -249,6 +253,14 @@ class Forwarding implements Forwarded {
       ({ offsets }) => offsets.map(fromCommittedOffset),
       (broker) => broker.fetchCommitted(request, context),
     );
+  }
+
+  /** Each broker speaks for itself. */
+  async describeBroker(brokerId: BrokerId | null, context: RequestContext): Promise<Result<BrokerReport>> {
+    const to = brokerId === null ? null : this.#routes.brokerOf(brokerId);
+    if (to === null) return this.#broker.describeBroker(brokerId, context);
+    const answer = await forwardCall(this.#deps, to, forwardedMethods.describeBroker, { brokerId: to }, context);
+    return answer.kind === 'ok' ? ok(fromDescribeBrokerResponse(answer.value)) : answer;
   }
 
   async #inGroup<Request extends { readonly group: string }, WireRequest, WireResponse, Answer>(

@@ -18,6 +18,7 @@ function refusing(refusal: () => Refused, cluster: () => Result<ClusterInfo>): B
     describeTopic: no,
     listTopics: no,
     describeCluster: () => Promise.resolve(cluster()),
+    describeBroker: no,
     joinGroup: no,
     heartbeat: no,
     leaveGroup: no,

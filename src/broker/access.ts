@@ -17,6 +17,7 @@ export type Operation =
   | 'describe-topic'
   | 'list-topics'
   | 'describe-cluster'
+  | 'describe-broker'
   | 'consume-in-group';
 
 export interface Access {

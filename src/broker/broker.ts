@@ -19,7 +19,10 @@ import type { RaftGroup, RaftHost } from '../raft/group.ts';
 import type { Access, Operation } from './access.ts';
 import { openAccess } from './access.ts';
 import { AppendBudget } from './append-budget.ts';
+import type { BrokerFacts } from './broker-facts.ts';
+import { noFacts } from './broker-facts.ts';
 import type { BrokerIdentity } from './broker-identity.ts';
+import { reportOf } from './broker-report.ts';
 import { Catalog } from './catalog.ts';
 import type { DecisionContext } from './catalog-decisions.ts';
 import { groupsTopic } from './catalog-decisions.ts';
@@ -52,6 +55,7 @@ import type {
   AppendRequest,
   BrokerApi,
   BrokerInfo,
+  BrokerReport,
   ClusterInfo,
   CommitAnswer,
   CommitOffsets,
@@ -95,6 +99,8 @@ export interface BrokerOptions {
   readonly access?: Access;
   readonly observer?: BrokerObserver;
   readonly groupSettings?: GroupSettings;
+  /** Default: nothing is measured. */
+  readonly facts?: BrokerFacts;
   /** Default: it founds a cluster by itself. */
   readonly cluster?: ClusterMembership;
 }
@@ -164,7 +170,7 @@ export class Broker implements BrokerApi {
     this.#catalog = catalog;
     this.#link = link;
     this.#keeper = new CatalogKeeper({ clusterId, founders, catalog, clock, random, limits, failed });
-    this.#localGroups = new LocalGroups({ host, identity, limits, observer });
+    this.#localGroups = new LocalGroups({ host, identity, clock, limits, observer });
     const partitions = { clock, limits, budget: this.#budget, disk, observer };
     const running = { catalog, link, localGroups: this.#localGroups, partitions };
     const { departureMs } = limits;
@@ -400,6 +406,20 @@ export class Broker implements BrokerApi {
     });
   }
 
+  /** Answers in every phase. A broker speaks for itself only; who asks for another one was handed on to it. */
+  describeBroker(brokerId: BrokerId | null, context: RequestContext): Promise<Result<BrokerReport>> {
+    const { identity, facts = noFacts } = this.#options;
+    const denied = this.#access.authorize(context, 'describe-broker', '');
+    if (denied !== null) return Promise.resolve(this.#told(denied));
+    if (brokerId !== null && brokerId !== identity.brokerId) {
+      const what = `there is no broker ${brokerId} in this cluster, as far as broker ${identity.brokerId} knows`;
+      return Promise.resolve(this.#told(refuse('INVALID_REQUEST', what)));
+    }
+    const { state, group: catalog } = this.#catalog;
+    const report = { state, catalog, localGroups: this.#localGroups, facts };
+    return Promise.resolve(ok(reportOf(this.#self(), report)));
+  }
+
   joinGroup(request: JoinGroup, context: RequestContext): Promise<Result<Membership>> {
     return this.#inGroup(request.group, context, (groups) => groups.joinGroup(request, context));
   }
@@ -556,6 +576,14 @@ export class Broker implements BrokerApi {
     if (batches === 0) return;
     this.#access.account(context, 'out', bytes);
     this.#observer.fetched(batches, bytes);
+  }
+
+  /** Of itself it knows that it answers, and whether it was set apart as a whole. */
+  #self(): BrokerInfo {
+    const { brokerId, address, incarnation, version, rack } = this.#options.identity;
+    const unhealthyReason = this.#catalog.group?.quarantine ?? '';
+    const health = { healthy: unhealthyReason === '', unhealthyReason, healthUnknown: false };
+    return { brokerId, address, incarnation, version, rack, ...health };
   }
 
   /** @param quiet null: not known */

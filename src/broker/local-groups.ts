@@ -11,7 +11,8 @@
  *   before this process has seen the newest catalog: an old one may not know that the replica was opened.
  * - local-3: a replica belongs to the disk that it was placed on (its incarnation), not to the broker's number.
  */
-import type { GroupNumber } from '../model/ids.ts';
+import type { Clock } from '../model/clock.ts';
+import type { GroupNumber, Millis } from '../model/ids.ts';
 import { catalogGroup } from '../model/ids.ts';
 import type { RaftGroup, RaftHost, StateMachine } from '../raft/group.ts';
 import type { BrokerIdentity } from './broker-identity.ts';
@@ -27,9 +28,19 @@ export interface Startable {
   opened(raft: RaftGroup): void;
 }
 
+/** A group that is here and takes no part. */
+export interface SetApart {
+  readonly group: GroupNumber;
+  /** One sentence for people. */
+  readonly reason: string;
+  /** Milliseconds since 1970. */
+  readonly sinceMs: Millis;
+}
+
 interface LocalGroupsDeps {
   readonly host: RaftHost;
   readonly identity: BrokerIdentity;
+  readonly clock: Clock;
   readonly limits: BrokerLimits;
   readonly observer: BrokerObserver;
 }
@@ -41,8 +52,10 @@ export class LocalGroups {
   readonly #onDisk = new Set<GroupNumber>();
   /** What runs here. */
   readonly #running = new Map<GroupNumber, RaftGroup>();
-  /** Replicas that should be on disk and are not (local-2); told once. */
-  readonly #missing = new Set<GroupNumber>();
+  /** Replicas that should be on disk and are not (local-2), since it was found; told once. */
+  readonly #missing = new Map<GroupNumber, Millis>();
+  /** What the catalog does not know, since it was found. */
+  readonly #orphans = new Map<GroupNumber, Millis>();
   #closed = false;
   /** What is being started or removed: one step a group at a time. */
   readonly #steps = new Map<GroupNumber, Promise<void>>();
@@ -57,7 +70,11 @@ export class LocalGroups {
     for (const { group } of await this.#deps.host.existing()) this.#onDisk.add(group);
     const known = new Set<GroupNumber>([catalogGroup, ...state.tombstones.keys()]);
     for (const topic of state.topics.values()) for (const place of topic.partitions) known.add(place.group);
-    for (const group of this.#onDisk) if (!known.has(group)) this.#deps.observer.groupOrphaned(group);
+    for (const group of this.#onDisk) {
+      if (known.has(group)) continue;
+      this.#orphans.set(group, this.#deps.clock.wallMs());
+      this.#deps.observer.groupOrphaned(group);
+    }
   }
 
   /** This broker's replica of a group; null: it has none (local-3). */
@@ -87,6 +104,16 @@ export class LocalGroups {
   /** What runs here. */
   get all(): ReadonlyMap<GroupNumber, RaftGroup> {
     return this.#running;
+  }
+
+  /** What is here, or should be, and takes no part; by group. */
+  get setApart(): readonly SetApart[] {
+    const broken = [...this.#running.values()].flatMap(({ group, quarantine: reason, quarantinedMs: sinceMs }) =>
+      reason === null || sinceMs === null ? [] : [{ group, reason, sinceMs }],
+    );
+    const missing = [...this.#missing].map(([group, sinceMs]) => ({ group, reason: isMissing, sinceMs }));
+    const orphans = [...this.#orphans].map(([group, sinceMs]) => ({ group, reason: isOrphan, sinceMs }));
+    return [...broken, ...missing, ...orphans].sort((a, b) => a.group - b.group);
   }
 
   /** Null: the group does not run here (yet). */
@@ -140,9 +167,9 @@ export class LocalGroups {
     const what = startable();
     if (what === null) return;
     if (!this.#onDisk.has(group)) {
-      this.#missing.add(group);
+      this.#missing.set(group, this.#deps.clock.wallMs());
       this.#deps.observer.groupMissing(group);
-      what.machine.quarantined('its data is not on this disk although it was: local-2 forbids to begin anew');
+      what.machine.quarantined(isMissing);
       return;
     }
     const raft = await this.#deps.host.start({ group, replicaId: here.replicaId, voters: [] }, what.machine);
@@ -172,3 +199,6 @@ export class LocalGroups {
     return step;
   }
 }
+
+const isMissing = 'its data is not on this disk although it was: local-2 forbids to begin anew';
+const isOrphan = 'the catalog does not know the group: its data is left as it is';

@@ -49,6 +49,12 @@ export class RequestRoutes {
     return place === undefined ? null : this.#leader(place);
   }
 
+  /** The broker itself; null: it is this one, or there is none of that number. */
+  brokerOf(brokerId: BrokerId): BrokerId | null {
+    const { brokerId: own, state } = this.#deps;
+    return brokerId !== own && state().brokers.has(brokerId) ? brokerId : null;
+  }
+
   /** A broker that was asked said who leads; an older epoch teaches nothing. */
   learnLeader(tenant: number, ref: PartitionRef, hint: LeaderHint): void {
     const place = this.#place(tenant, ref);

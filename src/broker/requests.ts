@@ -5,7 +5,17 @@
  */
 import type { BrokerError, Result } from '../model/errors.ts';
 import type { BatchProducer } from '../model/record-batch.ts';
-import type { BrokerId, MemberEpoch, Millis, Offset, ProducerEpoch, ProducerId, Term } from '../model/ids.ts';
+import type {
+  BrokerId,
+  GroupNumber,
+  MemberEpoch,
+  Millis,
+  Offset,
+  ProducerEpoch,
+  ProducerId,
+  Term,
+} from '../model/ids.ts';
+import type { DiskFacts, PeerFacts, RuntimeFacts } from './broker-facts.ts';
 
 /** Who asks (design D21): one on every path, so that tenants, ACLs and quotas find their place. */
 export interface RequestContext {
@@ -171,6 +181,41 @@ export interface ClusterInfo {
   readonly partitionCount: number;
 }
 
+/** How many replicas a broker has, the catalog's own not counted: each of them in one of the four. */
+export interface ReplicaCounts {
+  readonly leaders: number;
+  /** Voters that do not lead; those that stand for election among them. */
+  readonly followers: number;
+  readonly learners: number;
+  readonly quarantined: number;
+}
+
+/** A replica that takes no part on its broker: it neither votes nor leads nor acknowledges (design D7). */
+export interface QuarantinedReplica {
+  readonly group: GroupNumber;
+  /** Null: the catalog's own, or nobody knows. */
+  readonly partition: { readonly topic: string; readonly topicId: string; readonly number: number } | null;
+  readonly reason: string;
+  /** Milliseconds since 1970. */
+  readonly sinceMs: Millis;
+}
+
+export interface PeerInfo extends PeerFacts {
+  readonly brokerId: BrokerId;
+}
+
+/** One broker as it sees itself. What it can not measure is null. */
+export interface BrokerReport {
+  readonly broker: BrokerInfo;
+  readonly replicas: ReplicaCounts;
+  /** By group. */
+  readonly quarantined: readonly QuarantinedReplica[];
+  readonly disk: DiskFacts | null;
+  readonly runtime: RuntimeFacts | null;
+  /** The others of the cluster, by id. */
+  readonly peers: readonly PeerInfo[];
+}
+
 export interface TopicPartitions {
   readonly topic: string;
   readonly topicId: string;
@@ -302,6 +347,8 @@ export interface BrokerApi {
     Result<{ readonly topics: readonly TopicInfo[]; readonly more: boolean; readonly catalogRevision: number }>
   >;
   describeCluster(context: RequestContext): Promise<Result<ClusterInfo>>;
+  /** @param brokerId null: the one that is asked */
+  describeBroker(brokerId: BrokerId | null, context: RequestContext): Promise<Result<BrokerReport>>;
 
   joinGroup(request: JoinGroup, context: RequestContext): Promise<Result<Membership>>;
   heartbeat(request: Heartbeat, context: RequestContext): Promise<Result<HeartbeatAnswer>>;

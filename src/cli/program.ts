@@ -1,5 +1,6 @@
 /** The tree of commands. One file per command in commands/; what is not in this tree does not exist. */
 import { Command } from 'commander';
+import { addBrokerDescribe } from './commands/broker-describe.ts';
 import { addClusterInfo } from './commands/cluster-info.ts';
 import { addConsume } from './commands/consume.ts';
 import { addDev } from './commands/dev.ts';
@@ -36,6 +37,7 @@ export function buildProgram(): Command {
   addConsume(program);
   addGroupOffsets(family(program, 'group', 'look at consumer groups'));
   addClusterInfo(family(program, 'cluster', 'look at the cluster'));
+  addBrokerDescribe(family(program, 'broker', 'look at one broker'));
   addVersion(program);
   return program;
 }

@@ -75,6 +75,12 @@ export class Beats implements TimedTask, TurnTaker {
     return this.#frame;
   }
 
+  /** When another broker was last heard for a group that it shares with this one; -Infinity: never. */
+  heardMs(broker: BrokerId): number {
+    const peer = this.#peers.get(broker);
+    return peer === undefined ? -Infinity : Math.max(peer.answeredMs, peer.leads.heardMs);
+  }
+
   /** When the next frames are due; Infinity: nothing is led here. */
   get nextDeadline(): number {
     return this.#dueMs;

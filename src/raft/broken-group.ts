@@ -1,5 +1,5 @@
 /** Stands for a group whose log can not be opened: it refuses everything, and the others go on (design D7). */
-import type { GroupNumber, LogIndex, Offset, Term } from '../model/ids.ts';
+import type { GroupNumber, LogIndex, Millis, Offset, Term } from '../model/ids.ts';
 import { offsetZero, termZero, toLogIndex } from '../model/ids.ts';
 import type { LogReader } from '../log/reader.ts';
 import { LogCorruption } from '../log/reader.ts';
@@ -13,6 +13,7 @@ export class BrokenGroup implements RaftGroup {
   readonly group: GroupNumber;
   readonly log: LogReader;
   readonly quarantine: string;
+  readonly quarantinedMs: Millis;
   readonly commitIndex: LogIndex = toLogIndex(0);
   readonly appliedIndex: LogIndex = toLogIndex(0);
   readonly highWatermark: Offset = offsetZero;
@@ -20,9 +21,10 @@ export class BrokenGroup implements RaftGroup {
   readonly followers: readonly FollowerStatus[] = [];
   readonly role: RoleState = { role: 'follower', term: termZero, leader: null, serving: false };
 
-  constructor(group: GroupNumber, reason: string) {
+  constructor(group: GroupNumber, reason: string, sinceMs: Millis) {
     this.group = group;
     this.quarantine = reason;
+    this.quarantinedMs = sinceMs;
     this.log = unreadable(reason);
   }
 

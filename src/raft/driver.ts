@@ -11,7 +11,7 @@
 import { assert, InvariantViolation } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Entry, EntryDraft } from '../model/entry.ts';
-import type { GroupNumber, LogIndex, Offset, ReplicaId, Term } from '../model/ids.ts';
+import type { GroupNumber, LogIndex, Millis, Offset, ReplicaId, Term } from '../model/ids.ts';
 import { toLogIndex } from '../model/ids.ts';
 import type { GroupLog, LogWriteDone } from '../log/log.ts';
 import type { LogReader } from '../log/reader.ts';
@@ -100,6 +100,7 @@ export class GroupDriver implements RaftGroup, TurnTaker {
   #readId = 0;
   #state: 'running' | 'stopped' | 'quarantined' = 'running';
   #quarantine: string | null = null;
+  #quarantinedMs: Millis | null = null;
   #inTurn = false;
 
   constructor(parts: DriverParts, port: DriverPort) {
@@ -176,6 +177,9 @@ export class GroupDriver implements RaftGroup, TurnTaker {
   }
   get quarantine(): string | null {
     return this.#quarantine;
+  }
+  get quarantinedMs(): Millis | null {
+    return this.#quarantinedMs;
   }
   get replicaId(): ReplicaId {
     return this.#log.header.replicaId;
@@ -271,6 +275,7 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     if (this.#state !== 'running') return;
     this.#state = 'quarantined';
     this.#quarantine = reason;
+    this.#quarantinedMs = this.#port.clock.wallMs();
     this.#applier.stop();
     this.#pending.unknownAbove(toLogIndex(0), 'quarantined');
     this.#refuseReads();

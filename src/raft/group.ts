@@ -88,8 +88,10 @@ export interface RaftGroup {
   readonly membership: IndexedConfiguration;
   /** How far everyone else is, if this replica leads; else empty. */
   readonly followers: readonly FollowerStatus[];
-  /** Null: healthy. */
+  /** Why it is set apart; null: it is not. */
   readonly quarantine: string | null;
+  /** Since when, milliseconds since 1970; null: it is not. */
+  readonly quarantinedMs: Millis | null;
   /**
    * The term and base offset that the next accepted proposal will get, so that the payload can be patched before it is
    * sealed; null if this replica does not lead. Valid until the next call that may propose.

@@ -155,6 +155,14 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
     return this.#learned.get(replica) ?? null;
   }
 
+  /** How the way to another broker is. */
+  wayTo(broker: BrokerId): { readonly connected: boolean; readonly unsentBytes: number } {
+    const links = this.#links.get(broker);
+    if (links === undefined) return { connected: false, unsentBytes: 0 };
+    const { bulk, beat } = links;
+    return { connected: beat.peer !== null, unsentBytes: bulk.unsentBytes + beat.unsentBytes };
+  }
+
   call(to: PeerTarget, method: string, payload: Uint8Array, timeoutMs: number): Promise<PeerReply> {
     const lane = this.#callLane(to);
     if (lane === null) return Promise.resolve({ kind: 'not-sent', why: 'too many addresses are called already' });

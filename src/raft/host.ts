@@ -5,7 +5,7 @@
 import { InvariantViolation, assert } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Crc32c } from '../model/crc32c.ts';
-import type { GroupNumber, ReplicaId } from '../model/ids.ts';
+import type { BrokerId, GroupNumber, ReplicaId } from '../model/ids.ts';
 import type { Random } from '../model/random.ts';
 import type { GroupLog, GroupLogs } from '../log/log.ts';
 import { LogCorruption } from '../log/reader.ts';
@@ -145,6 +145,12 @@ export class MultiRaftHost implements RaftHost {
     });
   }
 
+  /** How long ago another broker was heard for a group that it shares with this one, milliseconds; null: never. */
+  heardAgoMs(broker: BrokerId): number | null {
+    const heardMs = this.#beats.heardMs(broker);
+    return heardMs === -Infinity ? null : this.#options.clock.monotonicMs() - heardMs;
+  }
+
   async existing(): Promise<readonly LocalReplica[]> {
     const onDisk = [...(await this.#groupsOnDisk())].map(([group, replicaId]) => ({ group, replicaId }));
     return onDisk.sort((a, b) => a.group - b.group);
@@ -170,7 +176,7 @@ export class MultiRaftHost implements RaftHost {
       if (!(error instanceof LogCorruption) && !(error instanceof InvariantViolation)) throw error;
       machine.quarantined(error.message);
       this.#options.observer.quarantined?.(group, error.message);
-      return new BrokenGroup(group, error.message);
+      return new BrokenGroup(group, error.message, this.#options.clock.wallMs());
     } finally {
       this.#starting.delete(group);
     }

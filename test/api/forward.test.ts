@@ -12,6 +12,7 @@ import type {
   AppendReceipt,
   AppendRequest,
   BrokerApi,
+  BrokerReport,
   FetchAnswer,
   FetchPartitionRequest,
   RequestContext,
@@ -21,6 +22,7 @@ import { errorTraits, ok, refuse } from '../../src/model/errors.ts';
 import type { BrokerId } from '../../src/model/ids.ts';
 import {
   toBrokerId,
+  toGroupNumber,
   toMemberEpoch,
   toMillis,
   toOffset,
@@ -72,6 +74,7 @@ function forwarding(
     leaderOf: () => state.leader,
     readerOf: (_tenant, { partition }) => state.reader(partition),
     coordinatorOf: () => state.leader,
+    brokerOf: () => state.leader,
     learnLeader: (_tenant, _ref, hint) => learned.push(hint),
     learnCoordinator: (_group, hint) => learned.push(hint),
   };
@@ -424,6 +427,44 @@ describe('calls for a group that is coordinated elsewhere', () => {
     assert.equal(codeOf(await broker.leaveGroup(member, context())), 'REQUEST_TIMED_OUT');
     assert.equal(codeOf(await broker.fetchCommitted({ group: 'billing', partitions: null }, context())), 'LEADER_NOT_AVAILABLE'); // prettier-ignore
   });
+});
+
+it('a broker speaks for itself, whichever is asked', async () => {
+  const health = { healthy: false, unhealthyReason: 'set apart', healthUnknown: false };
+  const report: BrokerReport = {
+    broker: { brokerId: there, address: 'there:9400', incarnation: 'disk', version: '1', rack: 'r', ...health },
+    replicas: { leaders: 1, followers: 2, learners: 3, quarantined: 4 },
+    quarantined: [
+      { group: toGroupNumber(0), partition: null, reason: 'a', sinceMs: toMillis(5) },
+      {
+        group: toGroupNumber(7),
+        partition: { topic: 'orders', topicId: topicUuid, number: 0 },
+        reason: 'b',
+        sinceMs: toMillis(6),
+      },
+    ],
+    disk: { level: 'low', freeBytes: 7, softReserveBytes: 8, hardReserveBytes: 9, ballastWhole: true },
+    runtime: {
+      ...{ pid: 10, nodeVersion: 'v22', startedAtMs: toMillis(11), cpuMs: 12, residentBytes: 13, heapUsedBytes: 14 },
+      loopDelay: { p50Ms: 0.5, p99Ms: 1.5, maxMs: 2.5, spanMs: 15 },
+    },
+    peers: [
+      { brokerId: here, connected: true, heardAgoMs: 0, unsentBytes: 16 },
+      { brokerId: elsewhere, connected: false, heardAgoMs: null, unsentBytes: 0 },
+    ],
+  };
+  const bare: BrokerReport = { ...report, disk: null, runtime: null, peers: [] };
+  const { broker, near, routes, peers } = forwarding(
+    { describeBroker: () => Promise.resolve(ok(bare)) },
+    { describeBroker: () => Promise.resolve(ok(report)) },
+  );
+  assert.deepEqual(await broker.describeBroker(there, context()), ok(report));
+  assert.equal(near.calls.length, 0);
+  assert.deepEqual(await broker.describeBroker(null, context()), ok(bare));
+  peers.fate = (): PeerAnswer => ({ kind: 'unknown', why: 'the connection broke' });
+  assert.equal(codeOf(await broker.describeBroker(there, context())), 'LEADER_NOT_AVAILABLE');
+  routes.leader = null;
+  assert.deepEqual(await broker.describeBroker(here, context()), ok(bare));
 });
 
 it('every error code survives the way between brokers', () => {

@@ -64,6 +64,7 @@ const samples: Readonly<Record<string, unknown>> = {
   describeTopic: { name: 'orders' },
   listTopics: { includeInternal: false, pageSize: 5, pageToken: 'a' },
   describeCluster: {},
+  describeBroker: { brokerId: 3 },
 };
 
 type Method = MethodDefinition<never, unknown>;
@@ -109,6 +110,7 @@ const refusingAll = (): ReturnType<typeof fakeBroker> => {
     describeTopic: later,
     listTopics: later,
     describeCluster: later,
+    describeBroker: later,
     joinGroup: later,
     heartbeat: later,
     leaveGroup: later,

@@ -272,6 +272,11 @@ describe('JSON', { concurrency: 3 }, () => {
     assert.equal(typeof cluster['catalogRevision'], 'string');
     const [only] = cluster['brokers'] as { address: string; healthy: boolean }[];
     assert.deepEqual([only?.address, only?.healthy], [broker.address, true]);
+    const report = JSON.parse(await succeeds('broker describe -o json')) as Record<string, Record<string, unknown>>;
+    assert.deepEqual(Object.keys(report), ['broker', 'replicas', 'quarantined', 'disk', 'runtime', 'peers']);
+    assert.deepEqual([report['broker']?.['address'], report['quarantined']], [broker.address, []]);
+    assert.match(String(report['disk']?.['freeBytes']), /^\d+$/);
+    assert.equal(report['runtime']?.['nodeVersion'], process.version);
     const version = JSON.parse(await succeeds('version -o json')) as Record<string, string>;
     assert.deepEqual(Object.keys(version), ['version', 'node']);
   });
@@ -279,7 +284,7 @@ describe('JSON', { concurrency: 3 }, () => {
   test('of nothing: tables are for people and stay within 100 columns', async () => {
     await client.admin.createTopic({ name: 'table', partitions: 3 });
     const tables = await Promise.all(
-      ['topic list', 'topic describe table', 'cluster info'].map((each) => succeeds(each)),
+      ['topic list', 'topic describe table', 'cluster info', 'broker describe'].map((each) => succeeds(each)),
     );
     for (const line of tables.flatMap(linesOf)) assert.ok(line.length <= 100, line);
   });
@@ -295,6 +300,8 @@ describe('bad input', { concurrency: 3 }, () => {
     ['topic list --brokers 127.0.0.1:1 --timeout 300ms', 6, /No broker answers at 127.0.0.1:1 .*"sluice dev"/],
     ['topic list --brokers no/address', 2, /"no\/address" is no broker address; write host:port/],
     ['topic describe nope', 3, /"nope" does not exist/],
+    ['broker describe 77', 2, /no broker 77 in this cluster/],
+    ['broker describe one', 2, /whole number/],
     ['consume nope', 3, /"nope" does not exist/],
     ['consume there nope -g g', 3, /no topic nope/],
     ['consume there -p 9', 3, /partitions 0 to 1, not 9/],

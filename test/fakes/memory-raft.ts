@@ -133,6 +133,7 @@ export class MemoryGroup implements RaftGroup {
   appliedIndex: LogIndex = indexZero;
   highWatermark: Offset = offsetZero;
   quarantine: string | null = null;
+  quarantinedMs: Millis | null = null;
   /** Set: proposals are refused with it. */
   refusing: ProposalRefusal | null = null;
   /** Proposals that were seen, accepted or not. */
@@ -245,6 +246,7 @@ export class MemoryGroup implements RaftGroup {
 
   setApart(reason: string): void {
     this.quarantine = reason;
+    this.quarantinedMs = this.#clock.wallMs();
     this.#machine.quarantined(reason);
     for (const { listener } of this.#pending.splice(0)) listener.outcome({ kind: 'unknown', why: 'quarantined' });
   }

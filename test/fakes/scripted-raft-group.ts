@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../src/model/clock.ts';
 import type { Entry, EntryDraft } from '../../src/model/entry.ts';
-import type { GroupNumber, LogIndex, Offset } from '../../src/model/ids.ts';
+import type { GroupNumber, LogIndex, Millis, Offset } from '../../src/model/ids.ts';
 import { offsetZero, toGroupNumber, toLogIndex, toMillis, toReplicaId, toTerm } from '../../src/model/ids.ts';
 import type { StatePair } from '../../src/model/raft-state.ts';
 import type { LogReader } from '../../src/log/reader.ts';
@@ -25,6 +25,7 @@ export class ScriptedRaftGroup implements RaftGroup {
   readonly group: GroupNumber = toGroupNumber(7);
   readonly highWatermark: Offset = offsetZero;
   readonly quarantine: string | null = null;
+  readonly quarantinedMs: Millis | null = null;
   readonly membership = { index: toLogIndex(0), configuration: { ...emptyConfiguration, voters: [self] } };
   readonly followers = [];
   role: RoleState = { role: 'follower', term: toTerm(0), leader: null, serving: false };

@@ -1,5 +1,7 @@
 /** Topics, offsets and the cluster, one call each. */
 import { backoffMs, pause } from './backoff.ts';
+import type { BrokerDescription, BrokerReport } from './broker-report.ts';
+import { brokerReport } from './broker-report.ts';
 import type { Brokers, CallOptions } from './brokers.ts';
 import { fromDetail } from './decode-error.ts';
 import { BrokerError } from './errors.ts';
@@ -45,23 +47,6 @@ export interface PartitionDescription {
 
 export interface TopicDescription extends TopicSummary {
   readonly partitions: readonly PartitionDescription[];
-}
-
-export interface BrokerDescription {
-  readonly brokerId: number;
-  /** "host:port" for clients. */
-  readonly address: string;
-  /** UUID of its disk. */
-  readonly incarnation: string;
-  readonly version: string;
-  /** Known to take part. */
-  readonly healthy: boolean;
-  /** Empty if it is healthy. */
-  readonly unhealthyReason: string;
-  /** True: not healthy only because nobody who knows could be asked. */
-  readonly healthUnknown: boolean;
-  /** Where it stands; null: not said. */
-  readonly rack: string | null;
 }
 
 export interface ClusterDescription {
@@ -162,6 +147,14 @@ export class Admin {
       topicCount: answer.topicCount,
       partitionCount: answer.partitionCount,
     };
+  }
+
+  /**
+   * How one broker is, by its own account: the one of that id, or without an id whichever answers. Rejects with
+   * INVALID_REQUEST (no such broker), LEADER_NOT_AVAILABLE (it can not be reached).
+   */
+  async describeBroker(brokerId?: number, options: CallOptions = {}): Promise<BrokerReport> {
+    return brokerReport(await this.#brokers.call(methods.describeBroker, { brokerId }, options));
   }
 
   /**

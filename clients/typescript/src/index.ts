@@ -13,6 +13,15 @@ export type { RecordMeta } from './produce-batch.ts';
 export { Admin } from './admin.ts';
 export type {
   BrokerDescription,
+  BrokerReport,
+  DiskDescription,
+  EventLoopDelay,
+  PeerDescription,
+  QuarantinedReplica,
+  ReplicaCounts,
+  RuntimeDescription,
+} from './broker-report.ts';
+export type {
   ClusterDescription,
   CommittedOffset,
   FoundOffset,

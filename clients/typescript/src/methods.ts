@@ -66,4 +66,10 @@ export const methods = {
     cluster.DescribeClusterRequest,
     cluster.DescribeClusterResponse,
   ),
+  describeBroker: method(
+    'ClusterService/DescribeBroker',
+    'none',
+    cluster.DescribeBrokerRequest,
+    cluster.DescribeBrokerResponse,
+  ),
 } as const;

@@ -16,6 +16,29 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 
+/** How full a disk is. */
+export const DiskLevel = {
+  /** DISK_LEVEL_UNSPECIFIED - Not said. */
+  DISK_LEVEL_UNSPECIFIED: 0,
+  /** DISK_LEVEL_AMPLE - Everything is taken. */
+  DISK_LEVEL_AMPLE: 1,
+  /** DISK_LEVEL_LOW - Below the soft reserve: leaders refuse new records. */
+  DISK_LEVEL_LOW: 2,
+  /** DISK_LEVEL_CRITICAL - Below the hard reserve: followers take no more records either. */
+  DISK_LEVEL_CRITICAL: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type DiskLevel = typeof DiskLevel[keyof typeof DiskLevel];
+
+export namespace DiskLevel {
+  export type DISK_LEVEL_UNSPECIFIED = typeof DiskLevel.DISK_LEVEL_UNSPECIFIED;
+  export type DISK_LEVEL_AMPLE = typeof DiskLevel.DISK_LEVEL_AMPLE;
+  export type DISK_LEVEL_LOW = typeof DiskLevel.DISK_LEVEL_LOW;
+  export type DISK_LEVEL_CRITICAL = typeof DiskLevel.DISK_LEVEL_CRITICAL;
+  export type UNRECOGNIZED = typeof DiskLevel.UNRECOGNIZED;
+}
+
 /** One broker. */
 export interface BrokerDescription {
   /** Range 0 to 2^31-1. */
@@ -61,6 +84,124 @@ export interface DescribeClusterResponse {
   topicCount: number;
   /** How many partitions they have. */
   partitionCount: number;
+}
+
+/** Asks for one broker. */
+export interface DescribeBrokerRequest {
+  /** Range 0 to 2^31-1. Absent: the broker that takes the call. */
+  brokerId?: number | undefined;
+}
+
+/** One broker as it sees itself. */
+export interface DescribeBrokerResponse {
+  /** Who it is. Unhealthy: it takes part in nothing. */
+  broker:
+    | BrokerDescription
+    | undefined;
+  /** How many replicas it has. */
+  replicas:
+    | ReplicaCounts
+    | undefined;
+  /** Replicas that take no part here, by group. Other brokers go on with theirs. */
+  quarantined: QuarantinedReplica[];
+  /** Its disk. Absent: not known. */
+  disk:
+    | DiskDescription
+    | undefined;
+  /** Its process. Absent: not known. */
+  runtime:
+    | RuntimeDescription
+    | undefined;
+  /** The other brokers of the cluster as it sees them, by id. */
+  peers: PeerDescription[];
+}
+
+/** How many replicas a broker has, the catalog's own not counted. Each is in one of the four. */
+export interface ReplicaCounts {
+  /** Replicas that lead their partition. */
+  leaders: number;
+  /** Replicas that vote and do not lead. */
+  followers: number;
+  /** Replicas that catch up and do not vote yet. */
+  learners: number;
+  /** Replicas that are set apart. */
+  quarantined: number;
+}
+
+/** A replica that neither votes nor leads nor acknowledges on its broker. */
+export interface QuarantinedReplica {
+  /** Its topic. Empty: the catalog's own replica (group 0), or data that belongs to no topic. */
+  topic: string;
+  /** UUID of the topic. Empty as above. */
+  topicId: string;
+  /** Its partition. Absent as above. */
+  partition?:
+    | number
+    | undefined;
+  /** Number of its Raft group, from 0. */
+  group: bigint;
+  /** What is wrong, one sentence. */
+  reason: string;
+  /** When it was found, milliseconds since 1970. */
+  sinceMs: bigint;
+}
+
+/** The disk of a broker's data directory. */
+export interface DiskDescription {
+  /** How full it is. */
+  level: DiskLevel;
+  /** Bytes that can still be taken. */
+  freeBytes: bigint;
+  /** Free bytes below which the level is low. */
+  softReserveBytes: bigint;
+  /** Free bytes below which the level is critical. */
+  hardReserveBytes: bigint;
+  /** True: the file that is given up so that a full disk can recover has its full size. */
+  ballastWhole: boolean;
+}
+
+/** The process of a broker. */
+export interface RuntimeDescription {
+  /** Its number on its machine. */
+  pid: number;
+  /** Version of Node.js that runs it, "v22.1.0". */
+  nodeVersion: string;
+  /** When it started, milliseconds since 1970. */
+  startedAtMs: bigint;
+  /** CPU time of all its threads since then, milliseconds. */
+  cpuMs: bigint;
+  /** Memory that it takes, bytes. */
+  residentBytes: bigint;
+  /** Part of it that is JavaScript's heap in use, bytes. */
+  heapUsedBytes: bigint;
+  /** How late its event loop was lately. Absent: not measured yet. */
+  loopDelay: EventLoopDelay | undefined;
+}
+
+/** How late the timers of an event loop were in a span of time that is over. */
+export interface EventLoopDelay {
+  /** Median, milliseconds. */
+  p50Ms: number;
+  /** 99th percentile, milliseconds. */
+  p99Ms: number;
+  /** Longest, milliseconds. */
+  maxMs: number;
+  /** Length of the span, milliseconds. */
+  spanMs: bigint;
+}
+
+/** Another broker as one sees it. */
+export interface PeerDescription {
+  /** Range 0 to 2^31-1. */
+  brokerId: number;
+  /** True: there is a connection to it on which it has proven who it is. */
+  connected: boolean;
+  /** How long ago it was heard about the partitions that both have, milliseconds. Absent: never. */
+  heardAgoMs?:
+    | bigint
+    | undefined;
+  /** What waits to be sent to it, bytes. */
+  unsentBytes: bigint;
 }
 
 function createBaseBrokerDescription(): BrokerDescription {
@@ -353,6 +494,737 @@ export const DescribeClusterResponse: MessageFns<DescribeClusterResponse> = {
   },
 };
 
+function createBaseDescribeBrokerRequest(): DescribeBrokerRequest {
+  return { brokerId: undefined };
+}
+
+export const DescribeBrokerRequest: MessageFns<DescribeBrokerRequest> = {
+  encode(message: DescribeBrokerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.brokerId !== undefined) {
+      writer.uint32(8).int32(message.brokerId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DescribeBrokerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDescribeBrokerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.brokerId = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDescribeBrokerResponse(): DescribeBrokerResponse {
+  return { broker: undefined, replicas: undefined, quarantined: [], disk: undefined, runtime: undefined, peers: [] };
+}
+
+export const DescribeBrokerResponse: MessageFns<DescribeBrokerResponse> = {
+  encode(message: DescribeBrokerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.broker !== undefined) {
+      BrokerDescription.encode(message.broker, writer.uint32(10).fork()).join();
+    }
+    if (message.replicas !== undefined) {
+      ReplicaCounts.encode(message.replicas, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.quarantined) {
+      QuarantinedReplica.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.disk !== undefined) {
+      DiskDescription.encode(message.disk, writer.uint32(34).fork()).join();
+    }
+    if (message.runtime !== undefined) {
+      RuntimeDescription.encode(message.runtime, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.peers) {
+      PeerDescription.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DescribeBrokerResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDescribeBrokerResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.broker = BrokerDescription.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.replicas = ReplicaCounts.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.quarantined.push(QuarantinedReplica.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.disk = DiskDescription.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.runtime = RuntimeDescription.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.peers.push(PeerDescription.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseReplicaCounts(): ReplicaCounts {
+  return { leaders: 0, followers: 0, learners: 0, quarantined: 0 };
+}
+
+export const ReplicaCounts: MessageFns<ReplicaCounts> = {
+  encode(message: ReplicaCounts, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.leaders !== 0) {
+      writer.uint32(8).int32(message.leaders);
+    }
+    if (message.followers !== 0) {
+      writer.uint32(16).int32(message.followers);
+    }
+    if (message.learners !== 0) {
+      writer.uint32(24).int32(message.learners);
+    }
+    if (message.quarantined !== 0) {
+      writer.uint32(32).int32(message.quarantined);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplicaCounts {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplicaCounts();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.leaders = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.followers = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.learners = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.quarantined = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseQuarantinedReplica(): QuarantinedReplica {
+  return { topic: "", topicId: "", partition: undefined, group: 0n, reason: "", sinceMs: 0n };
+}
+
+export const QuarantinedReplica: MessageFns<QuarantinedReplica> = {
+  encode(message: QuarantinedReplica, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topic !== "") {
+      writer.uint32(10).string(message.topic);
+    }
+    if (message.topicId !== "") {
+      writer.uint32(18).string(message.topicId);
+    }
+    if (message.partition !== undefined) {
+      writer.uint32(24).int32(message.partition);
+    }
+    if (message.group !== 0n) {
+      if (BigInt.asIntN(64, message.group) !== message.group) {
+        throw new globalThis.Error("value provided for field message.group of type int64 too large");
+      }
+      writer.uint32(32).int64(message.group);
+    }
+    if (message.reason !== "") {
+      writer.uint32(42).string(message.reason);
+    }
+    if (message.sinceMs !== 0n) {
+      if (BigInt.asIntN(64, message.sinceMs) !== message.sinceMs) {
+        throw new globalThis.Error("value provided for field message.sinceMs of type int64 too large");
+      }
+      writer.uint32(48).int64(message.sinceMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): QuarantinedReplica {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQuarantinedReplica();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.topic = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.topicId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.partition = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.group = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.sinceMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDiskDescription(): DiskDescription {
+  return { level: 0, freeBytes: 0n, softReserveBytes: 0n, hardReserveBytes: 0n, ballastWhole: false };
+}
+
+export const DiskDescription: MessageFns<DiskDescription> = {
+  encode(message: DiskDescription, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.level !== 0) {
+      writer.uint32(8).int32(message.level);
+    }
+    if (message.freeBytes !== 0n) {
+      if (BigInt.asIntN(64, message.freeBytes) !== message.freeBytes) {
+        throw new globalThis.Error("value provided for field message.freeBytes of type int64 too large");
+      }
+      writer.uint32(16).int64(message.freeBytes);
+    }
+    if (message.softReserveBytes !== 0n) {
+      if (BigInt.asIntN(64, message.softReserveBytes) !== message.softReserveBytes) {
+        throw new globalThis.Error("value provided for field message.softReserveBytes of type int64 too large");
+      }
+      writer.uint32(24).int64(message.softReserveBytes);
+    }
+    if (message.hardReserveBytes !== 0n) {
+      if (BigInt.asIntN(64, message.hardReserveBytes) !== message.hardReserveBytes) {
+        throw new globalThis.Error("value provided for field message.hardReserveBytes of type int64 too large");
+      }
+      writer.uint32(32).int64(message.hardReserveBytes);
+    }
+    if (message.ballastWhole !== false) {
+      writer.uint32(40).bool(message.ballastWhole);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DiskDescription {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDiskDescription();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.level = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.freeBytes = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.softReserveBytes = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.hardReserveBytes = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.ballastWhole = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRuntimeDescription(): RuntimeDescription {
+  return {
+    pid: 0,
+    nodeVersion: "",
+    startedAtMs: 0n,
+    cpuMs: 0n,
+    residentBytes: 0n,
+    heapUsedBytes: 0n,
+    loopDelay: undefined,
+  };
+}
+
+export const RuntimeDescription: MessageFns<RuntimeDescription> = {
+  encode(message: RuntimeDescription, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pid !== 0) {
+      writer.uint32(8).int32(message.pid);
+    }
+    if (message.nodeVersion !== "") {
+      writer.uint32(18).string(message.nodeVersion);
+    }
+    if (message.startedAtMs !== 0n) {
+      if (BigInt.asIntN(64, message.startedAtMs) !== message.startedAtMs) {
+        throw new globalThis.Error("value provided for field message.startedAtMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.startedAtMs);
+    }
+    if (message.cpuMs !== 0n) {
+      if (BigInt.asIntN(64, message.cpuMs) !== message.cpuMs) {
+        throw new globalThis.Error("value provided for field message.cpuMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.cpuMs);
+    }
+    if (message.residentBytes !== 0n) {
+      if (BigInt.asIntN(64, message.residentBytes) !== message.residentBytes) {
+        throw new globalThis.Error("value provided for field message.residentBytes of type int64 too large");
+      }
+      writer.uint32(40).int64(message.residentBytes);
+    }
+    if (message.heapUsedBytes !== 0n) {
+      if (BigInt.asIntN(64, message.heapUsedBytes) !== message.heapUsedBytes) {
+        throw new globalThis.Error("value provided for field message.heapUsedBytes of type int64 too large");
+      }
+      writer.uint32(48).int64(message.heapUsedBytes);
+    }
+    if (message.loopDelay !== undefined) {
+      EventLoopDelay.encode(message.loopDelay, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RuntimeDescription {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRuntimeDescription();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pid = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nodeVersion = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.startedAtMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.cpuMs = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.residentBytes = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.heapUsedBytes = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.loopDelay = EventLoopDelay.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseEventLoopDelay(): EventLoopDelay {
+  return { p50Ms: 0, p99Ms: 0, maxMs: 0, spanMs: 0n };
+}
+
+export const EventLoopDelay: MessageFns<EventLoopDelay> = {
+  encode(message: EventLoopDelay, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.p50Ms !== 0) {
+      writer.uint32(9).double(message.p50Ms);
+    }
+    if (message.p99Ms !== 0) {
+      writer.uint32(17).double(message.p99Ms);
+    }
+    if (message.maxMs !== 0) {
+      writer.uint32(25).double(message.maxMs);
+    }
+    if (message.spanMs !== 0n) {
+      if (BigInt.asIntN(64, message.spanMs) !== message.spanMs) {
+        throw new globalThis.Error("value provided for field message.spanMs of type int64 too large");
+      }
+      writer.uint32(32).int64(message.spanMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): EventLoopDelay {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseEventLoopDelay();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.p50Ms = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.p99Ms = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.maxMs = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.spanMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePeerDescription(): PeerDescription {
+  return { brokerId: 0, connected: false, heardAgoMs: undefined, unsentBytes: 0n };
+}
+
+export const PeerDescription: MessageFns<PeerDescription> = {
+  encode(message: PeerDescription, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.brokerId !== 0) {
+      writer.uint32(8).int32(message.brokerId);
+    }
+    if (message.connected !== false) {
+      writer.uint32(16).bool(message.connected);
+    }
+    if (message.heardAgoMs !== undefined) {
+      if (BigInt.asIntN(64, message.heardAgoMs) !== message.heardAgoMs) {
+        throw new globalThis.Error("value provided for field message.heardAgoMs of type int64 too large");
+      }
+      writer.uint32(24).int64(message.heardAgoMs);
+    }
+    if (message.unsentBytes !== 0n) {
+      if (BigInt.asIntN(64, message.unsentBytes) !== message.unsentBytes) {
+        throw new globalThis.Error("value provided for field message.unsentBytes of type int64 too large");
+      }
+      writer.uint32(32).int64(message.unsentBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PeerDescription {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePeerDescription();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.brokerId = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.connected = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.heardAgoMs = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.unsentBytes = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /** Describes the cluster. */
 export type ClusterServiceService = typeof ClusterServiceService;
 export const ClusterServiceService = {
@@ -368,11 +1240,31 @@ export const ClusterServiceService = {
       Buffer.from(DescribeClusterResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DescribeClusterResponse => DescribeClusterResponse.decode(value),
   },
+  /**
+   * How one broker is: what it holds, what it has set apart, its disk, its process and its way to the others. It answers
+   * for itself; any broker hands the call on to it. LEADER_NOT_AVAILABLE: it can not be reached.
+   */
+  describeBroker: {
+    path: "/sluice.v1.ClusterService/DescribeBroker" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DescribeBrokerRequest): Buffer =>
+      Buffer.from(DescribeBrokerRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DescribeBrokerRequest => DescribeBrokerRequest.decode(value),
+    responseSerialize: (value: DescribeBrokerResponse): Buffer =>
+      Buffer.from(DescribeBrokerResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DescribeBrokerResponse => DescribeBrokerResponse.decode(value),
+  },
 } as const;
 
 export interface ClusterServiceServer extends UntypedServiceImplementation {
   /** Who the brokers are and what they run. */
   describeCluster: handleUnaryCall<DescribeClusterRequest, DescribeClusterResponse>;
+  /**
+   * How one broker is: what it holds, what it has set apart, its disk, its process and its way to the others. It answers
+   * for itself; any broker hands the call on to it. LEADER_NOT_AVAILABLE: it can not be reached.
+   */
+  describeBroker: handleUnaryCall<DescribeBrokerRequest, DescribeBrokerResponse>;
 }
 
 export interface ClusterServiceClient extends Client {
@@ -391,6 +1283,25 @@ export interface ClusterServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DescribeClusterResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * How one broker is: what it holds, what it has set apart, its disk, its process and its way to the others. It answers
+   * for itself; any broker hands the call on to it. LEADER_NOT_AVAILABLE: it can not be reached.
+   */
+  describeBroker(
+    request: DescribeBrokerRequest,
+    callback: (error: ServiceError | null, response: DescribeBrokerResponse) => void,
+  ): ClientUnaryCall;
+  describeBroker(
+    request: DescribeBrokerRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DescribeBrokerResponse) => void,
+  ): ClientUnaryCall;
+  describeBroker(
+    request: DescribeBrokerRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DescribeBrokerResponse) => void,
   ): ClientUnaryCall;
 }
 
