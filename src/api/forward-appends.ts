@@ -29,6 +29,8 @@ export interface ForwardAppendsDeps {
   readonly limits: ForwardLimits;
   /** Who was asked does not lead the partition, and says who does. */
   readonly learned: (tenant: number, request: AppendRequest, hint: LeaderHint) => void;
+  /** Who was asked could not be reached, or does not lead the partition and names nobody. */
+  readonly missed: (tenant: number, request: AppendRequest, asked: BrokerId) => void;
 }
 
 interface Waiting {
@@ -131,6 +133,8 @@ class Lane {
       appends: group.map(({ request }, at) => toProduceRequest(request, left[at] ?? 1)),
     }).finish();
     const reply = await peers.call(this.#to, forwardAppendsMethod, payload, Math.max(...left) + limits.graceMs);
+    if (reply.kind !== 'answered' && first !== undefined)
+      this.#deps.missed(first.context.tenant, first.request, this.#to);
     switch (reply.kind) {
       case 'answered':
         return this.#read(group, ForwardAppendsReply.decode(reply.payload).results);
@@ -154,8 +158,10 @@ class Lane {
       lost ??= result;
       const { leaderHint } = result.error;
       const waiting = group[at];
-      if (leaderHint !== undefined && waiting !== undefined)
-        this.#deps.learned(waiting.context.tenant, waiting.request, leaderHint);
+      if (waiting === undefined) return;
+      const { request, context } = waiting;
+      if (leaderHint !== undefined) this.#deps.learned(context.tenant, request, leaderHint);
+      else this.#deps.missed(context.tenant, request, this.#to);
     });
     return { results, lost };
   }
@@ -175,7 +181,7 @@ const noAnswer = refuse('APPEND_INTERRUPTED', 'the leader gave no answer to this
 const timeoutMsMax = 120_000;
 
 /** The other broker does not lead, or stops. */
-const isElsewhere = ({ code }: BrokerError): boolean =>
+export const isElsewhere = ({ code }: BrokerError): boolean =>
   !errorTraits[code].indeterminate &&
   (code === 'NOT_LEADER_OR_FOLLOWER' || code === 'LEADER_NOT_AVAILABLE' || code === 'BROKER_SHUTTING_DOWN');
 

@@ -32,4 +32,8 @@ export interface Routes {
   learnLeader(tenant: number, ref: PartitionRef, hint: LeaderHint): void;
   /** The same of a group. */
   learnCoordinator(group: string, hint: LeaderHint): void;
+  /** The broker that was asked can not be reached, or can not help and names nobody: another replica may know more. */
+  missed(tenant: number, ref: PartitionRef, asked: BrokerId): void;
+  /** The same of a group. */
+  missedCoordinator(group: string, asked: BrokerId): void;
 }

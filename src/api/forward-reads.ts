@@ -8,6 +8,7 @@ import type {
   FetchedPartition,
   FetchPartitionRequest,
   FetchRequest,
+  PartitionRef,
   RequestContext,
 } from '../broker/requests.ts';
 import { must } from '../model/assert.ts';
@@ -25,6 +26,8 @@ import type { ForwardPeers } from './forward-port.ts';
 import { toFetchRequest } from './forward-requests.ts';
 
 export interface ForwardReadsDeps {
+  /** An error of a partition, from the broker that was asked or from the way there: it may teach where to go next time. */
+  readonly told: (tenant: number, ref: PartitionRef, asked: BrokerId, error: BrokerError) => void;
   readonly peers: ForwardPeers;
   readonly clock: Clock;
   readonly limits: ForwardLimits;
@@ -56,8 +59,15 @@ export async function fetchFrom(
   const limited = { ...context, deadlineMs: deadlineMs < context.deadlineMs ? deadlineMs : context.deadlineMs };
   const wire = toFetchRequest({ ...request, waitMsMax });
   const answer = await forwardCall(deps, to, forwardedMethods.fetch, wire, limited);
-  if (answer.kind === 'ok') return fromFetchResponse(answer.value);
-  return { partitions: request.partitions.map((each) => failed(each, answer.error)), catalogRevision: 0 };
+  const fetched =
+    answer.kind === 'ok'
+      ? fromFetchResponse(answer.value)
+      : { partitions: request.partitions.map((each) => failed(each, answer.error)), catalogRevision: 0 };
+  for (const { topic, topicId, partition, error } of fetched.partitions) {
+    const ref = { topic, topicId: topicId === '' ? null : topicId, partition };
+    if (error !== null) deps.told(context.tenant, ref, to, error);
+  }
+  return fetched;
 }
 
 function failed(request: FetchPartitionRequest, error: BrokerError): FetchedPartition {

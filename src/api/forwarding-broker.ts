@@ -2,7 +2,6 @@
  * A broker that takes any request (design D15): what belongs elsewhere is handed to the broker that leads there, once, and
  * everything else is done by the broker here.
  */
-import type { FoundOffset as WireFoundOffset } from '../gen/sluice/v1/log.ts';
 import type {
   AppendReceipt,
   AppendRequest,
@@ -22,13 +21,14 @@ import type {
   MemberRef,
   Membership,
   OffsetQuery,
+  PartitionRef,
   RequestContext,
   ResolveAnswer,
   ResolveRequest,
 } from '../broker/requests.ts';
 import { must } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
-import type { BrokerError, LeaderHint, Result } from '../model/errors.ts';
+import type { BrokerError, ErrorCode, LeaderHint, Result } from '../model/errors.ts';
 import { ok } from '../model/errors.ts';
 import type { BrokerId } from '../model/ids.ts';
 import { fromDescribeBrokerResponse } from './broker-report.ts';
@@ -40,7 +40,7 @@ import {
   fromJoinGroupResponse,
   fromResolveAppendResponse,
 } from './forward-answers.ts';
-import { AppendForwarder } from './forward-appends.ts';
+import { AppendForwarder, isElsewhere } from './forward-appends.ts';
 import type { ForwardedMethod } from './forward-calls.ts';
 import { forwardCall } from './forward-calls.ts';
 import type { ForwardLimits } from './forward-limits.ts';
@@ -48,6 +48,7 @@ import { defaultForwardLimits } from './forward-limits.ts';
 import { forwardedMethods } from './forward-methods.ts';
 import type { ForwardPeers, Routes } from './forward-port.ts';
 import { byBroker, fetchFrom, fetchFromMany, ForwardedCursor } from './forward-reads.ts';
+import type { ForwardReadsDeps } from './forward-reads.ts';
 import {
   toCommitRequest,
   toFetchCommittedRequest,
@@ -114,17 +115,24 @@ export function forwardingBroker(options: ForwardingOptions): BrokerApi {
 class Forwarding implements Forwarded {
   readonly #broker: BrokerApi;
   readonly #routes: Routes;
-  readonly #deps: { readonly peers: ForwardPeers; readonly clock: Clock; readonly limits: ForwardLimits };
+  readonly #deps: ForwardReadsDeps;
   readonly #appends: AppendForwarder;
 
   constructor({ broker, routes, peers, clock, limits = defaultForwardLimits }: ForwardingOptions) {
     this.#broker = broker;
     this.#routes = routes;
-    this.#deps = { peers, clock, limits };
-    const learned = (tenant: number, request: AppendRequest, hint: LeaderHint): void => {
-      routes.learnLeader(tenant, request, hint);
+    const learned = (tenant: number, ref: PartitionRef, hint: LeaderHint): void => {
+      routes.learnLeader(tenant, ref, hint);
     };
-    this.#appends = new AppendForwarder({ ...this.#deps, learned });
+    const missed = (tenant: number, ref: PartitionRef, asked: BrokerId): void => {
+      routes.missed(tenant, ref, asked);
+    };
+    const told = (tenant: number, ref: PartitionRef, asked: BrokerId, error: BrokerError): void => {
+      if (error.leaderHint !== undefined) learned(tenant, ref, error.leaderHint);
+      else if (isElsewhere(error)) missed(tenant, ref, asked);
+    };
+    this.#deps = { peers, clock, limits, told };
+    this.#appends = new AppendForwarder({ peers, clock, limits, learned, missed });
   }
 
   append(request: AppendRequest, context: RequestContext): Promise<Result<AppendReceipt>> {
@@ -139,8 +147,7 @@ class Forwarding implements Forwarded {
     const wire = toResolveAppendRequest(request, leftMs);
     const answer = await forwardCall(this.#deps, to, forwardedMethods.resolveAppend, wire, context);
     if (answer.kind === 'ok') return ok(fromResolveAppendResponse(answer.value));
-    const { leaderHint } = answer.error;
-    if (leaderHint !== undefined) this.#routes.learnLeader(context.tenant, request, leaderHint);
+    this.#deps.told(context.tenant, request, to, answer.error);
     return answer;
   }
 
@@ -184,17 +191,15 @@ class Forwarding implements Forwarded {
   ): Promise<Result<readonly FoundOffset[]>> {
     const wire = toListOffsetsRequest(queries);
     const answer = await forwardCall(this.#deps, to, forwardedMethods.listOffsets, wire, context);
-    if (answer.kind === 'ok')
-      return ok(answer.value.offsets.map((each, at) => this.#learned(each, queries[at], context)));
-    return ok(queries.map((query) => notFound(query, answer.error)));
-  }
-
-  /** A query that came to the wrong broker teaches where the next one goes. */
-  #learned(wire: WireFoundOffset, query: OffsetQuery | undefined, { tenant }: RequestContext): FoundOffset {
-    const found = fromFoundOffset(wire);
-    const hint = found.error?.leaderHint;
-    if (hint !== undefined && query !== undefined) this.#routes.learnLeader(tenant, query, hint);
-    return found;
+    const found =
+      answer.kind === 'ok'
+        ? answer.value.offsets.map(fromFoundOffset)
+        : queries.map((query) => notFound(query, answer.error));
+    queries.forEach((query, at) => {
+      const error = found[at]?.error ?? null;
+      if (error !== null) this.#deps.told(context.tenant, query, to, error);
+    });
+    return ok(found);
   }
 
   joinGroup(request: JoinGroup, context: RequestContext): Promise<Result<Membership>> {
@@ -275,11 +280,15 @@ class Forwarding implements Forwarded {
     if (to === null) return here(this.#broker);
     const answer = await forwardCall(this.#deps, to, method, toWire(request), context);
     if (answer.kind === 'ok') return ok(fromWire(answer.value));
-    const { leaderHint } = answer.error;
+    const { leaderHint, code } = answer.error;
     if (leaderHint !== undefined) this.#routes.learnCoordinator(request.group, leaderHint);
+    else if (isElsewhere(answer.error) || coordinatesNot.has(code)) this.#routes.missedCoordinator(request.group, to);
     return answer;
   }
 }
+
+/** Another replica may know more of who coordinates the group. */
+const coordinatesNot: ReadonlySet<ErrorCode> = new Set(['COORDINATOR_LOAD_IN_PROGRESS', 'REQUEST_TIMED_OUT']);
 
 function notFound(query: OffsetQuery, error: BrokerError): FoundOffset {
   const hidden = { offset: null, timestampMs: null, leaderEpoch: null };

@@ -207,7 +207,8 @@ export class Broker implements BrokerApi {
     const catalogRevision = (): number => this.#catalog.state.revision;
     const leaderHint = (partition: number, role: RoleState): LeaderHint | null =>
       this.#topics.leaderHint(groupsTopic, partition, role);
-    const group = { clock, random, topics: directory, catalogRevision, partitionCount, leaderHint };
+    const elsewhere = (partition: number): LeaderHint | null => this.routes.coordinatorHint(partition);
+    const group = { clock, random, topics: directory, catalogRevision, partitionCount, leaderHint, elsewhere };
     this.#groups = new GroupService(settings === undefined ? group : { ...group, settings });
     await this.#topics.start(this.#groups);
     this.#placements.start();

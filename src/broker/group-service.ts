@@ -48,6 +48,8 @@ export interface GroupServiceOptions {
   readonly settings?: GroupSettings;
   /** Where the leader of a partition of `__groups` is, if it is not here. Default: never known. */
   readonly leaderHint?: (partition: number, role: RoleState) => LeaderHint | null;
+  /** The same where no replica of the partition is on this broker. Default: never known. */
+  readonly elsewhere?: (partition: number) => LeaderHint | null;
   /** Hears what happened to groups that are coordinated here; must be quick. */
   readonly observe?: (event: GroupEvent) => void;
 }
@@ -196,9 +198,13 @@ export class GroupService implements GroupPartitions, GroupApi {
     const refused = refuseGroupId(group.groupId);
     if (refused !== null) return refused;
     if (this.closed) return refuse('BROKER_SHUTTING_DOWN', 'The broker is stopping.');
-    const partition = this.partitions.get(this.partitionOf(group.groupId));
+    const number = this.partitionOf(group.groupId);
+    const partition = this.partitions.get(number);
     if (partition !== undefined) return ok(partition);
     const { retryAfterMs } = this.settings;
+    const leaderHint = this.options.elsewhere?.(number) ?? null;
+    if (leaderHint !== null)
+      return refuse('NOT_LEADER_OR_FOLLOWER', 'Another broker coordinates the group.', { retryAfterMs, leaderHint });
     return refuse('COORDINATOR_LOAD_IN_PROGRESS', 'The coordinator of the group is not loaded yet.', { retryAfterMs });
   }
 

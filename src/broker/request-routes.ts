@@ -24,6 +24,8 @@ export class RequestRoutes {
   readonly #deps: RouteDeps;
   /** Leaders of groups that have no replica here, as refusals told. */
   readonly #learned = new Map<GroupNumber, LeaderHint>();
+  /** Of such groups, the replica that could not help last: the one after it is asked next. As many as of `#learned`. */
+  readonly #missed = new Map<GroupNumber, BrokerId>();
 
   constructor(deps: RouteDeps) {
     this.#deps = deps;
@@ -43,10 +45,8 @@ export class RequestRoutes {
 
   /** Who coordinates the group; null: as for leaderOf. */
   coordinatorOf(group: string): BrokerId | null {
-    const partition = this.#deps.coordinatorPartition(group);
-    const topic = this.#deps.directory.named(0, groupsTopic);
-    const place = partition === null ? undefined : topic?.entry.partitions[partition];
-    return place === undefined ? null : this.#leader(place);
+    const place = this.#coordinatorPlace(this.#deps.coordinatorPartition(group));
+    return place === null ? null : this.#leader(place);
   }
 
   /** The broker itself; null: it is this one, or there is none of that number. */
@@ -62,10 +62,36 @@ export class RequestRoutes {
   }
 
   learnCoordinator(group: string, hint: LeaderHint): void {
-    const partition = this.#deps.coordinatorPartition(group);
-    const topic = this.#deps.directory.named(0, groupsTopic);
-    const place = partition === null ? undefined : topic?.entry.partitions[partition];
-    if (place !== undefined) this.#learn(place.group, hint);
+    const place = this.#coordinatorPlace(this.#deps.coordinatorPartition(group));
+    if (place !== null) this.#learn(place.group, hint);
+  }
+
+  /** The broker that was asked could not be reached, or could not help and named nobody. */
+  missed(tenant: number, ref: PartitionRef, asked: BrokerId): void {
+    const place = this.#place(tenant, ref);
+    if (place !== null) this.#miss(place.group, asked);
+  }
+
+  missedCoordinator(group: string, asked: BrokerId): void {
+    const place = this.#coordinatorPlace(this.#deps.coordinatorPartition(group));
+    if (place !== null) this.#miss(place.group, asked);
+  }
+
+  /** For who asks here although no replica of the partition of the topic of groups is here: who leads it; null: not known. */
+  coordinatorHint(partition: number): LeaderHint | null {
+    const place = this.#coordinatorPlace(partition);
+    return place === null ? null : this.#learnedOf(place);
+  }
+
+  #coordinatorPlace(partition: number | null): PartitionPlace | null {
+    if (partition === null) return null;
+    return this.#deps.directory.named(0, groupsTopic)?.entry.partitions[partition] ?? null;
+  }
+
+  #miss(group: GroupNumber, asked: BrokerId): void {
+    if (this.#learned.get(group)?.brokerId === asked) this.#learned.delete(group);
+    if (this.#missed.size >= learnedMax) this.#missed.clear();
+    this.#missed.set(group, asked);
   }
 
   #learn(group: GroupNumber, hint: LeaderHint): void {
@@ -83,7 +109,8 @@ export class RequestRoutes {
     return entry.partitions[ref.partition] ?? null;
   }
 
-  #leader({ group, replicas }: PartitionPlace): BrokerId | null {
+  #leader(place: PartitionPlace): BrokerId | null {
+    const { group, replicas } = place;
     const { brokerId, localGroups } = this.#deps;
     const raft = localGroups.running(group);
     if (raft !== null && raft.quarantine === null) {
@@ -91,11 +118,19 @@ export class RequestRoutes {
       const at = leader === null ? null : this.#deps.state().brokerOf(leader);
       return at === brokerId ? null : at;
     }
-    const learned = this.#learned.get(group)?.brokerId;
-    if (learned !== undefined && learned !== brokerId && replicas.some((replica) => replica.brokerId === learned)) {
-      return learned;
-    }
-    // whoever has a replica knows the leader, and the first is where leadership returns to
-    return replicas.find((replica) => replica.brokerId !== brokerId)?.brokerId ?? null;
+    const learned = this.#learnedOf(place);
+    if (learned !== null) return learned.brokerId;
+    // whoever has a replica knows the leader, and the first is where leadership returns to; in turn, as it may be dead
+    const others = replicas.filter((replica) => replica.brokerId !== brokerId);
+    const missed = this.#missed.get(group);
+    const next = others.findIndex((replica) => replica.brokerId === missed) + 1;
+    return (others[next] ?? others[0])?.brokerId ?? null;
+  }
+
+  /** What was learnt counts only while the broker has a replica. */
+  #learnedOf({ group, replicas }: PartitionPlace): LeaderHint | null {
+    const learned = this.#learned.get(group);
+    if (learned === undefined || learned.brokerId === this.#deps.brokerId) return null;
+    return replicas.some((replica) => replica.brokerId === learned.brokerId) ? learned : null;
   }
 }

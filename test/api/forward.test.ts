@@ -50,6 +50,8 @@ interface Forwarding {
   /** Where everything belongs now; partitions by number. */
   routes: { leader: BrokerId | null; reader: (partition: number) => BrokerId | null };
   readonly learned: LeaderHint[];
+  /** Who was asked in vain, and for what. */
+  readonly missed: string[];
 }
 
 function forwarding(
@@ -69,6 +71,7 @@ function forwarding(
   });
   serveForwarded(peers.of(there), desk, { broker: farBroker, codecs, clock: realClock });
   const learned: LeaderHint[] = [];
+  const missed: string[] = [];
   const state: Forwarding['routes'] = { leader: there, reader: () => there };
   const routes: Routes = {
     leaderOf: () => state.leader,
@@ -77,9 +80,11 @@ function forwarding(
     brokerOf: () => state.leader,
     learnLeader: (_tenant, _ref, hint) => learned.push(hint),
     learnCoordinator: (_group, hint) => learned.push(hint),
+    missed: (_tenant, { partition }, asked) => missed.push(`${partition} at ${asked}`),
+    missedCoordinator: (group, asked) => missed.push(`${group} at ${asked}`),
   };
   const broker = forwardingBroker({ broker: nearBroker, routes, peers: peers.of(here), clock: realClock });
-  return { peers, near: nearBroker, far: farBroker, broker, routes: state, learned };
+  return { peers, near: nearBroker, far: farBroker, broker, routes: state, learned, missed };
 }
 
 const context = (waitMs = 5_000, signal = new AbortController().signal): RequestContext => ({
@@ -356,6 +361,31 @@ describe('reads of partitions without a replica here', () => {
   });
 });
 
+describe('partitions without a replica here', () => {
+  it('are asked of another replica next time, if the one that was asked is away or names nobody', async () => {
+    const nobody = refuse('NOT_LEADER_OR_FOLLOWER', 'not here');
+    const hidden = { offset: null, timestampMs: null, leaderEpoch: null };
+    const { broker, peers, missed, learned } = forwarding({}, {
+      append: () => Promise.resolve(nobody),
+      fetch: () => Promise.resolve(answerOf({ ...fetchedFrom(6, [], 0), error: nobody.error })),
+      listOffsets: (queries) => Promise.resolve(ok(queries.map((query) => ({ ...query, topicId: topicUuid, ...hidden, error: nobody.error })))),
+    }); // prettier-ignore
+    const query = { topic: 'orders', topicId: null, partition: 7, at: { kind: 'latest' } } as const;
+    const read = { partitions: fetchOf(6), waitMsMax: 0, bytesMin: 1, bytesMax: 1_000 };
+    const ask = async (): Promise<void> => {
+      await broker.append(appendTo(5, 'a'), context());
+      await broker.fetch(read, context());
+      await broker.listOffsets([query], context());
+    };
+    await ask();
+    assert.deepEqual(missed.splice(0), ['5 at 2', '6 at 2', '7 at 2']);
+    peers.fate = (): PeerAnswer => ({ kind: 'not-sent', why: 'it is dead' });
+    await ask();
+    assert.deepEqual(missed.splice(0), ['5 at 2', '6 at 2', '7 at 2']);
+    assert.deepEqual(learned, []);
+  });
+});
+
 describe('calls for a group that is coordinated elsewhere', () => {
   const member = { group: 'billing', memberId: 'm1', memberEpoch: toMemberEpoch(2) };
 
@@ -426,6 +456,21 @@ describe('calls for a group that is coordinated elsewhere', () => {
     peers.fate = (): PeerAnswer => ({ kind: 'unknown', why: 'the connection broke' });
     assert.equal(codeOf(await broker.leaveGroup(member, context())), 'REQUEST_TIMED_OUT');
     assert.equal(codeOf(await broker.fetchCommitted({ group: 'billing', partitions: null }, context())), 'LEADER_NOT_AVAILABLE'); // prettier-ignore
+  });
+
+  it('are asked of another replica next time, if the one that was asked is away, loads, or names nobody', async () => {
+    const loading = refuse('COORDINATOR_LOAD_IN_PROGRESS', 'wait');
+    const nobody = refuse('NOT_LEADER_OR_FOLLOWER', 'not here');
+    const fenced = refuse('FENCED_MEMBER_EPOCH', 'somebody else is');
+    const answers = [loading, nobody, fenced];
+    const { broker, peers, missed } = forwarding({}, { leaveGroup: () => Promise.resolve(answers.shift() ?? fenced) });
+    for (let n = 0; n < 3; n++) await broker.leaveGroup(member, context());
+    assert.deepEqual(missed, ['billing at 2', 'billing at 2'], 'an answer that decides teaches nothing');
+    peers.fate = (): PeerAnswer => ({ kind: 'not-sent', why: 'it is dead' });
+    await broker.leaveGroup(member, context());
+    peers.fate = (): PeerAnswer => ({ kind: 'unknown', why: 'it hangs' });
+    await broker.leaveGroup(member, context());
+    assert.equal(missed.length, 4);
   });
 });
 

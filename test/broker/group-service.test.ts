@@ -1,7 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { GroupService } from '../../src/broker/group-service.ts';
 import { errorTraits } from '../../src/model/errors.ts';
-import { toMillis, toOffset, toTerm } from '../../src/model/ids.ts';
+import type { BrokerError, LeaderHint } from '../../src/model/errors.ts';
+import { toBrokerId, toMillis, toOffset, toTerm } from '../../src/model/ids.ts';
+import { ManualClock } from '../fakes/manual-clock.ts';
+import { SeededRandom } from '../fakes/seeded-random.ts';
+import { TableTopics } from '../fakes/table-topics.ts';
 import { epochOf, errorOf, nowOf, ServiceBench, settle, valueOf } from './group-bench.ts';
 
 test('a consumer joins, commits, is killed, brings its token and goes on where it stopped', async () => {
@@ -58,6 +63,23 @@ test('pit-P110: a coordinator that does not serve yet answers nobody', async () 
   assert.equal((await bench.joined()).memberEpoch, 1);
   bench.raft.stepDown();
   assert.deepEqual(new Set(await codes()), new Set(['NOT_LEADER_OR_FOLLOWER']));
+});
+
+test('a broker without a replica of the group says who coordinates it, if it was told', async () => {
+  const topics = new TableTopics();
+  topics.create('t', 1);
+  const hint: LeaderHint = { brokerId: toBrokerId(2), address: 'told:9400', leaderEpoch: toTerm(4) };
+  const hints: LeaderHint[] = [];
+  const service = new GroupService({
+    ...{ clock: new ManualClock(), random: new SeededRandom(1), topics, partitionCount: 1 },
+    ...{ catalogRevision: () => topics.revision, elsewhere: () => hints[0] ?? null },
+  });
+  const deadlineMs = toMillis(10_000);
+  const context = { principal: 'test', tenant: 0, deadlineMs, signal: new AbortController().signal };
+  const ask = async (): Promise<BrokerError> => errorOf(await service.fetchCommitted({ group: 'g', partitions: null }, context)); // prettier-ignore
+  assert.deepEqual([(await ask()).code, (await ask()).leaderHint], ['COORDINATOR_LOAD_IN_PROGRESS', undefined]);
+  hints.push(hint);
+  assert.deepEqual([(await ask()).code, (await ask()).leaderHint], ['NOT_LEADER_OR_FOLLOWER', hint]);
 });
 
 test('what was proposed when leadership ends is unknown, what only waited was not begun', async () => {
