@@ -136,10 +136,11 @@ export class RocksdbStore implements Store {
     await makeRoomToRecover(directory.path, directory.ballastPath);
     const floor = await openFloor(directory, options.crc32c);
     let engine: RocksdbEngine | null = null;
+    let walSync: WalSync | null = null;
     try {
       const opened = (engine = await openEngine(directory, { ...engineDefaults, ...options.engine }, options.crc32c));
       const makeWalSync = options.openWalSync ?? ((path, currentWal) => new LiveWalSync(path, currentWal));
-      const walSync = makeWalSync(directory.databasePath, () => opened.currentWal());
+      walSync = makeWalSync(directory.databasePath, () => opened.currentWal());
       const recovered = await recover(directory, engine, floor, walSync);
       const { recoveredCommit } = recovered.recovery;
       const starts = await directory.countBoot({ processNonce: options.processNonce, recoveredCommit });
@@ -147,6 +148,7 @@ export class RocksdbStore implements Store {
       store.#scheduleHealthCheck();
       return store;
     } catch (error) {
+      await walSync?.close();
       await engine?.close();
       await floor.close();
       throw error;

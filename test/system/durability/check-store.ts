@@ -1,13 +1,13 @@
 /** Opens a directory as the broker would and compares all of it with what was promised. */
 import { LogCorruption } from '../../../src/log/reader.ts';
-import { StoreOpenError, type Store } from '../../../src/log/store.ts';
+import { StoreFault, StoreOpenError, type Store } from '../../../src/log/store.ts';
 import { openStore } from './open-store.ts';
 import { dataRange, keyOf, numberOf, trimKey, valueOf } from './records.ts';
 import type { Promised } from './victim-process.ts';
 
 export interface StoreFindings {
-  /** `refused`: it did not open, and said why. */
-  readonly opened: 'healthy' | 'lost' | 'refused';
+  /** `refused`: it did not open, and said why; `ended`: the engine met the damage by itself, and the process ends. */
+  readonly opened: 'healthy' | 'lost' | 'refused' | 'ended';
   /** Reads that rejected instead of serving damage. */
   readonly rejectedReads: number;
   /** Acknowledged numbers that are not there. */
@@ -27,7 +27,9 @@ interface Rejections {
   wrong: number;
 }
 
-const nothingFound = { rejectedReads: 0, lost: 0, wrong: 0, misplaced: 0, present: 0, beyondFloor: 0 };
+type Findings = { -readonly [Name in Exclude<keyof StoreFindings, 'opened' | 'message'>]: number };
+
+const nothingFound: Findings = { rejectedReads: 0, lost: 0, wrong: 0, misplaced: 0, present: 0, beyondFloor: 0 };
 const pageEntriesMax = 256;
 
 /** Opens, reads everything, closes. The next opening starts from what this one made durable. */
@@ -39,17 +41,20 @@ export async function checkStore(path: string, promised: Promised): Promise<Stor
     if (!(error instanceof StoreOpenError)) throw error;
     return { ...nothingFound, opened: 'refused', lost: promised.acked + 1, message: error.message };
   }
+  const { state, recoveredCommit, floorCommit } = store.recovery;
+  const found = { ...nothingFound, beyondFloor: recoveredCommit - floorCommit };
   try {
-    const { state, recoveredCommit, floorCommit } = store.recovery;
-    const contents = await compare(store, promised);
-    return { ...contents, opened: state, beyondFloor: recoveredCommit - floorCommit, message: '' };
+    await compare(store, promised, found);
+    return { ...found, opened: state, message: '' };
+  } catch (error) {
+    if (!(error instanceof StoreFault)) throw error;
+    return { ...found, opened: 'ended', message: error.message };
   } finally {
     await store.close();
   }
 }
 
-async function compare(store: Store, promised: Promised): Promise<Omit<StoreFindings, 'opened' | 'message'>> {
-  const found = { ...nothingFound };
+async function compare(store: Store, promised: Promised, found: Findings): Promise<void> {
   const trimmed = (await readTrim(store, found)) ?? promised.trimmed;
   const seen = await readAll(store, found, trimmed, promised.acked);
   const numbers = [...seen].sort((a, b) => a - b);
@@ -62,7 +67,6 @@ async function compare(store: Store, promised: Promised): Promise<Omit<StoreFind
   if (trimmed < promised.trimmed) found.lost++;
   found.misplaced += numbers.filter((number) => number < trimmed).length;
   found.present = numbers.length;
-  return found;
 }
 
 /** Null if it can not be read. */

@@ -28,18 +28,28 @@ import { nothingPromised, Victim, victimDefaults, type Promised } from './victim
 interface Tally {
   places: number;
   refused: number;
+  ended: number;
   lost: number;
   rejectedReads: number;
   unused: number;
   servedWrong: number;
 }
 
-const newTally = (): Tally => ({ places: 0, refused: 0, lost: 0, rejectedReads: 0, unused: 0, servedWrong: 0 });
+const newTally = (): Tally => ({
+  places: 0,
+  refused: 0,
+  ended: 0,
+  lost: 0,
+  rejectedReads: 0,
+  unused: 0,
+  servedWrong: 0,
+});
 
 /** Counts what the damage led to; null if that is allowed, else what is wrong. */
 function judge(tally: Tally, found: StoreFindings, promised: Promised): string | null {
   tally.places++;
   if (found.opened === 'refused') tally.refused++;
+  else if (found.opened === 'ended') tally.ended++;
   else if (found.opened === 'lost') tally.lost++;
   else if (found.rejectedReads > 0) tally.rejectedReads++;
   else if (found.lost + found.misplaced === 0) tally.unused++;
