@@ -1,4 +1,4 @@
-import type { GroupNumber, LogIndex } from '../../../src/model/ids.ts';
+import type { GroupNumber, LogIndex, Term } from '../../../src/model/ids.ts';
 import type { Configuration } from '../../../src/raft/core/configuration.ts';
 import type { IndexedConfiguration } from '../../../src/raft/core/membership.ts';
 import type { RaftGroup } from '../../../src/raft/group.ts';
@@ -15,9 +15,10 @@ export class CommittedIsDurable extends Invariant {
   readonly id = 'inv-I6';
   /**
    * What was in force at whoever leads or led, since its commit index was last seen to move: the core moves it, and may
-   * take a change right after, before the driver tells.
+   * take a change right after, before the driver tells. Who leads anew begins anew: what was in force when it led before
+   * was changed by others since, and its quorum may be gone.
    */
-  readonly #inForce = new Map<RaftGroup, IndexedConfiguration[]>();
+  readonly #inForce = new Map<RaftGroup, { readonly term: Term; readonly list: IndexedConfiguration[] }>();
   /** The highest index that a leader has committed. */
   readonly #committed = new Map<GroupNumber, number>();
   /** The highest index that was applied in this event. */
@@ -47,10 +48,13 @@ export class CommittedIsDurable extends Invariant {
   }
 
   #note(raft: RaftGroup): IndexedConfiguration[] {
-    const inForce = this.#inForce.get(raft) ?? [];
-    if (inForce.at(-1) !== raft.membership) inForce.push(raft.membership);
-    this.#inForce.set(raft, inForce);
-    return inForce;
+    const { role, term } = raft.role;
+    const known = this.#inForce.get(raft);
+    const isSameLead = known !== undefined && (role !== 'leader' || term === known.term);
+    const noted = isSameLead ? known : { term, list: [] };
+    if (noted.list.at(-1) !== raft.membership) noted.list.push(raft.membership);
+    this.#inForce.set(raft, noted);
+    return noted.list;
   }
 
   /** Nobody knew this to be committed: so this replica decided it, as a leader that may have stepped down since. */
@@ -72,7 +76,7 @@ export class CommittedIsDurable extends Invariant {
       deciding.some(({ configuration }) => this.#isDurable(node, group, index, configuration)),
       `g${group} index ${index} is committed but not durable on a quorum of ${JSON.stringify(deciding)}`,
     );
-    this.#inForce.set(raft, newest);
+    inForce.splice(0, inForce.length - 1);
   }
 
   #isDurable(node: SimNode, group: GroupNumber, index: LogIndex, { voters, outgoing }: Configuration): boolean {
