@@ -112,6 +112,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
   const book = new PeerBook();
   const directory = new ReplicaDirectory();
   const { bootNumber, processNonce, earlierStarts } = store;
+  let peerAddress: string | null = null;
   const peers = new GrpcPeers({
     handshake: {
       own: () => {
@@ -119,7 +120,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
         const { recoveredCommit } = recovery;
         const start = { bootNumber, processNonce, recoveredCommit, earlierStarts };
         const identity = { brokerId, clusterId, incarnation, ...start };
-        return { identity, durableCommit: store.commitNumbers.durable };
+        return { identity, durableCommit: store.commitNumbers.durable, peerAddress };
       },
       secret: config.cluster.secret ?? '',
       addresses: book,
@@ -136,7 +137,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
   });
   directory.learnFrom((replica) => peers.learnedBroker(replica));
   const peerPort = await peers.listen(config.listen.broker.host, config.listen.broker.port);
-  const peerAddress = config.broker.advertisedPeerAddress ?? `${reachableHost(config.listen.broker.host)}:${peerPort}`;
+  peerAddress = config.broker.advertisedPeerAddress ?? `${reachableHost(config.listen.broker.host)}:${peerPort}`;
   const stopped = new AbortController();
   shutdown.setSteps([
     { name: 'stop looking for a cluster', run: () => stopped.abort() },

@@ -62,6 +62,7 @@ export type HandshakeStep =
 
 interface Hello extends PresentedPeer {
   readonly protocolVersion: number;
+  readonly peerAddress: string | null;
   readonly challenge: Uint8Array;
 }
 
@@ -110,11 +111,11 @@ abstract class Handshake {
   #isProven = false;
 
   constructor(context: HandshakeContext, lane: PeerLane, role: Role, sought: BrokerId | null) {
-    const { identity, durableCommit } = context.own();
+    const { identity, durableCommit, peerAddress } = context.own();
     this.context = context;
     this.lane = lane;
     const challenge = context.random.bytes(challengeBytes);
-    this.own = { protocolVersion: peerProtocolVersion, identity, durableCommit, challenge };
+    this.own = { protocolVersion: peerProtocolVersion, identity, durableCommit, peerAddress, challenge };
     this.#role = role;
     this.#sought = sought;
   }
@@ -181,6 +182,7 @@ abstract class Handshake {
       saidBefore: this.#other?.remembered?.durableCommit ?? 0,
     });
     if (refusal !== null) return refusedBy('us', refusal);
+    if (peer.peerAddress !== null) addresses.told?.(brokerId, peer.peerAddress);
     const remembered = memory.remember({ incarnation, bootNumber, processNonce, durableCommit });
     return { kind: 'proven', peer: presented, remembered };
   }
@@ -257,15 +259,21 @@ export class ResponderHandshake extends Handshake {
 }
 
 /** What a proof covers of a Hello. No field can hold a line end: `readHello` saw to it. */
-function linesOf({ protocolVersion, identity, durableCommit, challenge }: Hello): readonly string[] {
+function linesOf({ protocolVersion, identity, durableCommit, peerAddress, challenge }: Hello): readonly string[] {
   const { brokerId, clusterId, incarnation, bootNumber, processNonce, recoveredCommit, earlierStarts } = identity;
   const numbers = [protocolVersion, brokerId, bootNumber, recoveredCommit, durableCommit].map(String);
-  const texts = [clusterId ?? '', incarnation, processNonce, Buffer.from(challenge).toString('base64')];
+  const texts = [
+    clusterId ?? '',
+    incarnation,
+    processNonce,
+    peerAddress ?? '',
+    Buffer.from(challenge).toString('base64'),
+  ];
   const starts = earlierStarts.map((start) => `${start.bootNumber} ${start.processNonce} ${start.recoveredCommit}`);
   return [...numbers, ...texts, `${starts.length}`, ...starts];
 }
 
-function toWireHello({ protocolVersion, identity, durableCommit, challenge }: Hello): wire.Hello {
+function toWireHello({ protocolVersion, identity, durableCommit, peerAddress, challenge }: Hello): wire.Hello {
   return {
     protocolVersion,
     brokerId: identity.brokerId,
@@ -281,6 +289,7 @@ function toWireHello({ protocolVersion, identity, durableCommit, challenge }: He
       processNonce,
       recoveredCommit: BigInt(recoveredCommit),
     })),
+    peerAddress: peerAddress ?? undefined,
   };
 }
 
@@ -303,9 +312,11 @@ function readHello(hello: wire.Hello): ReadHello {
     recoveredCommit: numberOf(hello.recoveredCommit),
     earlierStarts: readStarts(hello),
   };
+  const peerAddress = hello.peerAddress ?? null;
+  if (peerAddress !== null && !/^\S{1,300}$/.test(peerAddress)) throw new FieldError('peer_address');
   return {
     kind: 'hello',
-    hello: { protocolVersion, identity, durableCommit: numberOf(hello.durableCommit), challenge },
+    hello: { protocolVersion, identity, durableCommit: numberOf(hello.durableCommit), peerAddress, challenge },
   };
 }
 

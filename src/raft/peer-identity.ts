@@ -34,6 +34,8 @@ export interface OwnIdentity {
   readonly identity: PeerIdentity;
   /** Number of the newest engine write that is durable now; never falls while the process lives. */
   readonly durableCommit: number;
+  /** Where it listens for its peers, "host:port"; null: nowhere, or not yet. */
+  readonly peerAddress: string | null;
 }
 
 /** What is known about the other brokers before they speak. Answers may change from call to call. */
@@ -42,4 +44,6 @@ export interface PeerAddresses {
   addressOf(broker: BrokerId): string | null;
   /** UUID of the data directory that the catalog knows the broker by; null: none is known, any will do. */
   incarnationOf(broker: BrokerId): string | null;
+  /** The broker, as proven, said where it listens. */
+  told?(broker: BrokerId, address: string): void;
 }

@@ -18,6 +18,9 @@ class Side {
   readonly context: HandshakeContext;
   durableCommit = 0;
   identity: PeerIdentity;
+  peerAddress: string | null = null;
+  /** Where others said that they listen. */
+  readonly told: string[] = [];
 
   constructor(broker: number, secret = 'secret') {
     this.identity = {
@@ -30,9 +33,13 @@ class Side {
       earlierStarts: [],
     };
     this.context = {
-      own: () => ({ identity: this.identity, durableCommit: this.durableCommit }),
+      own: () => ({ identity: this.identity, durableCommit: this.durableCommit, peerAddress: this.peerAddress }),
       secret,
-      addresses: { addressOf: () => null, incarnationOf: () => null },
+      addresses: {
+        addressOf: () => null,
+        incarnationOf: () => null,
+        told: (by, address) => this.told.push(`${by} at ${address}`),
+      },
       memory: this.memory,
       random: new SeededRandom(broker),
     };
@@ -158,6 +165,30 @@ describe('the durable commit number of a process that runs', () => {
     const back = shake(a, b);
     assert.equal(refused(back.initiator.receive(back.responder.welcome)).refusal.code, 'rolled-back');
   });
+
+  it('D4: tells where it listens to who may speak, for a broker that joins knows nobody', () => {
+    const [a, b] = [new Side(1), new Side(2)];
+    a.peerAddress = 'host-1:9401';
+    b.peerAddress = 'host-2:9401';
+    const { initiator, responder, end } = shake(a, b);
+    assert.equal(end.kind, 'proven');
+    assert.deepEqual(b.told, ['1 at host-1:9401']);
+    assert.equal(initiator.receive(responder.welcome).kind, 'proven');
+    assert.deepEqual(a.told, ['2 at host-2:9401']);
+  });
+
+  it('D4: hears of no address from who has not proven the secret, and of none with a space', () => {
+    const [stranger, b] = [new Side(1, 'another secret'), new Side(2)];
+    stranger.peerAddress = 'host-1:9401';
+    assert.equal(refused(shake(stranger, b).end).refusal.code, 'wrong-secret');
+    assert.deepEqual(b.told, []);
+    const c = new Side(1);
+    c.peerAddress = 'host 1';
+    const step = new ResponderHandshake(b.context, 'bulk').receive(
+      new InitiatorHandshake(c.context, 'bulk', two).opening,
+    );
+    assert.equal(refused(step).refusal.code, 'malformed');
+  });
 });
 
 describe('the earlier starts of a data directory', () => {
@@ -199,6 +230,7 @@ describe('the earlier starts of a data directory', () => {
   it('are as many as one Hello holds, and rise', () => {
     const first = (...starts: PeerIdentity['earlierStarts'][number][]): HandshakeStep => {
       const [a, b] = tells(...starts);
+      a.peerAddress = 'h'.repeat(300);
       const { opening } = new InitiatorHandshake(a.context, 'bulk', two);
       assert.ok(opening.length <= peerLimitsDefault.handshakeBytesMax, `${opening.length}`);
       return new ResponderHandshake(b.context, 'bulk').receive(opening);

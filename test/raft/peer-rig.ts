@@ -92,7 +92,7 @@ export class PeerRig {
     };
     this.peers = new GrpcPeers({
       handshake: {
-        own: () => ({ identity: this.identity, durableCommit: this.durableCommit }),
+        own: () => ({ identity: this.identity, durableCommit: this.durableCommit, peerAddress: null }),
         secret: secret ?? 'a secret of the cluster',
         addresses: {
           addressOf: (other) => book.addresses.get(other) ?? null,

@@ -174,6 +174,11 @@ export interface Hello {
    * was started on its own names other processes than those that were heard.
    */
   earlierStarts: EarlierStart[];
+  /**
+   * Where it listens for its peers, "host:port", at most 300 characters: whoever does not know it from the catalog yet, such
+   * as a broker that joins, answers there. Absent: nowhere, or not yet.
+   */
+  peerAddress?: string | undefined;
 }
 
 /** An earlier start of a data directory. */
@@ -686,6 +691,7 @@ function createBaseHello(): Hello {
     durableCommit: 0n,
     challenge: new Uint8Array(0),
     earlierStarts: [],
+    peerAddress: undefined,
   };
 }
 
@@ -729,6 +735,9 @@ export const Hello: MessageFns<Hello> = {
     }
     for (const v of message.earlierStarts) {
       EarlierStart.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.peerAddress !== undefined) {
+      writer.uint32(90).string(message.peerAddress);
     }
     return writer;
   },
@@ -824,6 +833,14 @@ export const Hello: MessageFns<Hello> = {
             }
 
             message.earlierStarts.push(EarlierStart.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.peerAddress = reader.string();
             continue;
           }
         }
