@@ -69,7 +69,7 @@ async function batchOf(records: number, valueBytes: number): Promise<Uint8Array>
 function createTopic(): Promise<void> {
   const client = new TopicServiceClient(address, credentials, channel);
   return new Promise((resolve, reject) => {
-    client.createTopic({ name: topic, partitions, replicationFactor: undefined }, (error) => {
+    client.createTopic({ name: topic, partitions, replicationFactor: undefined, config: undefined }, (error) => {
       client.close();
       if (error !== null && error.code !== grpc.status.ALREADY_EXISTS) reject(error);
       else resolve();

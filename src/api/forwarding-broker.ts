@@ -105,6 +105,7 @@ export function forwardingBroker(options: ForwardingOptions): BrokerApi {
     choosePartition: (topic, key) => broker.choosePartition(topic, key),
     initProducer: (previous, context) => broker.initProducer(previous, context),
     createTopic: (topic, context) => broker.createTopic(topic, context),
+    alterTopic: (change, context) => broker.alterTopic(change, context),
     deleteTopic: (topic, context) => broker.deleteTopic(topic, context),
     describeTopic: (name, context) => broker.describeTopic(name, context),
     listTopics: (page, context) => broker.listTopics(page, context),

@@ -14,6 +14,7 @@ function refusing(refusal: () => Refused, cluster: () => Result<ClusterInfo>): B
     openCursor: refusal,
     listOffsets: no,
     createTopic: no,
+    alterTopic: no,
     deleteTopic: no,
     describeTopic: no,
     listTopics: no,

@@ -1,6 +1,8 @@
 /** TopicService: form checks and conversion; what topics mean is the catalog's. */
 import type { TopicServiceService } from '../gen/sluice/v1/topic.ts';
 import type {
+  AlterTopicRequest,
+  AlterTopicResponse,
   CreateTopicRequest,
   CreateTopicResponse,
   DeleteTopicRequest,
@@ -18,9 +20,11 @@ import { ok } from '../model/errors.ts';
 import type { CallDesk } from './call-desk.ts';
 import { FieldChecks, toInt32, toInt32OrAbsent, toInt64, toInt64OrAbsent } from './convert.ts';
 import type { HandlersOf } from './service.ts';
+import { settingsOf, toWireConfig } from './topic-config.ts';
 
 const partitionsRange = { from: 1, through: 1_000 };
 const replicationRange = { from: 1, through: 7 };
+const resetRange = { from: 0, through: 100 };
 const pageSizeRange = { from: 1, through: 10_000 };
 const pageSizeDefault = 1_000;
 
@@ -38,11 +42,32 @@ async function createTopic(
     checks.complain('partitions', 'must be from 1 to 1000', String(count), 'INVALID_PARTITIONS');
   if (factor !== undefined && (factor < replicationRange.from || factor > replicationRange.through))
     checks.complain('replication_factor', 'must be from 1 to 7', String(factor), 'INVALID_REPLICATION_FACTOR');
-  const checked = checks.finish({ name, partitions: count, replicationFactor: factor ?? null });
+  const config = { set: settingsOf(checks, request.config), reset: [] };
+  const checked = checks.finish({ name, partitions: count, replicationFactor: factor ?? null, config });
   if (checked.kind === 'refused') return checked;
   const created = await broker.createTopic(checked.value, context);
   if (created.kind === 'refused') return created;
   const { topic, partitions, catalogRevision } = created.value;
+  return ok({ topic: toTopicDescription(topic, partitions), catalogRevision: toInt64(catalogRevision) });
+}
+
+async function alterTopic(
+  broker: BrokerApi,
+  request: AlterTopicRequest,
+  context: RequestContext,
+): Promise<Result<AlterTopicResponse>> {
+  const checks = new FieldChecks();
+  checks.count('reset', request.reset, resetRange);
+  const checked = checks.finish({
+    name: checks.topic('name', request.name),
+    topicId: checks.topicId('topic_id', request.topicId),
+    config: { set: settingsOf(checks, request.config), reset: request.reset },
+    dryRun: request.dryRun,
+  });
+  if (checked.kind === 'refused') return checked;
+  const altered = await broker.alterTopic(checked.value, context);
+  if (altered.kind === 'refused') return altered;
+  const { topic, partitions, catalogRevision } = altered.value;
   return ok({ topic: toTopicDescription(topic, partitions), catalogRevision: toInt64(catalogRevision) });
 }
 
@@ -112,6 +137,7 @@ function toTopicDescription(topic: TopicInfo, partitions: readonly PartitionInfo
     replicationFactor: toInt32(topic.replicationFactor),
     internal: topic.internal,
     createdAtMs: toInt64(topic.createdAtMs),
+    config: toWireConfig(topic.config),
   };
 }
 
@@ -130,6 +156,7 @@ function toPartitionDescription(info: PartitionInfo): PartitionDescription {
 export function topicHandlers(desk: CallDesk, broker: () => BrokerApi): HandlersOf<typeof TopicServiceService> {
   return {
     createTopic: desk.unary((request, context) => createTopic(broker(), request, context)),
+    alterTopic: desk.unary((request, context) => alterTopic(broker(), request, context)),
     deleteTopic: desk.unary((request, context) => deleteTopic(broker(), request, context)),
     describeTopic: desk.unary((request, context) => describeTopic(broker(), request, context)),
     listTopics: desk.unary((request, context) => listTopics(broker(), request, context)),

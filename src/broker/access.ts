@@ -12,6 +12,7 @@ export type Operation =
   | 'init-producer'
   | 'resolve-append'
   | 'create-topic'
+  | 'alter-topic'
   | 'delete-topic'
   | 'move-replicas'
   | 'describe-topic'

@@ -51,6 +51,7 @@ import { PlacementKeeper } from './placement-keeper.ts';
 import { ProducerIdentities } from './producer-identities.ts';
 import type { KnownPeer } from './peer-book.ts';
 import type {
+  AlterTopic,
   AppendReceipt,
   AppendRequest,
   BrokerApi,
@@ -82,6 +83,7 @@ import type {
 import { RequestRoutes } from './request-routes.ts';
 import type { Located } from './topic-directory.ts';
 import { unknownTopic } from './topic-directory.ts';
+import { noConfigChange } from './topic-config.ts';
 import type { DescribedTopic } from './topics.ts';
 import { Topics } from './topics.ts';
 
@@ -333,13 +335,26 @@ export class Broker implements BrokerApi {
   }
 
   async createTopic(
-    topic: { readonly name: string; readonly partitions: number; readonly replicationFactor: number | null },
+    topic: Parameters<BrokerApi['createTopic']>[0],
     context: RequestContext,
   ): Promise<Result<DescribedTopic & { readonly catalogRevision: number }>> {
     const refused = this.#refuse('create-topic', topic.name, context);
     if (refused !== null) return refused;
-    const created = await this.#topics.create({ ...topic, tenant: context.tenant }, context.deadlineMs);
+    const { config = noConfigChange } = topic;
+    const created = await this.#topics.create({ ...topic, config, tenant: context.tenant }, context.deadlineMs);
     return this.#withRevision(created);
+  }
+
+  async alterTopic(
+    change: AlterTopic,
+    context: RequestContext,
+  ): Promise<Result<DescribedTopic & { readonly catalogRevision: number }>> {
+    const refused = this.#refuse('alter-topic', change.name, context);
+    if (refused !== null) return refused;
+    const { dryRun, ...wish } = change;
+    return this.#withRevision(
+      await this.#topics.alter({ ...wish, tenant: context.tenant }, dryRun, context.deadlineMs),
+    );
   }
 
   async deleteTopic(

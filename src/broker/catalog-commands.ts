@@ -4,6 +4,8 @@ import type { BrokerId, GroupNumber, Millis, ProducerEpoch, ProducerId, ReplicaI
 import { toBrokerId, toGroupNumber, toMillis, toProducerEpoch, toProducerId, toReplicaId } from '../model/ids.ts';
 import type { JsonFields } from './json-fields.ts';
 import { decodeJson, encodeJson } from './json-fields.ts';
+import type { TopicConfig } from './topic-config.ts';
+import { readTopicConfig, topicConfigKeepAll } from './topic-config.ts';
 
 /** A broker as the catalog knows it (design D4). */
 export interface BrokerEntry {
@@ -63,6 +65,7 @@ export interface TopicEntry {
   readonly groupKind: 'data' | 'commands';
   readonly replicationFactor: number;
   readonly createdAtMs: Millis;
+  readonly config: TopicConfig;
   /** By partition number. */
   readonly partitions: readonly PartitionPlace[];
 }
@@ -83,6 +86,8 @@ export type CatalogCommand =
   /** It holds no replica that anybody needs, and never comes back with this disk. */
   | { readonly kind: 'remove-broker'; readonly brokerId: BrokerId }
   | { readonly kind: 'create-topic'; readonly topic: TopicEntry }
+  /** The whole configuration from now on. */
+  | { readonly kind: 'alter-topic'; readonly topicId: string; readonly config: TopicConfig }
   /** The broker's replicas of these groups are on its disk: from now on a missing one is a loss, not a beginning. */
   | {
       readonly kind: 'replicas-opened';
@@ -132,6 +137,11 @@ const readers = {
   }),
   'put-broker': (fields) => ({ kind: 'put-broker', broker: fields.object('broker', readBroker) }),
   'create-topic': (fields) => ({ kind: 'create-topic', topic: fields.object('topic', readTopic) }),
+  'alter-topic': (fields) => ({
+    kind: 'alter-topic',
+    topicId: fields.text('topicId'),
+    config: fields.object('config', readTopicConfig),
+  }),
   'remove-broker': (fields) => ({ kind: 'remove-broker', brokerId: toBrokerId(fields.number('brokerId')) }),
   'replicas-opened': (fields) => ({ kind: 'replicas-opened', ...readDiskGroups(fields) }),
   'set-replicas': (fields) => ({
@@ -210,5 +220,6 @@ export const readTopic = (fields: JsonFields): TopicEntry => ({
   groupKind: fields.text('groupKind') === 'commands' ? 'commands' : 'data',
   replicationFactor: fields.number('replicationFactor'),
   createdAtMs: toMillis(fields.number('createdAtMs')),
+  config: fields.has('config') ? fields.object('config', readTopicConfig) : topicConfigKeepAll,
   partitions: fields.list('partitions', readPartition),
 });

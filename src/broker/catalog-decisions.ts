@@ -5,11 +5,12 @@ import { must } from '../model/assert.ts';
 import type { Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
 import { replicasMax } from '../raft/core/configuration.ts';
-import type { BrokerEntry, CatalogCommand, PartitionPlace, ReplicaPlace } from './catalog-commands.ts';
-import type { CatalogRequest, JoinWish, TopicWish } from './catalog-requests.ts';
+import type { BrokerEntry, CatalogCommand, PartitionPlace, ReplicaPlace, TopicEntry } from './catalog-commands.ts';
+import type { AlterWish, CatalogRequest, JoinWish, TopicWish } from './catalog-requests.ts';
 import type { CatalogHead, CatalogState } from './catalog-state.ts';
 import type { BrokerLimits } from './limits.ts';
 import { extendReplicas, PlacementLoad, placeReplicas } from './placement.ts';
+import { changedConfig, sameConfig, topicConfigDefault, topicConfigKeepAll } from './topic-config.ts';
 
 /** Name of the topic whose partitions hold the state of consumer groups. */
 export const groupsTopic = '__groups';
@@ -35,6 +36,8 @@ export function decide(
   switch (request.kind) {
     case 'create-topic':
       return decideCreateTopic(state, request.topic, context);
+    case 'alter-topic':
+      return decideAlterTopic(state, request);
     case 'delete-topic':
       return decideDeleteTopic(state, request);
     case 'join':
@@ -73,25 +76,46 @@ export function decideCreateTopic(
     refuseTaken(state, wish) ??
     refuseTooMany(state, wish, limits);
   if (refusal !== null) return refusal;
+  const config = changedConfig(wish.internal ? topicConfigKeepAll : topicConfigDefault, wish.config);
+  if (config.kind === 'refused') return config;
   const { tenant, name, topicId, internal } = wish;
   const partitions = placePartitions(state, head, { brokers, count: wish.partitions, factor, dead: context.dead });
   const groupKind = internal ? 'commands' : 'data';
   const fixed = { tenant, name, topicId, internal, groupKind } as const;
-  const topic = { ...fixed, replicationFactor: factor, createdAtMs: wish.nowMs, partitions };
+  const topic = { ...fixed, replicationFactor: factor, createdAtMs: wish.nowMs, config: config.value, partitions };
   return ok({ kind: 'create-topic', topic });
 }
 
 export function decideDeleteTopic(
   state: CatalogState,
-  wish: { readonly tenant: number; readonly name: string; readonly topicId: string | null },
+  wish: TopicRef,
 ): Result<Extract<CatalogCommand, { kind: 'delete-topic' }>> {
-  const topic = state.topicNamed(wish.tenant, wish.name);
-  if (topic === null) return refuse('UNKNOWN_TOPIC_OR_PARTITION', `topic "${wish.name}" does not exist`);
-  if (topic.internal) return refuse('INVALID_TOPIC', `topic "${wish.name}" is Sluice's own and stays`);
-  const { topicId } = topic;
-  const asked = wish.topicId;
-  if (asked !== null && asked !== topicId) return otherTopicId(wish.name, asked, state.topics.has(asked));
-  return ok({ kind: 'delete-topic', topicId });
+  const topic = ownedTopic(state, wish);
+  return topic.kind === 'refused' ? topic : ok({ kind: 'delete-topic', topicId: topic.value.topicId });
+}
+
+/** Null: it is configured like that. */
+export function decideAlterTopic(
+  state: CatalogState,
+  wish: AlterWish,
+): Result<Extract<CatalogCommand, { kind: 'alter-topic' }> | null> {
+  const topic = ownedTopic(state, wish);
+  if (topic.kind === 'refused') return topic;
+  const { topicId, config: before } = topic.value;
+  const config = changedConfig(before, wish.config);
+  if (config.kind === 'refused') return config;
+  return ok(sameConfig(before, config.value) ? null : { kind: 'alter-topic', topicId, config: config.value });
+}
+
+type TopicRef = Pick<AlterWish, 'tenant' | 'name' | 'topicId'>;
+
+/** The topic that is meant, which clients may change or delete. */
+function ownedTopic(state: CatalogState, { tenant, name, topicId: asked }: TopicRef): Result<TopicEntry> {
+  const topic = state.topicNamed(tenant, name);
+  if (topic === null) return refuse('UNKNOWN_TOPIC_OR_PARTITION', `topic "${name}" does not exist`);
+  if (topic.internal) return refuse('INVALID_TOPIC', `topic "${name}" is Sluice's own and stays as it is`);
+  if (asked !== null && asked !== topic.topicId) return otherTopicId(name, asked, state.topics.has(asked));
+  return ok(topic);
 }
 
 /** What becomes of a producer that shows an identity whose secret was checked. */

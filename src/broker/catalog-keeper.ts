@@ -21,6 +21,7 @@ import { formatVersionMax } from './format-version.ts';
 import type { BrokerLimits } from './limits.ts';
 import { newProducerKey } from './producer-secret.ts';
 import { retry } from './retry.ts';
+import { noConfigChange } from './topic-config.ts';
 
 const stepMsMax = 60_000;
 
@@ -115,7 +116,7 @@ export class CatalogKeeper {
     const { random, clock, limits } = this.#deps;
     const partitions = limits.groupsPartitions;
     const fixed = { tenant: 0, name: groupsTopic, internal: true, replicationFactor: null } as const;
-    const wish = { ...fixed, partitions, topicId: randomUuid(random), nowMs: clock.wallMs() };
+    const wish = { ...fixed, partitions, topicId: randomUuid(random), nowMs: clock.wallMs(), config: noConfigChange };
     const context: DecisionContext = { limits, dead: this.dead };
     return decideCreateTopic(state, wish, context);
   }

@@ -20,6 +20,8 @@ import type { CatalogCommand } from './catalog-commands.ts';
 import { decodeCommand, encodeCommand, readDiskGroups } from './catalog-commands.ts';
 import type { JsonFields } from './json-fields.ts';
 import { decodeJson, encodeJson } from './json-fields.ts';
+import type { TopicConfigChange } from './topic-config.ts';
+import { noConfigChange, readTopicConfigChange } from './topic-config.ts';
 
 export interface TopicWish {
   readonly tenant: number;
@@ -31,6 +33,17 @@ export interface TopicWish {
   readonly replicationFactor: number | null;
   readonly internal: boolean;
   readonly nowMs: Millis;
+  /** What differs from the default. */
+  readonly config: TopicConfigChange;
+}
+
+/** How a topic shall be configured from now on. */
+export interface AlterWish {
+  readonly tenant: number;
+  readonly name: string;
+  /** Null: by name alone. */
+  readonly topicId: string | null;
+  readonly config: TopicConfigChange;
 }
 
 /** A broker introduces itself: to be let in, to say that its catalog replica is on its disk, or that it moved. */
@@ -47,6 +60,7 @@ export interface JoinWish {
 
 export type CatalogRequest =
   | { readonly kind: 'create-topic'; readonly topic: TopicWish }
+  | ({ readonly kind: 'alter-topic' } & AlterWish)
   | { readonly kind: 'delete-topic'; readonly tenant: number; readonly name: string; readonly topicId: string | null }
   | { readonly kind: 'join'; readonly broker: JoinWish }
   | { readonly kind: 'remove-broker'; readonly brokerId: BrokerId }
@@ -91,6 +105,14 @@ function readRequest(fields: JsonFields): CatalogRequest {
   switch (kind) {
     case 'create-topic':
       return { kind, topic: fields.object('topic', readTopicWish) };
+    case 'alter-topic':
+      return {
+        kind,
+        tenant: fields.number('tenant'),
+        name: fields.text('name'),
+        topicId: fields.textOrNull('topicId'),
+        config: fields.object('config', readTopicConfigChange),
+      };
     case 'delete-topic':
       return {
         kind,
@@ -134,6 +156,7 @@ const readTopicWish = (fields: JsonFields): TopicWish => ({
   replicationFactor: fields.numberOrNull('replicationFactor'),
   internal: fields.flag('internal'),
   nowMs: toMillis(fields.number('nowMs')),
+  config: fields.has('config') ? fields.object('config', readTopicConfigChange) : noConfigChange,
 });
 
 const readJoinWish = (fields: JsonFields): JoinWish => {

@@ -150,6 +150,8 @@ export class CatalogState {
         return this.#removeBroker(command.brokerId);
       case 'create-topic':
         return this.#createTopic(command.topic);
+      case 'alter-topic':
+        return this.#alterTopic(command);
       case 'replicas-opened':
         return this.#markOpened(command);
       case 'set-replicas':
@@ -221,6 +223,12 @@ export class CatalogState {
       putTopic(topic),
       this.#raiseRevision({ nextGroup: toGroupNumber(nextGroup), nextReplicaId: toReplicaId(nextReplica) }),
     ];
+  }
+
+  #alterTopic({ topicId, config }: Extract<CatalogCommand, { kind: 'alter-topic' }>): readonly StateChange[] {
+    const topic = { ...must(this.#topics.get(topicId), `catalog: alter-topic of unknown ${topicId}`), config };
+    this.#topics.set(topicId, topic);
+    return [putTopic(topic), this.#raiseRevision({})];
   }
 
   #putTopic(topic: TopicEntry): void {

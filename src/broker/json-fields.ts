@@ -62,6 +62,13 @@ export class JsonFields {
     return value;
   }
 
+  names(name: string): readonly string[] {
+    const value: unknown = this.#fields[name];
+    const listed = Array.isArray(value) && value.every((item): item is string => typeof item === 'string');
+    assert(listed, 'stored-1: stored JSON has the shape it was written with', this.#at(name));
+    return value;
+  }
+
   /** Null only where null was written. */
   numberOrNull(name: string): number | null {
     return this.#fields[name] === null ? null : this.number(name);

@@ -16,6 +16,7 @@ import type {
   Term,
 } from '../model/ids.ts';
 import type { DiskFacts, PeerFacts, RuntimeFacts } from './broker-facts.ts';
+import type { TopicConfig, TopicConfigChange } from './topic-config.ts';
 
 /** Who asks (design D21): one on every path, so that tenants, ACLs and quotas find their place. */
 export interface RequestContext {
@@ -139,6 +140,7 @@ export interface TopicInfo {
   readonly replicationFactor: number;
   readonly internal: boolean;
   readonly createdAtMs: Millis;
+  readonly config: TopicConfig;
 }
 
 export interface PartitionInfo {
@@ -155,6 +157,15 @@ export interface BrokerAddress {
   readonly brokerId: BrokerId;
   /** "host:port". */
   readonly address: string;
+}
+
+export interface AlterTopic {
+  readonly name: string;
+  /** Null: by name alone. */
+  readonly topicId: string | null;
+  readonly config: TopicConfigChange;
+  /** Only says what the topic would be. */
+  readonly dryRun: boolean;
 }
 
 export interface BrokerInfo {
@@ -315,7 +326,23 @@ export interface BrokerApi {
   listOffsets(queries: readonly OffsetQuery[], context: RequestContext): Promise<Result<readonly FoundOffset[]>>;
 
   createTopic(
-    topic: { readonly name: string; readonly partitions: number; readonly replicationFactor: number | null },
+    topic: {
+      readonly name: string;
+      readonly partitions: number;
+      readonly replicationFactor: number | null;
+      /** Absent: all defaults. */
+      readonly config?: TopicConfigChange;
+    },
+    context: RequestContext,
+  ): Promise<
+    Result<{
+      readonly topic: TopicInfo;
+      readonly partitions: readonly PartitionInfo[];
+      readonly catalogRevision: number;
+    }>
+  >;
+  alterTopic(
+    change: AlterTopic,
     context: RequestContext,
   ): Promise<
     Result<{

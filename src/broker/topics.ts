@@ -13,7 +13,8 @@ import type { BrokerIdentity } from './broker-identity.ts';
 import type { Catalog } from './catalog.ts';
 import type { CatalogCommand, PartitionPlace, TopicEntry } from './catalog-commands.ts';
 import type { CatalogLink } from './catalog-link.ts';
-import type { CatalogRequest } from './catalog-requests.ts';
+import { decideAlterTopic } from './catalog-decisions.ts';
+import type { AlterWish, CatalogRequest } from './catalog-requests.ts';
 import { answerBy } from './deadline.ts';
 import type { GroupPartitions } from './group-partitions.ts';
 import type { BrokerLimits } from './limits.ts';
@@ -23,6 +24,7 @@ import type { Locate, PartitionDeps } from './partition.ts';
 import { Partition } from './partition.ts';
 import type { BrokerAddress, PartitionInfo, TopicInfo } from './requests.ts';
 import { retry } from './retry.ts';
+import type { TopicConfigChange } from './topic-config.ts';
 import type { HostedTopic } from './topic-directory.ts';
 import { TopicDirectory, unknownPartition, unknownTopic } from './topic-directory.ts';
 
@@ -99,6 +101,7 @@ export class Topics {
       readonly name: string;
       readonly partitions: number;
       readonly replicationFactor: number | null;
+      readonly config: TopicConfigChange;
     },
     deadlineMs: Millis,
   ): Promise<Result<DescribedTopic>> {
@@ -112,6 +115,23 @@ export class Topics {
     }
     const topic = this.directory.topics.get(asked.topicId);
     return topic === undefined ? unknownTopic(wish.name) : ok(this.#describe(topic));
+  }
+
+  /** Answers when this broker sees the change; the leaders of the partitions act upon it soon. */
+  async alter(wish: AlterWish, dryRun: boolean, deadlineMs: Millis): Promise<Result<DescribedTopic>> {
+    const { link } = this.#deps;
+    if (dryRun) return (await link.barrier(deadlineMs)) ?? this.#previewAlter(wish);
+    const done = await link.submit({ kind: 'alter-topic', ...wish }, deadlineMs);
+    return done.kind === 'refused' ? done : this.describe(wish.tenant, wish.name);
+  }
+
+  #previewAlter(wish: AlterWish): Result<DescribedTopic> {
+    const decided = decideAlterTopic(this.#deps.catalog.state, wish);
+    if (decided.kind === 'refused') return decided;
+    const described = this.describe(wish.tenant, wish.name);
+    const config = decided.value?.config;
+    if (described.kind === 'refused' || config === undefined) return described;
+    return ok({ ...described.value, topic: { ...described.value.topic, config } });
   }
 
   /** Answers when nobody can reach the topic any more; its data goes behind the answer. */
@@ -207,6 +227,9 @@ export class Topics {
         this.#behind(this.#remove(this.#here(topic.entry)));
         return;
       }
+      case 'alter-topic':
+        this.#refreshTopic(command.topicId);
+        return;
       case 'replicas-opened':
       case 'removal-done':
         this.#refresh(command.groups);
@@ -259,15 +282,18 @@ export class Topics {
   #refresh(groups: readonly GroupNumber[]): ReadonlySet<string> {
     const { state } = this.#deps.catalog;
     const topicIds = new Set(groups.map((group) => state.topicOf(group)?.topicId).filter((id) => id !== undefined));
-    for (const topicId of topicIds) {
-      const before = must(this.directory.topics.get(topicId), 'the directory follows the catalog');
-      const after = this.#host(must(state.topics.get(topicId), 'a topic of the catalog'), before.partitions);
-      for (const [at, partition] of before.partitions.entries()) {
-        if (after.partitions[at] !== partition) partition?.end(movedAway);
-      }
-      this.directory.replace(after);
-    }
+    for (const topicId of topicIds) this.#refreshTopic(topicId);
     return topicIds;
+  }
+
+  #refreshTopic(topicId: string): void {
+    const before = must(this.directory.topics.get(topicId), 'the directory follows the catalog');
+    const entry = must(this.#deps.catalog.state.topics.get(topicId), 'a topic of the catalog');
+    const after = this.#host(entry, before.partitions);
+    for (const [at, partition] of before.partitions.entries()) {
+      if (after.partitions[at] !== partition) partition?.end(movedAway);
+    }
+    this.directory.replace(after);
   }
 
   /** Makes the disk follow where the topic is placed, after what is under way for it. */
@@ -405,4 +431,5 @@ const toInfo = ({ entry }: HostedTopic): TopicInfo => ({
   replicationFactor: entry.replicationFactor,
   internal: entry.internal,
   createdAtMs: entry.createdAtMs,
+  config: entry.config,
 });

@@ -7,6 +7,7 @@ import { addDev } from './commands/dev.ts';
 import { addGroupOffsets } from './commands/group-offsets.ts';
 import { addProduce } from './commands/produce.ts';
 import { addServerStart } from './commands/server-start.ts';
+import { addTopicAlter } from './commands/topic-alter.ts';
 import { addTopicCreate } from './commands/topic-create.ts';
 import { addTopicDelete } from './commands/topic-delete.ts';
 import { addTopicDescribe } from './commands/topic-describe.ts';
@@ -28,10 +29,11 @@ export function buildProgram(): Command {
 
   addDev(program);
   addServerStart(family(program, 'server', 'run a broker'));
-  const topic = family(program, 'topic', 'create, look at and delete topics');
+  const topic = family(program, 'topic', 'create, look at, change and delete topics');
   addTopicCreate(topic);
   addTopicList(topic);
   addTopicDescribe(topic);
+  addTopicAlter(topic);
   addTopicDelete(topic);
   addProduce(program);
   addConsume(program);

@@ -12,6 +12,11 @@ export const summaryJson = (topic: TopicSummary): { readonly [key: string]: Json
   replicationFactor: topic.replicationFactor,
   internal: topic.internal,
   createdAtMs: int64(topic.createdAtMs),
+  config: {
+    retentionMs: int64(topic.config.retentionMs),
+    retentionBytes: int64(topic.config.retentionBytes),
+    retentionRecords: int64(topic.config.retentionRecords),
+  },
 });
 
 export const topicJson = (topic: TopicDescription): Json => ({
@@ -35,7 +40,26 @@ export const topicFacts = (topic: TopicSummary): string =>
     ['partitions', topic.partitionCount],
     ['replication factor', topic.replicationFactor],
     ['created', timeOf(topic.createdAtMs)],
+    ['retention', retentionOf(topic.config.retentionMs, spanText)],
+    ['retention bytes', retentionOf(topic.config.retentionBytes, String)],
+    ['retention records', retentionOf(topic.config.retentionRecords, String)],
   ]);
+
+const retentionOf = (limit: number | null, text: (limit: number) => string): string =>
+  limit === null ? 'unlimited' : text(limit);
+
+const spanUnits = [
+  ['d', 86_400_000],
+  ['h', 3_600_000],
+  ['m', 60_000],
+  ['s', 1_000],
+] as const;
+
+/** In the largest unit that it is a whole number of. */
+function spanText(millis: number): string {
+  const [unit, size] = spanUnits.find(([, each]) => millis % each === 0) ?? ['ms', 1];
+  return `${millis / size}${unit}`;
+}
 
 const summaryColumns: readonly Column<TopicSummary>[] = [
   { title: 'topic', cell: ({ name }) => name },

@@ -2,7 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { DescribeClusterResponse } from '../../src/gen/sluice/v1/cluster.ts';
 import type { ListOffsetsResponse, OffsetQuery } from '../../src/gen/sluice/v1/log.ts';
-import type { CreateTopicResponse, ListTopicsResponse } from '../../src/gen/sluice/v1/topic.ts';
+import type {
+  AlterTopicResponse,
+  CreateTopicResponse,
+  ListTopicsResponse,
+  RetentionLimit,
+} from '../../src/gen/sluice/v1/topic.ts';
 import { lostBroker, startingBroker } from '../../src/api/refusing-broker.ts';
 import { ok, refuse } from '../../src/model/errors.ts';
 import { toBrokerId, toMillis, toOffset, toTerm } from '../../src/model/ids.ts';
@@ -16,6 +21,7 @@ const topic = {
   replicationFactor: 1,
   internal: false,
   createdAtMs: toMillis(1_700_000_000_000),
+  config: { 'retention.ms': 3_600_000, 'retention.bytes': null, 'retention.records': 9 },
 };
 
 const partitions = [
@@ -33,13 +39,18 @@ const partitions = [
 test('a created topic is described whole; what is not known is absent', async (t) => {
   const broker = fakeBroker({ createTopic: () => Promise.resolve(ok({ topic, partitions, catalogRevision: 12 })) });
   const { topics } = await startRig(t, broker);
-  const request = { name: 'orders', partitions: undefined, replicationFactor: undefined };
+  const request = { name: 'orders', partitions: undefined, replicationFactor: undefined, config: undefined };
   const created = await call<CreateTopicResponse>((reply) => topics.createTopic(request, reply));
   assert.ok(created.kind === 'ok');
   assert.equal(created.value.catalogRevision, 12n);
   assert.deepEqual(created.value.topic, {
     ...topic,
     createdAtMs: 1_700_000_000_000n,
+    config: {
+      retentionMs: { limit: { $case: 'atLeast', value: 3_600_000n } },
+      retentionBytes: { limit: { $case: 'none', value: {} } },
+      retentionRecords: { limit: { $case: 'atLeast', value: 9n } },
+    },
     partitions: [
       { partition: 0, leader: 0, leaderEpoch: 2, replicas: [0], logStartOffset: 0n, highWatermark: 9n },
       {
@@ -52,7 +63,54 @@ test('a created topic is described whole; what is not known is absent', async (t
       },
     ],
   });
-  assert.deepEqual(broker.calls[0]!.args[0], { name: 'orders', partitions: 1, replicationFactor: null });
+  assert.deepEqual(broker.calls[0]!.args[0], {
+    name: 'orders',
+    partitions: 1,
+    replicationFactor: null,
+    config: { set: {}, reset: [] },
+  });
+});
+
+test('a change of the configuration says what is set, what has no limit, and what goes back to its default', async (t) => {
+  const broker = fakeBroker({ alterTopic: () => Promise.resolve(ok({ topic, partitions, catalogRevision: 13 })) });
+  const { topics } = await startRig(t, broker);
+  const config = {
+    retentionMs: { limit: { $case: 'atLeast', value: 5n } },
+    retentionBytes: { limit: { $case: 'none', value: {} } },
+    retentionRecords: undefined,
+  } as const;
+  const request = { name: 'orders', topicId: undefined, config, reset: ['retention.records'], dryRun: true };
+  const altered = await call<AlterTopicResponse>((reply) => topics.alterTopic(request, reply));
+  assert.ok(altered.kind === 'ok');
+  assert.deepEqual([altered.value.topic?.name, altered.value.catalogRevision], ['orders', 13n]);
+  assert.deepEqual(broker.calls[0]!.args[0], {
+    name: 'orders',
+    topicId: null,
+    config: { set: { 'retention.ms': 5, 'retention.bytes': null }, reset: ['retention.records'] },
+    dryRun: true,
+  });
+});
+
+test('a bad setting is refused as INVALID_CONFIG with its key, at creation and in a change', async (t) => {
+  const { topics } = await startRig(t, fakeBroker());
+  const limits: readonly RetentionLimit[] = [
+    { limit: undefined },
+    ...[0n, -1n, 2n ** 53n].map((value): RetentionLimit => ({ limit: { $case: 'atLeast', value } })),
+  ];
+  for (const limit of limits) {
+    const config = { retentionMs: undefined, retentionBytes: limit, retentionRecords: undefined };
+    const create = { name: 'a', partitions: 1, replicationFactor: 1, config };
+    const alter = { name: 'a', topicId: undefined, config, reset: [], dryRun: false };
+    for (const answer of [
+      await call((reply) => topics.createTopic(create, reply)),
+      await call((reply) => topics.alterTopic(alter, reply)),
+    ]) {
+      assert.ok(answer.kind === 'error');
+      assert.equal(codeOf(answer), 'INVALID_CONFIG');
+      const { key, from, through } = answer.detail!.fields;
+      assert.deepEqual([key, from, through], ['retention.bytes', '1', '9007199254740991']);
+    }
+  }
 });
 
 test('a page token leads to the next page', async (t) => {
@@ -79,7 +137,11 @@ test('a page token leads to the next page', async (t) => {
 test('bad topics are refused with their specific error', async (t) => {
   const { topics } = await startRig(t, fakeBroker());
   const create = async (name: string, count?: number, factor?: number): Promise<string> =>
-    codeOf(await call((reply) => topics.createTopic({ name, partitions: count, replicationFactor: factor }, reply)));
+    codeOf(
+      await call((reply) =>
+        topics.createTopic({ name, partitions: count, replicationFactor: factor, config: undefined }, reply),
+      ),
+    );
   assert.deepEqual(
     [
       await create(''),

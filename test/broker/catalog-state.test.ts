@@ -6,6 +6,8 @@ import { decodeCommand, encodeCommand } from '../../src/broker/catalog-commands.
 import { decideCreateTopic, decideDeleteTopic, decideEpoch } from '../../src/broker/catalog-decisions.ts';
 import { CatalogState } from '../../src/broker/catalog-state.ts';
 import { encodeJson } from '../../src/broker/json-fields.ts';
+import type { TopicConfigChange } from '../../src/broker/topic-config.ts';
+import { noConfigChange } from '../../src/broker/topic-config.ts';
 import { defaultBrokerLimits } from '../../src/broker/limits.ts';
 import type { GroupNumber } from '../../src/model/ids.ts';
 import { InvariantViolation } from '../../src/model/assert.ts';
@@ -71,6 +73,7 @@ interface Wish {
   readonly replicationFactor?: number | null;
   readonly tenant?: number;
   readonly internal?: boolean;
+  readonly config?: TopicConfigChange;
 }
 
 const wished = ({ name = 'orders', ...more }: Wish = {}): Parameters<typeof decideCreateTopic>[1] => ({
@@ -81,6 +84,7 @@ const wished = ({ name = 'orders', ...more }: Wish = {}): Parameters<typeof deci
   replicationFactor: null,
   internal: false,
   nowMs: toMillis(5),
+  config: noConfigChange,
   ...more,
 });
 

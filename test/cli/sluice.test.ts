@@ -232,7 +232,9 @@ describe('JSON', { concurrency: 3 }, () => {
     const { topicId, createdAtMs } = created;
     assert.match(String(topicId), /^[0-9a-f-]{36}$/);
     assert.match(String(createdAtMs), /^\d{13}$/);
-    const summary = { name: 'shape', topicId, partitionCount: 2, replicationFactor: 1, internal: false, createdAtMs };
+    const config = { retentionMs: '604800000', retentionBytes: null, retentionRecords: null };
+    const facts = { name: 'shape', topicId, partitionCount: 2, replicationFactor: 1, internal: false };
+    const summary = { ...facts, createdAtMs, config };
     const partition = { leader: 0, leaderEpoch: 1, replicas: [0], logStartOffset: '0', highWatermark: '0' };
     const partitions = [0, 1].map((number) => ({ partition: number, ...partition }));
     assert.deepEqual(JSON.parse(await succeeds('topic describe shape -o json')), { ...summary, partitions });
@@ -245,6 +247,21 @@ describe('JSON', { concurrency: 3 }, () => {
     const again = await sluice('topic create shape --if-not-exists -o json');
     assert.equal(again.code, 0);
     assert.equal((JSON.parse(again.stdout) as { topicId: unknown }).topicId, topicId);
+  });
+
+  test('of what topics keep, as it is created, altered, and would be', async () => {
+    const configOf = async (args: string): Promise<unknown> =>
+      (JSON.parse(await succeeds(`topic ${args} -o json`)) as { config: unknown }).config;
+    const created = { retentionMs: '3600000', retentionBytes: '1073741824', retentionRecords: null };
+    assert.deepEqual(await configOf('create kept --retention 1h --retention-bytes 1GiB'), created);
+    const change = 'alter kept --retention default --retention-bytes unlimited --retention-records 5';
+    const altered = { retentionMs: '604800000', retentionBytes: null, retentionRecords: '5' };
+    assert.deepEqual(await configOf(`${change} --dry-run`), altered);
+    assert.deepEqual(await configOf('describe kept'), created, 'the dry run changed nothing');
+    assert.deepEqual(await configOf(change), altered);
+    assert.deepEqual(await configOf('describe kept'), altered);
+    const table = await succeeds('topic describe kept');
+    assert.match(table, /^retention: +7d\nretention bytes: +unlimited\nretention records: +5$/m);
   });
 
   test('of produce', async () => {
@@ -310,6 +327,10 @@ describe('bad input', { concurrency: 3 }, () => {
     ['topic create there', 4, /exists.*--if-not-exists/],
     ['topic create a/b', 2, /\[A-Za-z0-9._-\]/],
     ['topic create x -p 0', 2, /whole number from 1 to 1000.*"sluice topic create --help"/],
+    ['topic create x --retention 5', 2, /a time with its unit, like 12h or 7d, "unlimited" or "default"/],
+    ['topic alter there --retention-bytes 0', 2, /a size, like 500MB or 10GiB/],
+    ['topic alter there', 2, /Nothing to change: pass --retention/],
+    ['topic alter nope --retention 1h', 3, /does not exist/],
     ['topic delete there', 2, /--yes/],
     ['topic delete nope --yes', 3, /does not exist/],
     ['group offsets nope', 3, /Group "nope" has committed nothing/],

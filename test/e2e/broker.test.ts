@@ -73,7 +73,7 @@ const produceOf = (batch: Uint8Array, more: Partial<ProduceRequest> = {}): Produ
 async function createTopic({ topics }: Clients, partitions = 2): Promise<CreateTopicResponse> {
   return value(
     call<CreateTopicResponse>((reply) =>
-      topics.createTopic({ name: 'orders', partitions, replicationFactor: undefined }, reply),
+      topics.createTopic({ name: 'orders', partitions, replicationFactor: undefined, config: undefined }, reply),
     ),
   );
 }

@@ -10,6 +10,8 @@ import type { FoundOffset as WireFound, OffsetQuery as WireQuery } from './gen/s
 import type { TopicDescription as WireTopic } from './gen/sluice/v1/topic.ts';
 import { toInt64, toNumber, toNumberOrNull } from './int64.ts';
 import { methods } from './methods.ts';
+import type { TopicConfig, TopicConfigChange } from './topic-config.ts';
+import { fromWireConfig, resetKeys, toWireConfig } from './topic-config.ts';
 
 export interface NewTopic {
   /** 1 to 249 characters of [A-Za-z0-9._-], not beginning with "__". */
@@ -18,6 +20,15 @@ export interface NewTopic {
   readonly partitions?: number;
   /** Range 1 to 7. Default: 3, or as many as there are brokers if there are fewer. */
   readonly replicationFactor?: number;
+  /** What it keeps; what is not named has its default. */
+  readonly config?: TopicConfigChange;
+}
+
+export interface AlterTopicOptions extends CallOptions {
+  /** Only if the name still belongs to this topic. */
+  readonly topicId?: string;
+  /** Only tell what the topic would be. */
+  readonly dryRun?: boolean;
 }
 
 export interface TopicSummary {
@@ -30,6 +41,8 @@ export interface TopicSummary {
   readonly internal: boolean;
   /** Milliseconds since 1970. */
   readonly createdAtMs: number;
+  /** What it keeps. */
+  readonly config: TopicConfig;
 }
 
 export interface PartitionDescription {
@@ -104,11 +117,26 @@ export class Admin {
 
   /**
    * Creates a topic; resolves when it can be used. Rejects with TOPIC_ALREADY_EXISTS, INVALID_TOPIC, INVALID_PARTITIONS,
-   * INVALID_REPLICATION_FACTOR; `indeterminate` if the connection was lost before the answer came.
+   * INVALID_REPLICATION_FACTOR, INVALID_CONFIG; `indeterminate` if the connection was lost before the answer came.
    */
   async createTopic(topic: NewTopic, options: CallOptions = {}): Promise<TopicDescription> {
     const { name, partitions, replicationFactor } = topic;
-    const answer = await this.#brokers.call(methods.createTopic, { name, partitions, replicationFactor }, options);
+    const request = { name, partitions, replicationFactor, config: toWireConfig(topic.config ?? {}) };
+    const answer = await this.#brokers.call(methods.createTopic, request, options);
+    return described(answer.topic);
+  }
+
+  /**
+   * Changes the configuration of a topic: what `change` does not name stays as it is. Resolves with the topic as it is from
+   * then on. Rejects with UNKNOWN_TOPIC_OR_PARTITION, INVALID_CONFIG.
+   */
+  async alterTopic(
+    name: string,
+    change: TopicConfigChange,
+    { topicId, dryRun = false, ...options }: AlterTopicOptions = {},
+  ): Promise<TopicDescription> {
+    const request = { name, topicId, config: toWireConfig(change), reset: resetKeys(change), dryRun };
+    const answer = await this.#brokers.call(methods.alterTopic, request, options);
     return described(answer.topic);
   }
 
@@ -233,7 +261,8 @@ export function groupByTopic(
 
 function summary(topic: WireTopic): TopicSummary {
   const { name, topicId, partitionCount, replicationFactor, internal } = topic;
-  return { name, topicId, partitionCount, replicationFactor, internal, createdAtMs: toNumber(topic.createdAtMs) };
+  const facts = { name, topicId, partitionCount, replicationFactor, internal };
+  return { ...facts, createdAtMs: toNumber(topic.createdAtMs), config: fromWireConfig(topic.config) };
 }
 
 function described(topic: WireTopic | undefined): TopicDescription {

@@ -11,7 +11,9 @@ export type { OutRecord, SendOptions } from './producer.ts';
 export type { BatchOptions, Partitioner, ProducerOptions } from './producer-options.ts';
 export type { RecordMeta } from './produce-batch.ts';
 export { Admin } from './admin.ts';
+export type { TopicConfig, TopicConfigChange } from './topic-config.ts';
 export type {
+  AlterTopicOptions,
   BrokerDescription,
   BrokerReport,
   DiskDescription,

@@ -57,6 +57,7 @@ export const methods = {
     group.FetchCommittedResponse,
   ),
   createTopic: method('TopicService/CreateTopic', 'once', topic.CreateTopicRequest, topic.CreateTopicResponse),
+  alterTopic: method('TopicService/AlterTopic', 'repeatable', topic.AlterTopicRequest, topic.AlterTopicResponse),
   deleteTopic: method('TopicService/DeleteTopic', 'once', topic.DeleteTopicRequest, topic.DeleteTopicResponse),
   describeTopic: method('TopicService/DescribeTopic', 'none', topic.DescribeTopicRequest, topic.DescribeTopicResponse),
   listTopics: method('TopicService/ListTopics', 'none', topic.ListTopicsRequest, topic.ListTopicsResponse),

@@ -63,6 +63,12 @@ test('every call and compression round trip', async (t) => {
   assert.equal(created.partitions.length, 3);
   await assert.rejects(client.admin.createTopic({ name: 'orders' }), { code: 'TOPIC_ALREADY_EXISTS' });
   await assert.rejects(client.admin.createTopic({ name: '__no' }), { code: 'INVALID_TOPIC' });
+  const change = { retentionMs: null, retentionRecords: 100_000 } as const;
+  const { config } = await client.admin.alterTopic('orders', change, { topicId: created.topicId });
+  assert.deepEqual(config, { ...change, retentionBytes: null });
+  await client.admin.alterTopic('orders', { retentionMs: 'default' });
+  assert.equal((await client.admin.describeTopic('orders')).config.retentionMs, 7 * 86_400_000);
+  await assert.rejects(client.admin.alterTopic('orders', { retentionBytes: 0 }), { code: 'INVALID_CONFIG' });
   const metas = [];
   for (const compression of ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const) {
     const producer = client.producer<string, string>({ key: serdes.utf8, ...text, compression });

@@ -285,6 +285,7 @@ export class ScriptedServer {
       })),
       partitionCount: partitions.length,
       replicationFactor: 1,
+      config: undefined,
       internal: false,
       createdAtMs: 1_700_000_000_000n,
     };

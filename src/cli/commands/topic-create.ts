@@ -5,9 +5,11 @@ import { wholeNumber } from '../option-values.ts';
 import { formatOption, printOne } from '../output-format.ts';
 import type { Format } from '../output-format.ts';
 import { note } from '../standard-output.ts';
+import { addRetentionFlags, retentionChange } from '../retention-options.ts';
+import type { RetentionFlags } from '../retention-options.ts';
 import { topicFacts, topicJson } from '../topic-output.ts';
 
-interface Options {
+interface Options extends RetentionFlags {
   readonly partitions: number;
   readonly replicationFactor?: number;
   readonly ifNotExists?: boolean;
@@ -15,11 +17,12 @@ interface Options {
 }
 
 export function addTopicCreate(topic: Command): void {
-  topic
+  const command = topic
     .command('create <topic>')
     .description('create a topic')
     .option('-p, --partitions <count>', 'how many partitions, up to 1000', wholeNumber(1, 1_000), 1)
-    .option('-r, --replication-factor <count>', 'replicas of each (default: 3, or all brokers)', wholeNumber(1, 7))
+    .option('-r, --replication-factor <count>', 'replicas of each (default: 3, or all brokers)', wholeNumber(1, 7));
+  addRetentionFlags(command)
     .option('--if-not-exists', 'succeed if the topic is there already')
     .addOption(formatOption())
     .action(create);
@@ -29,7 +32,8 @@ async function create(name: string, options: Options, command: Command): Promise
   await withClient(command, async ({ admin }) => {
     const { partitions, replicationFactor } = options;
     try {
-      const topic = { name, partitions, ...(replicationFactor === undefined ? {} : { replicationFactor }) };
+      const factor = replicationFactor === undefined ? {} : { replicationFactor };
+      const topic = { name, partitions, ...factor, config: retentionChange(options) };
       const created = await admin.createTopic(topic);
       await printOne(options.output, topicJson(created), () => topicFacts(created));
     } catch (error) {

@@ -16,6 +16,49 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 
+/** That there is no limit. */
+export interface NoLimit {
+}
+
+/** How much of something a topic keeps, or that it keeps everything. */
+export interface RetentionLimit {
+  /** Absent in a request: the request is refused with INVALID_CONFIG. */
+  limit:
+    | //
+    /** No limit. */
+    { $case: "none"; value: NoLimit }
+    | //
+    /** At least this much is kept, and what is beyond it goes soon. Range 1 to 2^53-1. */
+    { $case: "atLeast"; value: bigint }
+    | undefined;
+}
+
+/**
+ * How long a topic keeps its records. A record goes as soon as one of the limits lets it go; whole batches only, oldest
+ * first, and never one that is not committed.
+ */
+export interface TopicConfig {
+  /**
+   * retention.ms: milliseconds since the leader appended the record. Absent in a request: at creation 604,800,000 (7 days),
+   * in a change as it was. Always set in a description.
+   */
+  retentionMs:
+    | RetentionLimit
+    | undefined;
+  /**
+   * retention.bytes: bytes of encoded batches in each partition. Absent in a request: at creation no limit, in a change as
+   * it was. Always set in a description.
+   */
+  retentionBytes:
+    | RetentionLimit
+    | undefined;
+  /**
+   * retention.records: records in each partition. Absent in a request: at creation no limit, in a change as it was. Always
+   * set in a description.
+   */
+  retentionRecords: RetentionLimit | undefined;
+}
+
 /** One partition of a topic. */
 export interface PartitionDescription {
   /** From 0. */
@@ -54,6 +97,8 @@ export interface TopicDescription {
   internal: boolean;
   /** When it was created, milliseconds since 1970. */
   createdAtMs: bigint;
+  /** What it keeps. */
+  config: TopicConfig | undefined;
 }
 
 /** Creates a topic. */
@@ -65,7 +110,11 @@ export interface CreateTopicRequest {
     | number
     | undefined;
   /** Range 1 to 7, default: 3, or as many as there are brokers if there are fewer. */
-  replicationFactor?: number | undefined;
+  replicationFactor?:
+    | number
+    | undefined;
+  /** What it keeps. Absent: the default of each setting. */
+  config: TopicConfig | undefined;
 }
 
 /** The new topic. */
@@ -75,6 +124,37 @@ export interface CreateTopicResponse {
     | TopicDescription
     | undefined;
   /** Revision of the catalog from which on the topic is known. */
+  catalogRevision: bigint;
+}
+
+/** Changes the configuration of a topic. */
+export interface AlterTopicRequest {
+  /** Its name. */
+  name: string;
+  /** UUID of the topic. Set: refused if the name now belongs to another topic. */
+  topicId?:
+    | string
+    | undefined;
+  /** The settings that change; those that are absent stay as they are. */
+  config:
+    | TopicConfig
+    | undefined;
+  /**
+   * Settings that go back to their default: "retention.ms", "retention.bytes", "retention.records". None may be in
+   * `config` too.
+   */
+  reset: string[];
+  /** True: only answers what the configuration would be. Default false. */
+  dryRun: boolean;
+}
+
+/** The topic as it is from now on, or would be. */
+export interface AlterTopicResponse {
+  /** The topic. */
+  topic:
+    | TopicDescription
+    | undefined;
+  /** Revision of the catalog from which on the configuration holds. */
   catalogRevision: bigint;
 }
 
@@ -139,6 +219,171 @@ export interface ListTopicsResponse {
   /** Revision of the catalog that the broker answered from. */
   catalogRevision: bigint;
 }
+
+function createBaseNoLimit(): NoLimit {
+  return {};
+}
+
+export const NoLimit: MessageFns<NoLimit> = {
+  encode(_: NoLimit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NoLimit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNoLimit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRetentionLimit(): RetentionLimit {
+  return { limit: undefined };
+}
+
+export const RetentionLimit: MessageFns<RetentionLimit> = {
+  encode(message: RetentionLimit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.limit?.$case) {
+      case "none":
+        NoLimit.encode(message.limit.value, writer.uint32(10).fork()).join();
+        break;
+      case "atLeast":
+        if (BigInt.asIntN(64, message.limit.value) !== message.limit.value) {
+          throw new globalThis.Error("value provided for field message.limit.value of type int64 too large");
+        }
+        writer.uint32(16).int64(message.limit.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RetentionLimit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRetentionLimit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.limit = { $case: "none", value: NoLimit.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = { $case: "atLeast", value: reader.int64() as bigint };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTopicConfig(): TopicConfig {
+  return { retentionMs: undefined, retentionBytes: undefined, retentionRecords: undefined };
+}
+
+export const TopicConfig: MessageFns<TopicConfig> = {
+  encode(message: TopicConfig, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.retentionMs !== undefined) {
+      RetentionLimit.encode(message.retentionMs, writer.uint32(10).fork()).join();
+    }
+    if (message.retentionBytes !== undefined) {
+      RetentionLimit.encode(message.retentionBytes, writer.uint32(18).fork()).join();
+    }
+    if (message.retentionRecords !== undefined) {
+      RetentionLimit.encode(message.retentionRecords, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TopicConfig {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTopicConfig();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.retentionMs = RetentionLimit.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.retentionBytes = RetentionLimit.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.retentionRecords = RetentionLimit.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
 
 function createBasePartitionDescription(): PartitionDescription {
   return {
@@ -277,6 +522,7 @@ function createBaseTopicDescription(): TopicDescription {
     replicationFactor: 0,
     internal: false,
     createdAtMs: 0n,
+    config: undefined,
   };
 }
 
@@ -305,6 +551,9 @@ export const TopicDescription: MessageFns<TopicDescription> = {
         throw new globalThis.Error("value provided for field message.createdAtMs of type int64 too large");
       }
       writer.uint32(56).int64(message.createdAtMs);
+    }
+    if (message.config !== undefined) {
+      TopicConfig.encode(message.config, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -378,6 +627,14 @@ export const TopicDescription: MessageFns<TopicDescription> = {
             message.createdAtMs = reader.int64() as bigint;
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.config = TopicConfig.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -392,7 +649,7 @@ export const TopicDescription: MessageFns<TopicDescription> = {
 };
 
 function createBaseCreateTopicRequest(): CreateTopicRequest {
-  return { name: "", partitions: undefined, replicationFactor: undefined };
+  return { name: "", partitions: undefined, replicationFactor: undefined, config: undefined };
 }
 
 export const CreateTopicRequest: MessageFns<CreateTopicRequest> = {
@@ -405,6 +662,9 @@ export const CreateTopicRequest: MessageFns<CreateTopicRequest> = {
     }
     if (message.replicationFactor !== undefined) {
       writer.uint32(24).int32(message.replicationFactor);
+    }
+    if (message.config !== undefined) {
+      TopicConfig.encode(message.config, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -444,6 +704,14 @@ export const CreateTopicRequest: MessageFns<CreateTopicRequest> = {
             }
 
             message.replicationFactor = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.config = TopicConfig.decode(reader, reader.uint32());
             continue;
           }
         }
@@ -487,6 +755,156 @@ export const CreateTopicResponse: MessageFns<CreateTopicResponse> = {
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
       const message = createBaseCreateTopicResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.topic = TopicDescription.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.catalogRevision = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAlterTopicRequest(): AlterTopicRequest {
+  return { name: "", topicId: undefined, config: undefined, reset: [], dryRun: false };
+}
+
+export const AlterTopicRequest: MessageFns<AlterTopicRequest> = {
+  encode(message: AlterTopicRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.topicId !== undefined) {
+      writer.uint32(18).string(message.topicId);
+    }
+    if (message.config !== undefined) {
+      TopicConfig.encode(message.config, writer.uint32(26).fork()).join();
+    }
+    for (const v of message.reset) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(40).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AlterTopicRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAlterTopicRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.topicId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.config = TopicConfig.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reset.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAlterTopicResponse(): AlterTopicResponse {
+  return { topic: undefined, catalogRevision: 0n };
+}
+
+export const AlterTopicResponse: MessageFns<AlterTopicResponse> = {
+  encode(message: AlterTopicResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topic !== undefined) {
+      TopicDescription.encode(message.topic, writer.uint32(10).fork()).join();
+    }
+    if (message.catalogRevision !== 0n) {
+      if (BigInt.asIntN(64, message.catalogRevision) !== message.catalogRevision) {
+        throw new globalThis.Error("value provided for field message.catalogRevision of type int64 too large");
+      }
+      writer.uint32(16).int64(message.catalogRevision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AlterTopicResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAlterTopicResponse();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -951,6 +1369,16 @@ export const TopicServiceService = {
     responseSerialize: (value: CreateTopicResponse): Buffer => Buffer.from(CreateTopicResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): CreateTopicResponse => CreateTopicResponse.decode(value),
   },
+  /** Changes the configuration of a topic. */
+  alterTopic: {
+    path: "/sluice.v1.TopicService/AlterTopic" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AlterTopicRequest): Buffer => Buffer.from(AlterTopicRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AlterTopicRequest => AlterTopicRequest.decode(value),
+    responseSerialize: (value: AlterTopicResponse): Buffer => Buffer.from(AlterTopicResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AlterTopicResponse => AlterTopicResponse.decode(value),
+  },
   /** Deletes a topic and its records. */
   deleteTopic: {
     path: "/sluice.v1.TopicService/DeleteTopic" as const,
@@ -987,6 +1415,8 @@ export const TopicServiceService = {
 export interface TopicServiceServer extends UntypedServiceImplementation {
   /** Creates a topic; answered when its partitions can be used. */
   createTopic: handleUnaryCall<CreateTopicRequest, CreateTopicResponse>;
+  /** Changes the configuration of a topic. */
+  alterTopic: handleUnaryCall<AlterTopicRequest, AlterTopicResponse>;
   /** Deletes a topic and its records. */
   deleteTopic: handleUnaryCall<DeleteTopicRequest, DeleteTopicResponse>;
   /** Describes one topic. */
@@ -1011,6 +1441,22 @@ export interface TopicServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: CreateTopicResponse) => void,
+  ): ClientUnaryCall;
+  /** Changes the configuration of a topic. */
+  alterTopic(
+    request: AlterTopicRequest,
+    callback: (error: ServiceError | null, response: AlterTopicResponse) => void,
+  ): ClientUnaryCall;
+  alterTopic(
+    request: AlterTopicRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AlterTopicResponse) => void,
+  ): ClientUnaryCall;
+  alterTopic(
+    request: AlterTopicRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AlterTopicResponse) => void,
   ): ClientUnaryCall;
   /** Deletes a topic and its records. */
   deleteTopic(

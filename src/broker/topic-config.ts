@@ -1,0 +1,125 @@
+/**
+ * How a topic is configured: the settings, their defaults and ranges, and what a change makes of them. Pure.
+ *
+ * A topic keeps the values that it was created with or changed to, defaults included: another version with other defaults
+ * changes no topic that exists.
+ */
+import type { Refused, Result } from '../model/errors.ts';
+import { ok, refuse } from '../model/errors.ts';
+import type { JsonFields } from './json-fields.ts';
+
+export interface TopicConfig {
+  /** Milliseconds since a record was appended for which it is kept at least; null: for ever. */
+  readonly 'retention.ms': number | null;
+  /** Bytes of encoded batches that each partition keeps at least; null: all. */
+  readonly 'retention.bytes': number | null;
+  /** Records that each partition keeps at least; null: all. */
+  readonly 'retention.records': number | null;
+}
+
+export type TopicConfigKey = keyof TopicConfig;
+
+/** What shall be otherwise; what is in neither stays as it is. */
+export interface TopicConfigChange {
+  readonly set: Partial<TopicConfig>;
+  /** Back to the default; names of settings, which are checked. */
+  readonly reset: readonly string[];
+}
+
+export const noConfigChange: TopicConfigChange = { set: {}, reset: [] };
+
+/** What a topic has that is created without a word about it. Kafka's defaults. */
+export const topicConfigDefault: TopicConfig = {
+  'retention.ms': 7 * 24 * 3_600_000,
+  'retention.bytes': null,
+  'retention.records': null,
+};
+
+/** What a topic has that was created before there was a configuration, and Sluice's own: everything is kept. */
+export const topicConfigKeepAll: TopicConfig = {
+  'retention.ms': null,
+  'retention.bytes': null,
+  'retention.records': null,
+};
+
+export const topicConfigKeys = Object.keys(topicConfigDefault) as readonly TopicConfigKey[];
+
+/** Of every setting, unless it is null. */
+export const topicConfigRange = { from: 1, through: Number.MAX_SAFE_INTEGER } as const;
+
+const units: Readonly<Record<TopicConfigKey, string>> = {
+  'retention.ms': ' milliseconds',
+  'retention.bytes': ' bytes',
+  'retention.records': ' records',
+};
+
+/** The configuration after a change, or which setting is wrong, its value and what it may be. */
+export function changedConfig(config: TopicConfig, { set, reset }: TopicConfigChange): Result<TopicConfig> {
+  const next: Record<TopicConfigKey, number | null> = { ...config };
+  for (const name of reset) {
+    const key = topicConfigKeys.find((known) => known === name);
+    if (key === undefined) return unknownKey(name);
+    if (set[key] !== undefined) return bothWays(key, set[key]);
+    next[key] = topicConfigDefault[key];
+  }
+  for (const key of topicConfigKeys) {
+    const value = set[key];
+    if (value === undefined) continue;
+    if (value !== null && !inRange(value)) return outOfRange(key, `${value}`);
+    next[key] = value;
+  }
+  return ok(next);
+}
+
+export const sameConfig = (one: TopicConfig, other: TopicConfig): boolean =>
+  topicConfigKeys.every((key) => one[key] === other[key]);
+
+/** Entries from before there was a configuration have none. */
+export function readTopicConfig(fields: JsonFields): TopicConfig {
+  const read = (key: TopicConfigKey): number | null => (fields.has(key) ? fields.numberOrNull(key) : null);
+  return {
+    'retention.ms': read('retention.ms'),
+    'retention.bytes': read('retention.bytes'),
+    'retention.records': read('retention.records'),
+  };
+}
+
+export function readTopicConfigChange(fields: JsonFields): TopicConfigChange {
+  return {
+    set: fields.object('set', (set) => {
+      const given = topicConfigKeys.filter((key) => set.has(key));
+      return Object.fromEntries(given.map((key) => [key, set.numberOrNull(key)]));
+    }),
+    reset: fields.names('reset'),
+  };
+}
+
+const inRange = (value: number): boolean =>
+  Number.isSafeInteger(value) && value >= topicConfigRange.from && value <= topicConfigRange.through;
+
+/** What a value of the setting may be, for people. */
+export const topicConfigRule = (key: TopicConfigKey): string =>
+  `must be from ${topicConfigRange.from} to ${topicConfigRange.through}${units[key]}, or no limit`;
+
+export const topicConfigFields = (key: TopicConfigKey, value: string): Readonly<Record<string, string>> => ({
+  key,
+  actual: value,
+  from: `${topicConfigRange.from}`,
+  through: `${topicConfigRange.through}`,
+});
+
+const outOfRange = (key: TopicConfigKey, value: string): Refused =>
+  refuse('INVALID_CONFIG', `${key} ${topicConfigRule(key)}; it is ${value}`, { fields: topicConfigFields(key, value) });
+
+const nameCharsShown = 100;
+
+function unknownKey(name: string): Refused {
+  const shown = name.slice(0, nameCharsShown);
+  const what = `there is no setting "${shown}" of topics; there are ${topicConfigKeys.join(', ')}`;
+  return refuse('INVALID_CONFIG', what, { fields: { key: shown } });
+}
+
+const bothWays = (key: TopicConfigKey, value: number | null): Refused =>
+  refuse('INVALID_CONFIG', `${key} can not be set and go back to its default in one change`, {
+    fields: topicConfigFields(key, `${value ?? 'no limit'}`),
+  });

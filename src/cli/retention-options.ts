@@ -1,0 +1,44 @@
+/** The flags that say what a topic keeps, for the commands that create and change topics. */
+import type { Command } from 'commander';
+import { InvalidArgumentError } from 'commander';
+import type { TopicConfigChange } from '../../clients/typescript/src/index.ts';
+import { parseBytes, parseSpanMs } from '../runtime/quantity.ts';
+
+type Limit = number | null | 'default';
+
+export interface RetentionFlags {
+  readonly retention?: Limit;
+  readonly retentionBytes?: Limit;
+  readonly retentionRecords?: Limit;
+}
+
+const limit =
+  (parse: (text: string) => number | null, like: string) =>
+  (text: string): Limit => {
+    if (text === 'default') return text;
+    if (text === 'unlimited') return null;
+    const value = parse(text);
+    if (value !== null && value >= 1) return value;
+    throw new InvalidArgumentError(`Write ${like}, "unlimited" or "default".`);
+  };
+
+const spanOf = limit(
+  (text) => (/[a-z]$/.test(text) ? parseSpanMs(text) : null),
+  'a time with its unit, like 12h or 7d',
+);
+const bytesOf = limit(parseBytes, 'a size, like 500MB or 10GiB');
+const recordsOf = limit((text) => (/^\d+$/.test(text) ? parseBytes(text) : null), 'a whole number from 1 on');
+
+/** Adds the flags; what none of them names has its default, or stays as it is. */
+export const addRetentionFlags = (command: Command): Command =>
+  command
+    .option('--retention <time>', 'how long records are kept (7d)', spanOf)
+    .option('--retention-bytes <size>', 'how much each partition keeps (unlimited)', bytesOf)
+    .option('--retention-records <count>', 'how many records it keeps (unlimited)', recordsOf);
+
+/** What the flags ask for; empty: nothing. */
+export const retentionChange = (flags: RetentionFlags): TopicConfigChange => ({
+  ...(flags.retention === undefined ? {} : { retentionMs: flags.retention }),
+  ...(flags.retentionBytes === undefined ? {} : { retentionBytes: flags.retentionBytes }),
+  ...(flags.retentionRecords === undefined ? {} : { retentionRecords: flags.retentionRecords }),
+});
