@@ -10,7 +10,7 @@ import type { Compression } from '../model/compression.ts';
 import type { Clock } from '../model/clock.ts';
 import type { LeaderHint, Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
-import type { BrokerId } from '../model/ids.ts';
+import type { BrokerId, GroupNumber } from '../model/ids.ts';
 import { millisPlus, toMillis } from '../model/ids.ts';
 import { partitionForKey } from '../model/partitioner.ts';
 import type { Random } from '../model/random.ts';
@@ -81,6 +81,7 @@ import type {
   TopicInfo,
 } from './requests.ts';
 import { RequestRoutes } from './request-routes.ts';
+import { RetentionKeeper } from './retention-keeper.ts';
 import type { Located } from './topic-directory.ts';
 import { unknownTopic } from './topic-directory.ts';
 import { noConfigChange } from './topic-config.ts';
@@ -137,6 +138,7 @@ export class Broker implements BrokerApi {
   readonly #keeper: CatalogKeeper;
   readonly #departures: Departures;
   readonly #placements: PlacementKeeper;
+  readonly #retention: RetentionKeeper;
   readonly #localGroups: LocalGroups;
   readonly #topics: Topics;
   readonly #fetchWaiters: FetchWaiters;
@@ -173,13 +175,18 @@ export class Broker implements BrokerApi {
     this.#link = link;
     this.#keeper = new CatalogKeeper({ clusterId, founders, catalog, clock, random, limits, failed });
     this.#localGroups = new LocalGroups({ host, identity, clock, limits, observer });
-    const partitions = { clock, limits, budget: this.#budget, disk, observer };
+    const changed = (group: GroupNumber): void => {
+      this.#retention.changed(group);
+    };
+    const partitions = { clock, limits, budget: this.#budget, disk, observer, changed };
     const running = { catalog, link, localGroups: this.#localGroups, partitions };
     const { departureMs } = limits;
     const { brokerId } = identity;
     const departures = new Departures({ clusterId, brokerId, state: () => catalog.state, clock, rpc, departureMs });
     this.#departures = departures;
     this.#placements = new PlacementKeeper({ ...running, departures, clock, limits });
+    const clockAgrees = (): boolean => true;
+    this.#retention = new RetentionKeeper({ ...running, clock, limits, observer, clockAgrees, onFault });
     this.#topics = new Topics({ ...running, identity, clock, random, limits, observer, onFault });
     this.routes = new RequestRoutes({
       brokerId: identity.brokerId,
@@ -214,6 +221,7 @@ export class Broker implements BrokerApi {
     this.#groups = new GroupService(settings === undefined ? group : { ...group, settings });
     await this.#topics.start(this.#groups);
     this.#placements.start();
+    this.#retention.start();
     if (this.#phase === 'starting') this.#phase = 'running';
   }
 
@@ -243,7 +251,7 @@ export class Broker implements BrokerApi {
     this.#catalog.close();
     await this.#localGroups.close();
     await host.close();
-    await Promise.all([this.#topics.settle(), this.#keeper.close(), this.#placements.close()]);
+    await Promise.all([this.#topics.settle(), this.#keeper.close(), this.#placements.close(), this.#retention.close()]);
   }
 
   /** What the catalog says of another broker; null: it does not know it. */

@@ -57,6 +57,10 @@ export interface BrokerLimits {
   readonly leadershipReturnsMax: number;
   /** Entries that a replica may be behind and still be given a vote or a leadership. Range 0 to 100,000. */
   readonly promotionLagMax: number;
+  /** How often it is looked whether partitions led here keep more than they need to, milliseconds. */
+  readonly retentionCheckMs: number;
+  /** Log starts that one such look moves; what is left over is looked at soon. Range 1 to 100,000. */
+  readonly retentionMovesMax: number;
   /** How long a start waits for news of the catalog before it goes on with what the disk knows, milliseconds. */
   readonly catalogNewsMsMax: number;
   /** Hint in refusals for a full budget, milliseconds. */
@@ -92,6 +96,8 @@ export const defaultBrokerLimits: BrokerLimits = {
   leadershipReturnMs: 10_000,
   leadershipReturnsMax: 20,
   promotionLagMax: 1_000,
+  retentionCheckMs: 30_000,
+  retentionMovesMax: 200,
   catalogNewsMsMax: 10_000,
   retryAfterMs: 100,
 };

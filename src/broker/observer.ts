@@ -3,7 +3,7 @@
  * that are set apart are reported by raft/, which knows them all.
  */
 import type { BrokerError } from '../model/errors.ts';
-import type { GroupNumber, ProducerId } from '../model/ids.ts';
+import type { GroupNumber, Offset, ProducerId } from '../model/ids.ts';
 
 export interface BrokerObserver {
   /** A batch was accepted by the leader of a partition here. */
@@ -26,6 +26,12 @@ export interface BrokerObserver {
   groupMissing(group: GroupNumber): void;
   /** The data of a deleted partition is gone. */
   groupRemoved(group: GroupNumber): void;
+  /** Retention has let go of the records below `to`. */
+  logStartMoved(group: GroupNumber, from: Offset, to: Offset): void;
+  /** Retention can not read what it has to look at; other readers will find the same. */
+  retentionFailed(group: GroupNumber, why: string): void;
+  /** The wall clock strays from those of other brokers, so nothing goes by age; or it does not any more. */
+  clockStrays(strays: boolean): void;
 }
 
 const nothing = (): void => undefined;
@@ -43,4 +49,7 @@ export const silentBrokerObserver: BrokerObserver = {
   groupOrphaned: nothing,
   groupMissing: nothing,
   groupRemoved: nothing,
+  logStartMoved: nothing,
+  retentionFailed: nothing,
+  clockStrays: nothing,
 };

@@ -40,6 +40,8 @@ export interface PartitionDeps {
   readonly budget: AppendBudget;
   readonly disk: DiskGate;
   readonly observer: BrokerObserver;
+  /** A partition led here got records or begins to serve: what it keeps is to be looked at. */
+  readonly changed: (group: GroupNumber) => void;
 }
 
 /** Where a replica is, for a hint to clients; null: unknown. */
@@ -199,13 +201,16 @@ export class Partition implements DataMachine {
     if (!role.serving || this.#ended !== null) this.#appended = null;
     else if (this.#appended?.term !== role.term) this.#appended = { table: this.#applied.copy(), term: role.term };
     if (this.#appended !== null || this.#follows) this.#release();
+    if (this.#appended !== null) this.#deps.changed(this.group);
     this.#wakeReaders();
   }
 
   committed(highWatermark: Offset): void {
     const before = this.#highWatermark;
     this.#moveHighWatermark(highWatermark);
-    if (highWatermark > before) this.#wakeReaders();
+    if (highWatermark === before) return;
+    if (this.#appended !== null) this.#deps.changed(this.group);
+    this.#wakeReaders();
   }
 
   quarantined(reason: string): void {

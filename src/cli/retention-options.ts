@@ -4,7 +4,8 @@ import { InvalidArgumentError } from 'commander';
 import type { TopicConfigChange } from '../../clients/typescript/src/index.ts';
 import { parseBytes, parseSpanMs } from '../runtime/quantity.ts';
 
-type Limit = number | null | 'default';
+/** Not null for no limit: commander takes null for a flag without a value. */
+type Limit = number | 'unlimited' | 'default';
 
 export interface RetentionFlags {
   readonly retention?: Limit;
@@ -15,8 +16,7 @@ export interface RetentionFlags {
 const limit =
   (parse: (text: string) => number | null, like: string) =>
   (text: string): Limit => {
-    if (text === 'default') return text;
-    if (text === 'unlimited') return null;
+    if (text === 'default' || text === 'unlimited') return text;
     const value = parse(text);
     if (value !== null && value >= 1) return value;
     throw new InvalidArgumentError(`Write ${like}, "unlimited" or "default".`);
@@ -38,7 +38,9 @@ export const addRetentionFlags = (command: Command): Command =>
 
 /** What the flags ask for; empty: nothing. */
 export const retentionChange = (flags: RetentionFlags): TopicConfigChange => ({
-  ...(flags.retention === undefined ? {} : { retentionMs: flags.retention }),
-  ...(flags.retentionBytes === undefined ? {} : { retentionBytes: flags.retentionBytes }),
-  ...(flags.retentionRecords === undefined ? {} : { retentionRecords: flags.retentionRecords }),
+  ...(flags.retention === undefined ? {} : { retentionMs: meant(flags.retention) }),
+  ...(flags.retentionBytes === undefined ? {} : { retentionBytes: meant(flags.retentionBytes) }),
+  ...(flags.retentionRecords === undefined ? {} : { retentionRecords: meant(flags.retentionRecords) }),
 });
+
+const meant = (given: Limit): number | null | 'default' => (given === 'unlimited' ? null : given);

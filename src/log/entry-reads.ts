@@ -2,13 +2,17 @@
  * Reads the entries of one log, from memory where they are there and from the store otherwise, and again if entries went
  * away meanwhile (log-2, log-8).
  */
+import { must } from '../model/assert.ts';
 import type { Entry } from '../model/entry.ts';
 import { entryEndOffset } from '../model/entry.ts';
 import type { LogIndex, Millis, Offset } from '../model/ids.ts';
 import { nextIndex, previousIndex, toLogIndex, toOffset } from '../model/ids.ts';
+import type { StoredEntry } from './entry-codec.ts';
+import { storedEndOffset } from './entry-codec.ts';
 import type { LogPosition } from './log-position.ts';
 import { readBelow } from './offset-read.ts';
 import { ReadEnds } from './read-ends.ts';
+import type { EntryMark } from './reader.ts';
 import { LogCorruption } from './reader.ts';
 import type { StoredEntries } from './stored-entries.ts';
 import { entriesPerReadMax } from './stored-entries.ts';
@@ -95,6 +99,22 @@ export class EntryReads {
     });
   }
 
+  async firstEntry(through: LogIndex, holds: (entry: EntryMark) => boolean): Promise<EntryMark | null> {
+    return this.unlessShrunk<EntryMark | null>(null, async () => {
+      await this.#log.newestWrite; // then all that was in the log at the call is stored
+      let found: EntryMark | null = null;
+      let [low, high] = [this.#log.firstIndex, nextIndex(through)];
+      while (low < high) {
+        const middle = toLogIndex(low + Math.floor((high - low) / 2));
+        const [stored] = await this.#entries.metadata(middle, middle);
+        const mark = markOf(must(stored, 'metadata() answers with what was asked for'));
+        if (holds(mark)) [found, high] = [mark, middle];
+        else low = nextIndex(middle);
+      }
+      return found;
+    });
+  }
+
   /** Entries that fill `bytes`, if they are like the average of this log. */
   #entriesIn(bytes: number): number {
     const { payloadBytes, index } = this.#log.tail;
@@ -149,3 +169,11 @@ export class EntryReads {
     }
   }
 }
+
+const markOf = (stored: StoredEntry): EntryMark => ({
+  index: stored.index,
+  baseOffset: stored.baseOffset,
+  endOffset: storedEndOffset(stored),
+  appendTimeMs: stored.appendTimeMs,
+  payloadBytesThrough: stored.payloadBytesThrough,
+});

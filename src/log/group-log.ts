@@ -23,6 +23,7 @@ import { LogChanges } from './log-changes.ts';
 import type { LogPosition } from './log-position.ts';
 import { recoverLog, type RecoveredLog } from './log-recovery.ts';
 import { LogShape, type ConfigurationEntry } from './log-shape.ts';
+import type { EntryMark } from './reader.ts';
 import { LogCorruption } from './reader.ts';
 import { snapshotOf, snapshotOfView } from './snapshot-export.ts';
 import { checkHead, SnapshotImport } from './snapshot-import.ts';
@@ -464,6 +465,14 @@ export class DurableGroupLog implements GroupLog, ReadableLog {
 
   findByTimestamp(timestampMs: Millis, below: Offset): Promise<Entry | null> {
     return this.#reads.findByTimestamp(timestampMs, below);
+  }
+
+  firstEntry(through: LogIndex, holds: (entry: EntryMark) => boolean): Promise<EntryMark | null> {
+    return this.#reads.firstEntry(through, holds);
+  }
+
+  payloadBytesThrough(index: LogIndex): number | null {
+    return this.#shape.positionAt(index)?.payloadBytes ?? null;
   }
 
   // Life and death.

@@ -3,6 +3,17 @@ import type { Entry } from '../model/entry.ts';
 import type { LogIndex, Millis, Offset } from '../model/ids.ts';
 import type { TermStart } from '../model/raft-state.ts';
 
+/** What the metadata of an entry says, for those who decide how much of the log is kept. */
+export interface EntryMark {
+  readonly index: LogIndex;
+  readonly baseOffset: Offset;
+  readonly endOffset: Offset;
+  /** Never falls from entry to entry. */
+  readonly appendTimeMs: Millis;
+  /** Payload bytes of all entries through this one, dropped ones included. */
+  readonly payloadBytesThrough: number;
+}
+
 export interface LogReader {
   /** First index that is in the log; 1 until a prefix was dropped. Equals lastIndex + 1 in an empty log. */
   readonly firstIndex: LogIndex;
@@ -33,6 +44,17 @@ export interface LogReader {
   readEntriesFromCache(from: LogIndex, through: LogIndex, bytesMax: number): readonly Entry[] | null;
   /** The first batch entry below `below` whose largest timestamp is at or after `timestampMs`; null if there is none. */
   findByTimestamp(timestampMs: Millis, below: Offset): Promise<Entry | null>;
+  /**
+   * The first entry of any kind, of those from the log's first through `through`, for which `holds`; null: none. `holds` is
+   * false for all entries before some entry and true from there on, so a few of them are read, not all. `through` is
+   * committed. Rejects with LogCorruption.
+   */
+  firstEntry(through: LogIndex, holds: (entry: EntryMark) => boolean): Promise<EntryMark | null>;
+  /**
+   * Payload bytes of all entries through `index`, dropped ones included; null: not known without a read. Known for what is
+   * committed last and what follows it.
+   */
+  payloadBytesThrough(index: LogIndex): number | null;
 }
 
 /** Bytes on this broker's disk do not match their checksum, or something acknowledged is not there. */

@@ -62,5 +62,7 @@ function unreadable(reason: string): LogReader {
     readEntries: refuse,
     readEntriesFromCache: () => null,
     findByTimestamp: refuse,
+    firstEntry: refuse,
+    payloadBytesThrough: () => null,
   };
 }

@@ -14,6 +14,13 @@ export function logBroker(logger: Logger): BrokerObserver {
     groupOrphaned: (group) => log.error({ group }, 'data of an unknown group on this disk: left as it is'),
     groupMissing: (group) => log.error({ group }, 'a group that should be on this disk is missing'),
     groupRemoved: (group) => log.info({ group }, 'data of a deleted partition removed'),
+    logStartMoved: (group, from, to) => log.debug({ group, from, to }, 'retention moved the log start'),
+    retentionFailed: (group, why) => log.error({ group, why }, 'retention can not read a log'),
+    clockStrays: (strays) => {
+      if (strays)
+        log.error({ strays }, 'the clock strays from those of other brokers: nothing is let go of by age; correct it');
+      else log.info({ strays }, 'the clock agrees with those of other brokers again');
+    },
   };
 }
 

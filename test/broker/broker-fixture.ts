@@ -118,6 +118,8 @@ export class BrokerFixture {
       groupOrphaned: (group) => heard.push(`orphaned ${group}`),
       groupMissing: (group) => heard.push(`missing ${group}`),
       groupRemoved: (group) => heard.push(`removed ${group}`),
+      retentionFailed: (group) => heard.push(`retention failed ${group}`),
+      clockStrays: (strays) => heard.push(`clock strays ${strays}`),
     };
   }
 }

@@ -9,6 +9,7 @@ import type { GroupNumber, LogIndex, Millis, Offset, Term } from '../../src/mode
 import type { HardState, StateChange, StatePair, TermStart } from '../../src/model/raft-state.ts';
 import type { Checkpoint, GroupHeader, GroupLog, GroupLogs, HoldBack, LogSnapshot } from '../../src/log/log.ts';
 import type { LogWrite, LogWriteDone, SnapshotHead, SnapshotReceipt } from '../../src/log/log.ts';
+import type { EntryMark } from '../../src/log/reader.ts';
 import { LogCorruption } from '../../src/log/reader.ts';
 import { checkHead, SnapshotImport } from '../../src/log/snapshot-import.ts';
 import { crc32c } from '../../src/runtime/crc32c.ts';
@@ -217,6 +218,14 @@ export class MemoryLog implements GroupLog {
 
   findByTimestamp(): Promise<Entry | null> {
     return Promise.resolve(null);
+  }
+
+  firstEntry(through: LogIndex, holds: (entry: EntryMark) => boolean): Promise<EntryMark | null> {
+    return Promise.resolve(this.#image.marks.find((mark) => mark.index <= through && holds(mark)) ?? null);
+  }
+
+  payloadBytesThrough(index: LogIndex): number | null {
+    return this.#image.payloadBytesThrough(index);
   }
 
   #write(operation: DiskOperation): Promise<void> {

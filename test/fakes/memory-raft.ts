@@ -10,10 +10,11 @@ import { entryEndOffset } from '../../src/model/entry.ts';
 import type { GroupNumber, LogIndex, Millis, Offset, ReplicaId, Term } from '../../src/model/ids.ts';
 import { indexZero, nextIndex, nextTerm, offsetZero, termZero, toLogIndex, toMillis } from '../../src/model/ids.ts';
 import type { StatePair, TermStart } from '../../src/model/raft-state.ts';
-import type { LogReader } from '../../src/log/reader.ts';
+import type { EntryMark, LogReader } from '../../src/log/reader.ts';
 import { LogCorruption } from '../../src/log/reader.ts';
 import type { ProposalRefusal, RoleState } from '../../src/raft/core/ready.ts';
 import { emptyConfiguration } from '../../src/raft/core/configuration.ts';
+import { decodeLogStart } from '../../src/raft/log-start.ts';
 import type { IndexedConfiguration } from '../../src/raft/core/membership.ts';
 import type { FollowerStatus } from '../../src/raft/core/progress.ts';
 import type {
@@ -59,6 +60,8 @@ class MemoryLogReader implements LogReader {
   delay: Promise<void> | null = null;
   /** Payload bytes asked for, read by read. */
   readonly asked: number[] = [];
+  /** Searches for the first entry that retention keeps. */
+  searches = 0;
 
   constructor(stored: StoredGroup) {
     this.#stored = stored;
@@ -103,6 +106,25 @@ class MemoryLogReader implements LogReader {
     if (this.damaged) return Promise.reject(new LogCorruption('an entry does not match its checksum'));
     const hit = this.#batches(offsetZero, below).find((entry) => (entry.maxTimestampMs ?? -1) >= timestampMs);
     return Promise.resolve(hit ?? null);
+  }
+
+  firstEntry(through: LogIndex, holds: (entry: EntryMark) => boolean): Promise<EntryMark | null> {
+    if (this.damaged) return Promise.reject(new LogCorruption('an entry does not match its checksum'));
+    this.searches++;
+    return Promise.resolve(this.#marks().find((mark) => mark.index <= through && holds(mark)) ?? null);
+  }
+
+  payloadBytesThrough(index: LogIndex): number | null {
+    return this.#marks()[index - 1]?.payloadBytesThrough ?? null;
+  }
+
+  #marks(): readonly EntryMark[] {
+    let payloadBytesThrough = 0;
+    return this.#stored.entries.map((entry) => {
+      payloadBytesThrough += entry.payload.length;
+      const { index, baseOffset, appendTimeMs } = entry;
+      return { index, baseOffset, endOffset: entryEndOffset(entry), appendTimeMs, payloadBytesThrough };
+    });
   }
 
   #read(from: Offset, below: Offset, bytesMax: number): readonly Entry[] {
@@ -319,6 +341,7 @@ export class MemoryGroup implements RaftGroup {
       this.setApart(error instanceof Error ? error.message : String(error));
       return false;
     }
+    if (entry.kind === 'log-start') this.moveLogStart(decodeLogStart(entry.payload));
     this.appliedIndex = entry.index;
     this.highWatermark = entryEndOffset(entry);
     return true;

@@ -2,6 +2,7 @@
 import { assert } from '../../src/model/assert.ts';
 import type { Crc32c } from '../../src/model/crc32c.ts';
 import type { Entry } from '../../src/model/entry.ts';
+import { entryEndOffset } from '../../src/model/entry.ts';
 import type { LogIndex, Offset } from '../../src/model/ids.ts';
 import { indexZero, nextIndex, offsetZero, termZero, toMillis } from '../../src/model/ids.ts';
 import type { HardState, StateChange, StatePair, TermStart } from '../../src/model/raft-state.ts';
@@ -9,6 +10,7 @@ import { removableThrough, thinned } from '../../src/log/checkpoints.ts';
 import type { Checkpoint, GroupHeader, HoldBack, LogSnapshot, LogWrite, SnapshotHead } from '../../src/log/log.ts';
 import type { LogPosition } from '../../src/log/log-position.ts';
 import { positionAfter } from '../../src/log/log-position.ts';
+import type { EntryMark } from '../../src/log/reader.ts';
 import { snapshotOf } from '../../src/log/snapshot-export.ts';
 import { encodePairs, streamHead } from '../../src/log/state-stream.ts';
 
@@ -61,6 +63,21 @@ export class GroupImage {
 
   at(index: LogIndex): Entry | undefined {
     return this.entries[index - this.firstIndex];
+  }
+
+  /** What retention looks at. */
+  get marks(): readonly EntryMark[] {
+    let payloadBytesThrough = this.before.payloadBytes;
+    return this.entries.map((entry) => {
+      payloadBytesThrough += entry.payload.length;
+      const { index, baseOffset, appendTimeMs } = entry;
+      return { index, baseOffset, endOffset: entryEndOffset(entry), appendTimeMs, payloadBytesThrough };
+    });
+  }
+
+  payloadBytesThrough(index: LogIndex): number | null {
+    if (index === this.before.index) return this.before.payloadBytes;
+    return this.marks[index - this.firstIndex]?.payloadBytesThrough ?? null;
   }
 
   apply(operation: DiskOperation): void {

@@ -25,6 +25,7 @@ import type {
   SnapshotHead,
   SnapshotReceipt,
 } from '../../src/log/log.ts';
+import type { EntryMark } from '../../src/log/reader.ts';
 import { checkHead, SnapshotImport } from '../../src/log/snapshot-import.ts';
 import type { DiskOperation } from './group-image.ts';
 import { GroupImage } from './group-image.ts';
@@ -425,6 +426,14 @@ class SimGroupLog implements GroupLog {
 
   readFrom(from: Offset, below: Offset, bytesMax: number): Promise<readonly Entry[]> {
     return Promise.resolve(this.readFromCache(from, below, bytesMax));
+  }
+
+  firstEntry(through: LogIndex, holds: (entry: EntryMark) => boolean): Promise<EntryMark | null> {
+    return Promise.resolve(this.#image.marks.find((mark) => mark.index <= through && holds(mark)) ?? null);
+  }
+
+  payloadBytesThrough(index: LogIndex): number | null {
+    return this.#image.payloadBytesThrough(index);
   }
 
   findByTimestamp(timestampMs: Millis, below: Offset): Promise<Entry | null> {
