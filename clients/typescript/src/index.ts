@@ -13,7 +13,6 @@ export type { RecordMeta } from './produce-batch.ts';
 export { Admin } from './admin.ts';
 export type { TopicConfig, TopicConfigChange } from './topic-config.ts';
 export type {
-  AlterTopicOptions,
   BrokerDescription,
   BrokerReport,
   DiskDescription,
@@ -24,6 +23,7 @@ export type {
   RuntimeDescription,
 } from './broker-report.ts';
 export type {
+  AlterTopicOptions,
   ClusterDescription,
   CommittedOffset,
   FoundOffset,
