@@ -53,7 +53,7 @@ module.exports = {
     only(
       'cli-through-client',
       '^src/cli/',
-      '^(src/cli|src/model|src/runtime/offline|clients/typescript/src/(?!gen/))',
+      '^(src/cli|src/model|src/runtime/offline|src/runtime/quantity|clients/typescript/src/(?!gen/))',
       'The command talks to brokers through the client.',
     ),
     only(
