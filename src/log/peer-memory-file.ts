@@ -26,13 +26,18 @@ export interface PeerRecord {
   readonly durableCommit: number;
 }
 
-export interface PeerMemoryFileOptions {
-  /** The data directory. */
-  readonly directory: string;
+export interface PeerMemoryOptions {
   readonly crc32c: Crc32c;
   readonly clock: Clock;
+  /** Puts this in the place of the whole file; resolves once that is durable. Never called while it is under way. */
+  readonly write: (bytes: Uint8Array) => Promise<void>;
   /** The disk failed; called once. A failed fsync is never retried (reliability P83): the process must end. */
   readonly onFault: (error: unknown) => void;
+}
+
+export interface PeerMemoryFileOptions extends Omit<PeerMemoryOptions, 'write'> {
+  /** The data directory. */
+  readonly directory: string;
 }
 
 const fileName = 'peers';
@@ -43,7 +48,7 @@ export const peersRememberedMax = 1_000;
 export const noteMs = 1_000;
 
 export class PeerMemoryFile {
-  readonly #options: PeerMemoryFileOptions;
+  readonly #options: PeerMemoryOptions;
   readonly #peers: Map<string, PeerRecord>;
   /** Rises with every change; `#durable`: the last change that is on the disk. */
   #changes = 0;
@@ -53,28 +58,39 @@ export class PeerMemoryFile {
   #failed = false;
   #closed = false;
 
-  private constructor(options: PeerMemoryFileOptions, peers: readonly PeerRecord[]) {
+  private constructor(options: PeerMemoryOptions, peers: readonly PeerRecord[]) {
     this.#options = options;
     this.#peers = new Map(peers.map((peer) => [peer.incarnation, peer]));
   }
 
   /** Reads the file; there is none before the first peer has spoken. Rejects with StoreOpenError. */
-  static async open(options: PeerMemoryFileOptions): Promise<PeerMemoryFile> {
-    const path = join(options.directory, fileName);
-    let text: string;
+  static async open({ directory, ...options }: PeerMemoryFileOptions): Promise<PeerMemoryFile> {
+    const path = join(directory, fileName);
+    let text: string | null = null;
     try {
       text = await readFile(path, 'utf8');
     } catch (error) {
-      if (hasCode(error, 'ENOENT')) return new PeerMemoryFile(options, []);
-      throw new StoreOpenError(`${path} can not be read: check the disk.`, { cause: error });
+      if (!hasCode(error, 'ENOENT')) {
+        throw new StoreOpenError(`${path} can not be read: check the disk.`, { cause: error });
+      }
     }
-    const peers = parse(text, options.crc32c);
-    if (peers === null) {
+    const write = (bytes: Uint8Array): Promise<void> => writeFileDurably(directory, fileName, bytes);
+    const memory = PeerMemoryFile.from(text, { ...options, write });
+    if (memory === null) {
       throw new StoreOpenError(
         `${path} is damaged: restore it, or delete it if you are sure that no other broker runs on an old copy of its disk.`,
       );
     }
-    return new PeerMemoryFile(options, peers);
+    return memory;
+  }
+
+  /**
+   * @param text of the file; null: there is none
+   * @returns null if it is damaged
+   */
+  static from(text: string | null, options: PeerMemoryOptions): PeerMemoryFile | null {
+    const peers = text === null ? [] : parse(text, options.crc32c);
+    return peers === null ? null : new PeerMemoryFile(options, peers);
   }
 
   remembered(incarnation: string): PeerRecord | null {
@@ -132,10 +148,10 @@ export class PeerMemoryFile {
   }
 
   async #writeOnce(): Promise<void> {
-    const { directory, crc32c, onFault } = this.#options;
+    const { write, crc32c, onFault } = this.#options;
     const change = this.#changes;
     try {
-      await writeFileDurably(directory, fileName, encode([...this.#peers.values()], crc32c));
+      await write(encode([...this.#peers.values()], crc32c));
       this.#durable = change;
     } catch (error) {
       this.#failed = true;

@@ -3,9 +3,11 @@
  * A configuration counts as long as it may be in force in a log that can still win: the committed one, and whatever was
  * proposed above it.
  */
-import type { GroupNumber, ReplicaId } from '../../src/model/ids.ts';
+import type { GroupNumber, LogIndex, ReplicaId } from '../../src/model/ids.ts';
 import type { Configuration } from '../../src/raft/core/configuration.ts';
+import { decodeConfiguration, emptyConfiguration } from '../../src/raft/core/configuration.ts';
 import type { GroupImage } from './group-image.ts';
+import type { DiskCopy } from './sim-disk.ts';
 import type { SimNode } from './sim-node.ts';
 import type { SimWorld } from './sim-world.ts';
 
@@ -24,10 +26,7 @@ export class Atlas {
 
   /** What the replica has, or had when it was lost: what it acknowledged before may still be counted. */
   imageOf(replica: ReplicaId): GroupImage | undefined {
-    if (this.#lost.has(replica)) return this.#lost.get(replica);
-    const place = this.#world.placeOf(replica);
-    const image = place?.node.disk.synced.get(place.group);
-    return image?.header.replicaId === replica ? image : undefined;
+    return this.#lost.has(replica) ? this.#lost.get(replica) : this.#presentImageOf(replica);
   }
 
   /** The node's disk is about to be emptied or to go back in time. */
@@ -37,6 +36,37 @@ export class Atlas {
       this.#lost.set(replicaId, this.imageOf(replicaId)?.clone());
       this.#world.trace.say(node.number, plan.group, 'lost', `replica ${replicaId}`);
     }
+  }
+
+  /** Whether the replica has the entry durably, or had when it was lost: what it acknowledged before may still be counted. */
+  holds(replica: ReplicaId, index: LogIndex, chain: number): boolean {
+    const holds = (image: GroupImage | undefined): boolean =>
+      image !== undefined && (index <= image.before.index || image.at(index)?.chain === chain);
+    return holds(this.#lost.get(replica)) || holds(this.#presentImageOf(replica));
+  }
+
+  /** The node itself, and all others that durably remember nothing of its disk that this copy of it lacks (design D4). */
+  strangersTo(node: SimNode, copy: DiskCopy): readonly SimNode[] {
+    return this.#world.nodes.filter((other) => other === node || !remembersMore(other, node, copy));
+  }
+
+  /**
+   * Whether an old copy that these know nothing about is found before it votes, whatever else fails: nowhere do they and
+   * the node decide by themselves that it may. Where they do, nobody could find it, so design D4 does not promise it.
+   */
+  isFoundDespite(strangers: readonly SimNode[], node: SimNode, copy: DiskCopy): boolean {
+    return [...node.assigned.values()].every(({ plan, voters }) => {
+      const live = this.#world.catalog.live(plan.group);
+      const own = configurationIn(copy.groups.get(plan.group)) ?? { ...emptyConfiguration, voters };
+      // a replica that knows no voters believes any candidate
+      if (own.voters.length === 0) return !live.some((one) => this.#isVoting(one, without(strangers, node)));
+      return ![own, ...live].some((one) => this.#isMajority(one, strangers));
+    });
+  }
+
+  /** Whether that stays true of every old copy that runs, once this is in force. */
+  keepsOldCopiesFound(configuration: Configuration): boolean {
+    return [...this.#world.oldCopies.values()].every((strangers) => !this.#isMajority(configuration, strangers));
   }
 
   /** True if every group can elect a leader without the disks of these nodes. */
@@ -59,4 +89,42 @@ export class Atlas {
       .filter((half) => half.length > 0)
       .every((half) => half.filter(isHealthy).length * 2 > half.length);
   }
+
+  /** By place alone: a replica that was lost may have a successor at its node, whose word is taken for its own. */
+  #isMajority({ voters, outgoing }: Configuration, nodes: readonly SimNode[]): boolean {
+    return [voters, outgoing]
+      .filter((half) => half.length > 0)
+      .every((half) => half.filter((replica) => this.#isAt(replica, nodes)).length * 2 > half.length);
+  }
+
+  #isVoting({ voters, outgoing }: Configuration, nodes: readonly SimNode[]): boolean {
+    return [...voters, ...outgoing].some((replica) => this.#isAt(replica, nodes));
+  }
+
+  #isAt(replica: ReplicaId, nodes: readonly SimNode[]): boolean {
+    const node = this.#world.placeOf(replica)?.node;
+    return node !== undefined && nodes.includes(node);
+  }
+
+  #presentImageOf(replica: ReplicaId): GroupImage | undefined {
+    const place = this.#world.placeOf(replica);
+    const image = place?.node.disk.synced.get(place.group);
+    return image?.header.replicaId === replica ? image : undefined;
+  }
+}
+
+const without = (nodes: readonly SimNode[], node: SimNode): readonly SimNode[] => nodes.filter((one) => one !== node);
+
+/** Null: there is no log. */
+function configurationIn(image: GroupImage | undefined): Configuration | null {
+  if (image === undefined) return null;
+  const newest = image.configurations.at(-1)?.payload ?? image.header.genesis;
+  return newest.length === 0 ? emptyConfiguration : decodeConfiguration(newest);
+}
+
+/** What was judged once more when the copy starts: by its start, and by what it holds. */
+function remembersMore(other: SimNode, node: SimNode, { bootNumber, commit }: DiskCopy): boolean {
+  const remembered = other.remembered(node.incarnation);
+  if (remembered === null) return false;
+  return bootNumber + 1 <= remembered.bootNumber || commit < remembered.durableCommit;
 }

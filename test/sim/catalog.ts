@@ -199,7 +199,9 @@ export class Catalog {
     const { life } = node;
     node.enter('input', () => {
       // a process that stood still may take it when the phase is over: nothing may change any more who can be spared
-      if (!this.#running || node.life !== life || !this.#world.atlas.isQuorum(request)) return;
+      const { atlas } = this.#world;
+      if (!this.#running || node.life !== life || !atlas.isQuorum(request)) return;
+      if (!atlas.keepsOldCopiesFound(request)) return;
       const raft = node.groups.get(group);
       const before = raft?.membership.configuration.voters ?? [];
       const answer = raft?.changeConfiguration(request, { outcome: () => undefined });

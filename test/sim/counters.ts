@@ -29,6 +29,17 @@ const names = [
   'transfers',
   'lateCatalogRequests',
   'disksLost',
+  /** A whole disk went back, its floor too, so that only others can tell. */
+  'oldCopies',
+  /** Others told it: by the number of its start, and by what it held. */
+  'oldCopiesFoundByBoot',
+  'oldCopiesFoundByCommit',
+  /** Nobody could have found it for certain, so it was left alone. */
+  'oldCopiesUnknown',
+  /** A node refused to speak with another one. */
+  'turnedAway',
+  /** A node did not answer a candidate, because too few knew it as healthy after its start. */
+  'votesPutOff',
   /** A replica whose disk was lost was a voter, and is none any more. */
   'replacements',
   'quarantines',

@@ -5,7 +5,7 @@
 import type { Channel } from '../../src/raft/transport.ts';
 import type { GroupNumber } from '../../src/model/ids.ts';
 import { FigureEight } from './figure-eight.ts';
-import type { Keep } from './sim-disk.ts';
+import type { DiskCopy, Keep } from './sim-disk.ts';
 import { keeps } from './sim-disk.ts';
 import type { Link, NodeNumber } from './sim-network.ts';
 import { linksBetween } from './sim-network.ts';
@@ -17,6 +17,8 @@ export type Fault =
   | { readonly kind: 'crash'; readonly nodes: readonly NodeNumber[]; readonly keep: Keep; readonly downMs: number }
   | { readonly kind: 'cut'; readonly links: readonly Link[]; readonly forMs: number }
   | { readonly kind: 'flapping'; readonly links: readonly Link[]; readonly times: number; readonly everyMs: number }
+  /** The connections between two nodes break, and are made again. */
+  | { readonly kind: 'reset'; readonly nodes: readonly [NodeNumber, NodeNumber] }
   | { readonly kind: 'lossy'; readonly loss: number; readonly reordering: number; readonly forMs: number }
   | { readonly kind: 'slow-network'; readonly minMs: number; readonly meanMs: number; readonly forMs: number }
   | { readonly kind: 'slow-disk'; readonly node: NodeNumber; readonly syncMsMean: number; readonly forMs: number }
@@ -27,6 +29,10 @@ export type Fault =
   | {
       readonly kind: 'roll-back';
       readonly node: NodeNumber;
+      /** True: the store finds it by its floor. False: the floor goes back too, so only others can tell. */
+      readonly keepsFloor: boolean;
+      /** Whether the process starts once more between the copy and the roll-back. */
+      readonly restarts: boolean;
       readonly afterMs: number;
       readonly downMs: number;
       readonly replacedAfterMs: number;
@@ -64,6 +70,7 @@ const themes = [
   'bridge',
   'isolation',
   'flapping',
+  'reset',
   'lossy',
   'slow-network',
   'slow-disk',
@@ -154,6 +161,8 @@ export class Faults {
         return { kind: 'cut', links: isolation(node, numbers), forMs };
       case 'flapping':
         return { kind: 'flapping', links: isolation(node, numbers), times: 3, everyMs: random.between(100, 800) };
+      case 'reset':
+        return { kind: 'reset', nodes: [node, random.pick(numbers)] };
       case 'lossy':
         return { kind: 'lossy', loss: random.pick([0.05, 0.3]), reordering: 0.5, forMs };
       case 'slow-network':
@@ -171,6 +180,8 @@ export class Faults {
         return {
           kind: 'roll-back',
           node,
+          keepsFloor: random.chance(0.3),
+          restarts: random.chance(0.5),
           afterMs: random.between(0, 5_000),
           downMs,
           replacedAfterMs: random.between(500, 6_000),
@@ -234,6 +245,9 @@ export class Faults {
       case 'flapping':
         for (let i = 0; i < fault.times; i++)
           this.#later(2 * i * fault.everyMs, () => this.#cut(fault.links, fault.everyMs));
+        return;
+      case 'reset':
+        this.#reset(this.#node(fault.nodes[0]), this.#node(fault.nodes[1]));
         return;
       case 'lossy':
         Object.assign(network.mood, { loss: fault.loss, duplication: 0.3, reordering: fault.reordering });
@@ -317,6 +331,11 @@ export class Faults {
     });
   }
 
+  #reset(a: SimNode, b: SimNode): void {
+    a.breakStreams(b.number);
+    b.breakStreams(a.number);
+  }
+
   #fill({ disk }: SimNode, lowMs: number, fullMs: number): void {
     disk.mood.space = 'low';
     this.#later(lowMs, () => {
@@ -325,9 +344,14 @@ export class Faults {
     this.#later(lowMs + fullMs, () => (disk.mood.space = 'ample'));
   }
 
-  /** In a run that must survive, only a disk that every group can spare. */
+  /**
+   * In a run that must survive, only a disk that every group can spare. In any run, nobody forgets while there is an old
+   * copy that only others can find.
+   */
   #mayLose(node: SimNode): boolean {
-    return !this.#world.shape.mustSurvive || this.#world.atlas.maySpare([node]);
+    const { shape, atlas, oldCopies } = this.#world;
+    if ([...oldCopies.keys()].some((number) => number !== node.number)) return false;
+    return !shape.mustSurvive || atlas.maySpare([node]);
   }
 
   #wipe(node: SimNode, downMs: number): void {
@@ -337,24 +361,45 @@ export class Faults {
     this.#world.startLater(node, downMs);
   }
 
-  #rollBack({ node: number, afterMs, downMs, replacedAfterMs }: Extract<Fault, { kind: 'roll-back' }>): void {
-    const node = this.#node(number);
-    if (this.#world.lostDisks.has(number)) return;
-    const copy = node.disk.copySynced();
+  #rollBack(fault: Extract<Fault, { kind: 'roll-back' }>): void {
+    const node = this.#node(fault.node);
+    if (this.#world.lostDisks.has(fault.node)) return;
+    const copy = node.disk.copy();
     const { incarnation } = node.disk;
-    this.#later(afterMs, () => {
+    if (fault.restarts) this.#later(fault.afterMs / 2, () => this.#crash(node, 'all', 100));
+    const goBack = (triesLeft: number): void => {
       // a copy of another incarnation is not this disk's past
-      if (this.#world.lostDisks.has(number) || node.disk.incarnation !== incarnation || !this.#mayLose(node)) return;
-      if (node.alive) this.#world.crash(node, 'all');
-      this.#world.rollBack(node, copy);
-      this.#world.startLater(node, downMs);
-      this.#later(downMs + replacedAfterMs, () => {
-        if (!this.#world.lostDisks.has(number)) return;
-        if (node.alive) this.#world.crash(node, 'none');
-        this.#world.wipe(node);
-        this.#world.startLater(node, 500);
-      });
+      if (node.disk.incarnation !== incarnation || this.#goBack(node, copy, fault)) return;
+      // others learn with time what the copy lacks
+      if (triesLeft > 0) this.#later(1_000, () => goBack(triesLeft - 1));
+    };
+    this.#later(fault.afterMs, () => goBack(5));
+  }
+
+  /** False: it can not be now. */
+  #goBack(
+    node: SimNode,
+    copy: DiskCopy,
+    { keepsFloor, downMs, replacedAfterMs }: Extract<Fault, { kind: 'roll-back' }>,
+  ): boolean {
+    const { number, disk } = node;
+    const { atlas, lostDisks } = this.#world;
+    // where nothing was written meanwhile, nothing is lost
+    if (lostDisks.has(number) || disk.durableCommit === copy.commit || !this.#mayLose(node)) return false;
+    if (!keepsFloor && !atlas.isFoundDespite(atlas.strangersTo(node, copy), node, copy)) {
+      this.#world.count('oldCopiesUnknown');
+      return false;
+    }
+    if (node.alive) this.#world.crash(node, 'all');
+    this.#world.rollBack(node, copy, keepsFloor);
+    this.#world.startLater(node, downMs);
+    this.#later(downMs + replacedAfterMs, () => {
+      if (!lostDisks.has(number)) return;
+      if (node.alive) this.#world.crash(node, 'none');
+      this.#world.wipe(node);
+      this.#world.startLater(node, 500);
     });
+    return true;
   }
 
   #pause(node: SimNode, forMs: number): void {

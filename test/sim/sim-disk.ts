@@ -4,7 +4,8 @@
  * Writes reach the cached image at once and the synced image in order, in groups, after a delay: the contract that the
  * real store keeps (store-1 to store-4), which its own crash suite proves. A crash keeps what was synced and some of the
  * rest; an append is atomic (log-1), so the store's recovery turns torn and reordered pieces into whole operations, and
- * finds by its durable floor when less than what was synced came back (a rolled-back disk): then it is `lost`.
+ * finds by its durable floor when less than what was synced came back (a rolled-back disk): then it is `lost`. Where the
+ * floor went back too, only others can tell (design D4).
  */
 import type { Entry } from '../../src/model/entry.ts';
 import { chainGenesis, entryEndOffset } from '../../src/model/entry.ts';
@@ -66,6 +67,21 @@ export interface DiskMood {
 
 const calm: DiskMood = { syncMsMean: 2, hanging: false, failing: false, space: 'ample' };
 
+/** Everything that a disk holds durably. */
+export interface DiskCopy {
+  readonly groups: ReadonlyMap<GroupNumber, GroupImage>;
+  /** Number of the newest write (design D10). */
+  readonly commit: number;
+  /** The store's durable floor. */
+  readonly floor: number;
+  /** Starts so far. */
+  readonly bootNumber: number;
+  /** The file of what is remembered of other nodes' disks; null: there is none. */
+  readonly peers: string | null;
+}
+
+const emptyCopy: DiskCopy = { groups: new Map(), commit: 0, floor: 0, bootNumber: 0, peers: null };
+
 export interface SimDiskOptions {
   readonly scheduler: SimScheduler;
   readonly random: SimRandom;
@@ -81,7 +97,7 @@ export class SimDisk {
   /** What a quorum must have: read by the oracles, never by the node. */
   synced = new Map<GroupNumber, GroupImage>();
   cached = new Map<GroupNumber, GroupImage>();
-  /** Set by a fault that takes back what was synced: the store's floor tells. */
+  /** It is known here that it lacks what it held: the store's floor told, or another node did. Durable. */
   lost = false;
   /** Rises when the disk is exchanged: a copy of before is not its past any more. */
   incarnation = 1;
@@ -90,7 +106,12 @@ export class SimDisk {
   #fault: SimDiskFault | null = null;
   #pending: PendingOperation[] = [];
   #inFlight = 0;
-  #writeNumber = 0;
+  #commit = 0;
+  #floor = 0;
+  #bootNumber = 0;
+  #peers: string | null = null;
+  /** What is being written in the place of the peers file. */
+  #peersWrite: string | null = null;
   /** Rises with every crash, so that completions of an earlier life are ignored. */
   #life = 0;
 
@@ -102,9 +123,54 @@ export class SimDisk {
     return this.#options.crc32c;
   }
 
-  /** Number of the newest write that is synced (design D10). */
+  /** Number of the newest write that is durable (design D10). */
   get durableCommit(): number {
-    return this.#writeNumber;
+    return this.#commit;
+  }
+
+  /** The durable text of the peers file; null: there is none. */
+  get peers(): string | null {
+    return this.#peers;
+  }
+
+  /** The store is opened: this start is counted, durably, and what was found is the floor from now on. */
+  open(): Pick<DiskCopy, 'bootNumber' | 'peers'> & { readonly recoveredCommit: number } {
+    this.#bootNumber++;
+    this.#floor = Math.max(this.#floor, this.#commit);
+    return { bootNumber: this.#bootNumber, peers: this.#peers, recoveredCommit: this.#commit };
+  }
+
+  /** Others have proven it an old copy: the next start knows (`RocksdbStore.markLost`). */
+  markLost(): void {
+    this.lost = true;
+  }
+
+  /** Puts this in the place of the peers file; resolves once it is durable. One at a time. */
+  writePeers(bytes: Uint8Array): Promise<void> {
+    this.#peersWrite = Buffer.from(bytes).toString();
+    const life = this.#life;
+    const { scheduler, random, enter } = this.#options;
+    const settle = (act: () => void): void => {
+      enter(() => {
+        if (life === this.#life) act();
+      });
+    };
+    return new Promise((resolve, reject) => {
+      const finish = (): void => {
+        if (life !== this.#life) return;
+        if (this.mood.hanging) scheduler.after(50, finish);
+        else if (this.mood.failing || this.mood.space === 'full') {
+          const fault = this.#takeFault();
+          settle(() => {
+            reject(fault);
+          });
+        } else {
+          this.#endPeersWrite();
+          settle(resolve);
+        }
+      };
+      scheduler.after(0.2 + random.exponential(this.mood.syncMsMean), finish);
+    });
   }
 
   /** A view for the next life of the node. */
@@ -134,7 +200,9 @@ export class SimDisk {
     this.#life++;
     const kept = this.#kept(keep);
     for (const { group, operation } of kept) this.#applyTo(this.synced, group, operation);
-    if (kept.length > 0) this.#writeNumber++;
+    if (kept.length > 0) this.#commit++;
+    if (keep === 'all') this.#endPeersWrite();
+    this.#peersWrite = null;
     this.#pending = [];
     this.#inFlight = 0;
     this.#fault = null;
@@ -143,27 +211,37 @@ export class SimDisk {
 
   /** Everything is gone, as after `rm -rf`; the disk must be crashed. */
   wipe(): void {
-    this.synced = new Map();
-    this.cached = new Map();
+    this.#restore(emptyCopy);
     this.lost = false;
     this.incarnation++;
-    this.#writeNumber = 0;
   }
 
-  /** A copy of what is synced, for a fault that rolls the disk back to it later. */
-  copySynced(): Map<GroupNumber, GroupImage> {
-    return new Map([...this.synced].map(([group, image]) => [group, image.clone()]));
+  /** A copy of what is durable, for a fault that rolls the disk back to it later. */
+  copy(): DiskCopy {
+    const groups = new Map([...this.synced].map(([group, image]) => [group, image.clone()]));
+    return { groups, commit: this.#commit, floor: this.#floor, bootNumber: this.#bootNumber, peers: this.#peers };
   }
 
-  /**
-   * An old copy comes back in place of the disk, which must be crashed.
-   * @param commit number of the newest write in the copy; default: the floor says more than that, so it is lost
-   */
-  rollBack(copy: Map<GroupNumber, GroupImage>, commit: number | null = null): void {
-    this.synced = new Map([...copy].map(([group, image]) => [group, image.clone()]));
-    this.cached = new Map([...copy].map(([group, image]) => [group, image.clone()]));
-    if (commit === null) this.lost = true;
-    else this.#writeNumber = commit;
+  /** An old copy comes back in place of the disk, which must be crashed. `keepsFloor`: but not of the floor. */
+  rollBack(copy: DiskCopy, keepsFloor: boolean): void {
+    const floor = Math.max(this.#floor, this.#commit);
+    this.#restore(copy);
+    if (keepsFloor) this.#floor = floor;
+    this.lost ||= this.#commit < this.#floor;
+  }
+
+  #restore({ groups, commit, floor, bootNumber, peers }: DiskCopy): void {
+    this.synced = new Map([...groups].map(([group, image]) => [group, image.clone()]));
+    this.cached = new Map([...groups].map(([group, image]) => [group, image.clone()]));
+    this.#commit = commit;
+    this.#floor = floor;
+    this.#bootNumber = bootNumber;
+    this.#peers = peers;
+  }
+
+  #endPeersWrite(): void {
+    this.#peers = this.#peersWrite ?? this.#peers;
+    this.#peersWrite = null;
   }
 
   /** Nothing is wrong with it any more; what was failed stays failed until the process has ended. */
@@ -208,9 +286,9 @@ export class SimDisk {
   #finishWrite(): void {
     const written = this.#pending.splice(0, this.#inFlight);
     this.#inFlight = 0;
-    this.#writeNumber++;
+    this.#commit++;
     for (const { group, operation } of written) this.#applyTo(this.synced, group, operation);
-    const [life, number] = [this.#life, this.#writeNumber];
+    const [life, number] = [this.#life, this.#commit];
     this.#options.enter(() => {
       if (life === this.#life) for (const { done } of written) done(number);
     });
@@ -219,13 +297,18 @@ export class SimDisk {
 
   /** How much of it is on the disk all the same, nobody knows (P83). */
   #failWrite(): void {
-    const fault = new SimDiskFault(this.mood.space === 'full' ? 'no space left on the disk' : 'a write failed');
-    this.mood.failing = false;
-    this.#fault = fault;
+    const fault = this.#takeFault();
     const life = this.#life;
     this.#options.enter(() => {
       if (life === this.#life) for (const { failed } of this.#pending) failed(fault);
     });
+  }
+
+  #takeFault(): SimDiskFault {
+    const fault = new SimDiskFault(this.mood.space === 'full' ? 'no space left on the disk' : 'a write failed');
+    this.mood.failing = false;
+    this.#fault = fault;
+    return fault;
   }
 
   #applyTo(images: Map<GroupNumber, GroupImage>, group: GroupNumber, operation: PendingOperation['operation']): void {
@@ -361,9 +444,9 @@ class SimGroupLog implements GroupLog {
     await this.#disk.queue(this.#group, { kind: 'state', applied, changes });
   }
 
-  // eslint-disable-next-line @typescript-eslint/require-await -- the port streams, the image has it all
-  async *readState(): AsyncIterable<readonly StatePair[]> {
-    yield this.#image.pairs;
+  readState(): AsyncIterable<readonly StatePair[]> {
+    // the port streams, the image has it all
+    return onePage(this.#image.pairs);
   }
 
   async holdBack(needed: HoldBack | null): Promise<void> {
@@ -442,4 +525,13 @@ class SimGroupLog implements GroupLog {
     );
     return Promise.resolve(found ?? null);
   }
+}
+
+function onePage<T>(page: T): AsyncIterable<T> {
+  return {
+    [Symbol.asyncIterator]: () => {
+      const pages = [page].values();
+      return { next: () => Promise.resolve(pages.next()) };
+    },
+  };
 }

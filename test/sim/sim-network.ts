@@ -1,10 +1,8 @@
 /** The network between simulated nodes: delay, loss, duplication, reordering, and links that are cut, one way or one channel. */
-import type { BrokerId, GroupNumber, ReplicaId } from '../../src/model/ids.ts';
-import { toBrokerId } from '../../src/model/ids.ts';
+import type { GroupNumber } from '../../src/model/ids.ts';
 import type { BeatFrame } from '../../src/raft/beat-frame.ts';
 import type { Message } from '../../src/raft/core/messages.ts';
-import type { Channel, PeerDirectory, PeerTransport } from '../../src/raft/transport.ts';
-import { channelOf } from '../../src/raft/transport.ts';
+import type { Channel } from '../../src/raft/transport.ts';
 import type { SimRandom } from './sim-random.ts';
 import type { SimScheduler } from './sim-scheduler.ts';
 
@@ -57,18 +55,6 @@ export interface Parcel extends Link {
   lost?(): void;
 }
 
-/** Where things arrive. */
-export interface Receivers {
-  message(delivery: Delivery): void;
-  beat(delivery: BeatDelivery): void;
-}
-
-/** Sees what is about to leave. */
-export interface Spy {
-  message(delivery: Delivery): void;
-  beat(delivery: BeatDelivery): void;
-}
-
 export class SimNetwork {
   readonly mood: NetworkMood = { delayMsMin: 0.5, delayMsMean: 2, loss: 0, duplication: 0, reordering: 0 };
   readonly counts = { sent: 0, lost: 0, duplicated: 0, cut: 0, delivered: 0 };
@@ -78,31 +64,10 @@ export class SimNetwork {
   readonly #cut = new Map<number, number>();
   /** When the last message of each connection arrives: a connection keeps order unless the mood says otherwise. */
   readonly #lastArrival = new Map<number, number>();
-  readonly #receivers: Receivers;
 
-  constructor(scheduler: SimScheduler, random: SimRandom, receivers: Receivers) {
+  constructor(scheduler: SimScheduler, random: SimRandom) {
     this.#scheduler = scheduler;
     this.#random = random;
-    this.#receivers = receivers;
-  }
-
-  /** The transport of one life of a node. Brokers are named by their node's number. */
-  transport(nodeOf: (replica: number) => NodeNumber | undefined, from: NodeNumber, spy: Spy): SimTransport {
-    return new SimTransport({
-      message: (group, message) => {
-        const to = nodeOf(message.to);
-        if (to === undefined) return;
-        const delivery = { from, to, group, message };
-        spy.message(delivery);
-        this.send(delivery);
-      },
-      beat: (to, frame) => {
-        const delivery = { from, to, frame };
-        spy.beat(delivery);
-        this.sendBeat(delivery);
-      },
-      nodeOf,
-    });
   }
 
   /** Whether any link is cut. */
@@ -131,17 +96,7 @@ export class SimNetwork {
     Object.assign(this.mood, { delayMsMin: 0.5, delayMsMean: 2, loss: 0, duplication: 0, reordering: 0 });
   }
 
-  send(delivery: Delivery): void {
-    const { from, to, message } = delivery;
-    const channel = channelOf(message);
-    this.post({ from, to, channel, arrive: () => this.#receivers.message(delivery) });
-  }
-
-  sendBeat(delivery: BeatDelivery): void {
-    const { from, to } = delivery;
-    this.post({ from, to, channel: 'beat', arrive: () => this.#receivers.beat(delivery) });
-  }
-
+  /** It arrives after a while, or never, or twice, or after what is sent later. */
   post(parcel: Parcel): void {
     const { mood } = this;
     this.counts.sent++;
@@ -190,54 +145,3 @@ export class SimNetwork {
 
 const nodesMax = 1_000;
 const connectionOf = ({ from, to, channel }: Link): number => (from * nodesMax + to) * 2 + (channel === 'bulk' ? 0 : 1);
-
-interface Wire {
-  message(group: GroupNumber, message: Message): void;
-  beat(to: NodeNumber, frame: BeatFrame): void;
-  nodeOf(replica: number): NodeNumber | undefined;
-}
-
-export class SimTransport implements PeerTransport, PeerDirectory {
-  readonly #wire: Wire;
-  #receive: ((group: GroupNumber, message: Message) => void) | null = null;
-  #receiveBeat: ((from: BrokerId, frame: BeatFrame) => void) | null = null;
-  #open = true;
-
-  constructor(wire: Wire) {
-    this.#wire = wire;
-  }
-
-  send(group: GroupNumber, message: Message): void {
-    if (this.#open) this.#wire.message(group, message);
-  }
-
-  onMessage(receive: (group: GroupNumber, message: Message) => void): void {
-    this.#receive = receive;
-  }
-
-  sendBeat(to: BrokerId, frame: BeatFrame): void {
-    if (this.#open) this.#wire.beat(to, frame);
-  }
-
-  onBeat(receive: (from: BrokerId, frame: BeatFrame) => void): void {
-    this.#receiveBeat = receive;
-  }
-
-  brokerOf(replica: ReplicaId): BrokerId | null {
-    const node = this.#wire.nodeOf(replica);
-    return node === undefined ? null : toBrokerId(node);
-  }
-
-  deliver(group: GroupNumber, message: Message): void {
-    if (this.#open) this.#receive?.(group, message);
-  }
-
-  deliverBeat(from: NodeNumber, frame: BeatFrame): void {
-    if (this.#open) this.#receiveBeat?.(toBrokerId(from), frame);
-  }
-
-  /** The node died: nothing leaves and nothing arrives any more. */
-  close(): void {
-    this.#open = false;
-  }
-}

@@ -1,10 +1,17 @@
 /** One node: the production host, driver and core on a virtual clock, network and disk. Dies and comes back. */
 import { crc32c } from '../../src/runtime/crc32c.ts';
+import { PeerMemoryFile } from '../../src/log/peer-memory-file.ts';
+import { InvariantViolation, must } from '../../src/model/assert.ts';
 import type { Entry } from '../../src/model/entry.ts';
 import type { GroupNumber, LogIndex, ReplicaId } from '../../src/model/ids.ts';
+import { toBrokerId } from '../../src/model/ids.ts';
 import type { StateMachine } from '../../src/raft/group.ts';
 import { GroupDriver } from '../../src/raft/driver.ts';
 import { MultiRaftHost } from '../../src/raft/host.ts';
+import type { HandshakeContext } from '../../src/raft/grpc-handshake.ts';
+import type { Refusal } from '../../src/raft/peer-admission.ts';
+import type { RememberedPeer } from '../../src/raft/peer-memory.ts';
+import type { Condemnation } from '../../src/raft/standing.ts';
 import type { SnapshotMeta } from '../../src/raft/core/snapshot.ts';
 import type { RoleState } from '../../src/raft/core/ready.ts';
 import type { DriverLimits } from '../../src/raft/driver-limits.ts';
@@ -14,9 +21,12 @@ import { SimClock } from './sim-clock.ts';
 import type { Keep } from './sim-disk.ts';
 import { SimDisk } from './sim-disk.ts';
 import { SimCommandMachine, SimDataMachine } from './sim-machine.ts';
-import type { BeatDelivery, Delivery, NodeNumber, SimTransport } from './sim-network.ts';
+import type { NodeNumber } from './sim-network.ts';
+import type { SimPeersOptions } from './sim-peers.ts';
+import { SimPeers } from './sim-peers.ts';
 import type { SimRandom } from './sim-random.ts';
 import type { SimScheduler } from './sim-scheduler.ts';
+import type { StreamFrame } from './sim-stream.ts';
 
 export interface GroupPlan {
   readonly group: GroupNumber;
@@ -41,15 +51,24 @@ export interface NodeEnvironment {
   readonly raftLimits: RaftLimits;
   readonly driverLimits: DriverLimits;
   readonly clusterId: string;
-  transport(node: NodeNumber): SimTransport;
+  /** The way to the others, as far as it is the same for all nodes. */
+  readonly peers: Pick<SimPeersOptions, 'nodeOf' | 'newStream' | 'carry' | 'onMessage' | 'onBeat'>;
+  /** UUID of the data directory that the catalog knows a node by. */
+  readonly incarnationOf: (node: NodeNumber) => string | null;
   /** Something is about to happen on the node, in this event. */
-  onTouched(node: SimNode): void;
-  onRole(node: SimNode, group: GroupNumber, state: RoleState): void;
-  onApplied(node: SimNode, group: GroupNumber, entry: Entry, hash: number): void;
-  onInstalled(node: SimNode, group: GroupNumber, meta: SnapshotMeta, hash: number): void;
-  onQuarantined(node: SimNode, group: GroupNumber, reason: string): void;
-  onTruncate(node: SimNode, image: GroupImage, after: LogIndex): void;
-  onFatal(node: SimNode, error: unknown): void;
+  readonly onTouched: (node: SimNode) => void;
+  readonly onRole: (node: SimNode, group: GroupNumber, state: RoleState) => void;
+  readonly onApplied: (node: SimNode, group: GroupNumber, entry: Entry, hash: number) => void;
+  readonly onInstalled: (node: SimNode, group: GroupNumber, meta: SnapshotMeta, hash: number) => void;
+  readonly onQuarantined: (node: SimNode, group: GroupNumber, reason: string) => void;
+  readonly onTruncate: (node: SimNode, image: GroupImage, after: LogIndex) => void;
+  /** Another node has proven the disk of this one an old copy. */
+  readonly onCondemned: (node: SimNode, condemnation: Condemnation) => void;
+  /** The node would not speak with another one. */
+  readonly onTurnedAway: (node: SimNode, refusal: Refusal) => void;
+  /** A question of a candidate was not answered, because this node is not known as healthy yet. */
+  readonly onVotePutOff: (node: SimNode) => void;
+  readonly onFatal: (node: SimNode, error: unknown) => void;
 }
 
 /** Where a turn of the event loop takes its work from, in this order (P15). */
@@ -79,7 +98,7 @@ export class SimNode {
   readonly #environment: NodeEnvironment;
   readonly #random: SimRandom;
   readonly #machines = new Map<GroupNumber, SimDataMachine | SimCommandMachine>();
-  #transport: SimTransport | null = null;
+  #peers: SimPeers | null = null;
   /** Starts and removals of one group follow each other. */
   #following = new Map<GroupNumber, Promise<void>>();
   /** What came while the node was paused. */
@@ -105,13 +124,29 @@ export class SimNode {
     this.clock = this.#newClock(1);
   }
 
+  /** UUID of its data directory. */
+  get incarnation(): string {
+    return uuidOf(this.number, this.disk.incarnation);
+  }
+
+  /** What is remembered durably here of a data directory: read by the oracles. */
+  remembered(incarnation: string): RememberedPeer | null {
+    const { clock, disk } = this;
+    const options = { crc32c, clock, write: () => Promise.resolve(), onFault: () => undefined };
+    return PeerMemoryFile.from(disk.peers, options)?.remembered(incarnation) ?? null;
+  }
+
   /** Starts the process; the groups come up as their logs open. */
   start(): void {
     const environment = this.#environment;
     const life = ++this.life;
     this.alive = true;
     this.clock = this.#newClock(0.95 + this.#random.below(101) / 1000);
-    this.#transport = environment.transport(this.number);
+    const ifCurrent = (act: () => void): void => {
+      if (this.life === life && this.alive) act();
+    };
+    const peers = this.#speak(life);
+    this.#peers = peers;
     this.#host = new MultiRaftHost({
       logs: this.disk.mount(),
       clusterId: environment.clusterId,
@@ -121,21 +156,26 @@ export class SimNode {
       crc32c,
       raftLimits: environment.raftLimits,
       driverLimits: environment.driverLimits,
-      transport: this.#transport,
-      directory: this.#transport,
+      transport: peers,
+      directory: peers,
       schedule: (run) => {
-        environment.scheduler.after(0, () => {
-          if (this.life === life && this.alive) this.enter('turns', run);
-        });
+        this.#later(life, run);
       },
       observer: {
         snapshotInstalled: (group, meta) => {
           const hash = this.#machines.get(group)?.hash ?? 0;
-          if (this.life === life && this.alive) environment.onInstalled(this, group, meta, hash);
+          ifCurrent(() => environment.onInstalled(this, group, meta, hash));
+        },
+        dropped: (_group, why) => {
+          if (why === 'not-known-healthy') ifCurrent(() => environment.onVotePutOff(this));
         },
       },
+      condemned: (condemnation) => {
+        this.disk.markLost();
+        ifCurrent(() => environment.onCondemned(this, condemnation));
+      },
       fatal: (error) => {
-        if (this.life === life && this.alive) environment.onFatal(this, error);
+        ifCurrent(() => environment.onFatal(this, error));
       },
     });
     this.#following = new Map();
@@ -150,7 +190,7 @@ export class SimNode {
     for (const phase of phases) this.#waiting[phase].length = 0;
     this.groups.clear();
     this.#host = null;
-    this.#transport?.close();
+    this.#peers?.close();
     this.clock.stop();
     this.disk.crash(keep);
   }
@@ -167,11 +207,20 @@ export class SimNode {
     });
   }
 
-  deliver({ group, message }: Delivery): void {
-    const transport = this.#transport;
+  deliver(frame: StreamFrame): void {
+    const peers = this.#peers;
     if (!this.alive) return;
     this.enter('input', () => {
-      transport?.deliver(group, message);
+      peers?.take(frame);
+    });
+  }
+
+  /** Its connections with that node break. */
+  breakStreams(node: NodeNumber): void {
+    const peers = this.#peers;
+    if (!this.alive) return;
+    this.enter('input', () => {
+      peers?.breakStreams(node);
     });
   }
 
@@ -233,11 +282,51 @@ export class SimNode {
     });
   }
 
-  deliverBeat({ from, frame }: BeatDelivery): void {
-    const transport = this.#transport;
-    if (!this.alive) return;
-    this.enter('input', () => {
-      transport?.deliverBeat(from, frame);
+  #later(life: number, run: () => void): void {
+    this.#environment.scheduler.after(0, () => {
+      if (this.life === life && this.alive) this.enter('turns', run);
+    });
+  }
+
+  /** Opens what is remembered of the others, and says who this is now. */
+  #speak(life: number): SimPeers {
+    const { peers, incarnationOf, clusterId, onFatal, onTurnedAway } = this.#environment;
+    const { disk, clock, number } = this;
+    const { bootNumber, peers: remembered, recoveredCommit } = disk.open();
+    const onFault = (error: unknown): void => {
+      if (this.life === life && this.alive) onFatal(this, error);
+    };
+    const write = (bytes: Uint8Array): Promise<void> => disk.writePeers(bytes);
+    const memory = PeerMemoryFile.from(remembered, { crc32c, clock, write, onFault });
+    const processNonce = uuidOf(number, life);
+    const { incarnation } = this;
+    const identity = {
+      brokerId: toBrokerId(number),
+      clusterId,
+      incarnation,
+      bootNumber,
+      processNonce,
+      recoveredCommit,
+    };
+    const handshake: HandshakeContext = {
+      own: () => ({ identity, durableCommit: disk.durableCommit }),
+      secret: 'simulated',
+      addresses: { addressOf: () => null, incarnationOf },
+      memory: must(memory, 'sim: the file of peers is whole'),
+      random: this.#random.split(`challenges ${life}`),
+    };
+    return new SimPeers({
+      ...{ ...peers, number, handshake, clock, random: this.#random.split(`peers ${life}`) },
+      later: (run) => {
+        this.#later(life, run);
+      },
+      onTurnedAway: (refusal) => {
+        onTurnedAway(this, refusal);
+      },
+      unremembered: (error) => {
+        // that its disk has failed, the memory has told already
+        if (error instanceof InvariantViolation) onFault(error);
+      },
     });
   }
 
@@ -264,3 +353,6 @@ export class SimNode {
     return machine;
   }
 }
+
+const uuidOf = (node: NodeNumber, which: number): string =>
+  `${String(node).padStart(8, '0')}-0000-4000-8000-${String(which).padStart(12, '0')}`;

@@ -13,7 +13,7 @@ import { noCounts } from './counters.ts';
 import type { GroupImage } from './group-image.ts';
 import type { Invariant } from './invariant.ts';
 import { SimViolation } from './invariant.ts';
-import type { Keep } from './sim-disk.ts';
+import type { DiskCopy, Keep } from './sim-disk.ts';
 import { SimDiskFault } from './sim-disk.ts';
 import type { NodeNumber } from './sim-network.ts';
 import { SimNetwork } from './sim-network.ts';
@@ -21,6 +21,7 @@ import type { GroupPlan } from './sim-node.ts';
 import { SimNode } from './sim-node.ts';
 import type { SimRandom } from './sim-random.ts';
 import { SimScheduler } from './sim-scheduler.ts';
+import type { StreamFrame } from './sim-stream.ts';
 import { Trace } from './trace.ts';
 import { Workload } from './workload.ts';
 import type { WorldShape } from './world-shape.ts';
@@ -31,6 +32,10 @@ type Watch = {
     (...args: never[]) => void
   >;
 };
+
+/** As a kernel resends what a connection has lost, if less patiently. */
+const resendMs = 200;
+const resendsMax = 5;
 
 /** Where a replica is, or was. */
 export interface Place {
@@ -55,6 +60,11 @@ export class SimWorld {
   readonly shape: WorldShape;
   /** Nodes that may be quarantined: their disk lost what it had acknowledged. */
   readonly lostDisks = new Set<NodeNumber>();
+  /**
+   * Those of them whose disk does not tell: only others know it to be an old copy, and none has said so yet. With those
+   * who do not know.
+   */
+  readonly oldCopies = new Map<NodeNumber, readonly SimNode[]>();
   /** Nodes that come back by themselves when their process has ended; all of them while there are faults. */
   readonly returning = new Set<SimNode>();
   /** The first thing that went wrong. */
@@ -63,6 +73,8 @@ export class SimWorld {
   readonly #plans = new Map<GroupNumber, GroupPlan>();
   readonly #places = new Map<ReplicaId, Place>();
   readonly #replicas = new Map<GroupNumber, number>();
+  /** Streams between nodes so far. */
+  #streams = 0;
   /** Nodes on which something happened in this event. */
   readonly #touched = new Set<SimNode>();
 
@@ -71,10 +83,7 @@ export class SimWorld {
     this.#random = random.split('world events');
     const chance = random.split('network');
     chance.steady = shape.steady;
-    this.network = new SimNetwork(this.scheduler, chance, {
-      message: (delivery) => this.#node(delivery.to)?.deliver(delivery),
-      beat: (delivery) => this.#node(delivery.to)?.deliverBeat(delivery),
-    });
+    this.network = new SimNetwork(this.scheduler, chance);
     this.nodes = Array.from({ length: shape.nodes }, (_, i) => this.#makeNode(i + 1, random));
     for (const node of this.nodes) this.returning.add(node);
     this.groups = Array.from({ length: shape.groups }, (_, i) => toGroupNumber(i));
@@ -113,11 +122,20 @@ export class SimWorld {
   }
 
   start(node: SimNode): void {
+    if (this.oldCopies.has(node.number)) this.#startOldCopy(node);
     this.trace.say(node.number, null, 'start', '');
     const restarted = node.life > 0;
     this.#touched.add(node);
     node.start();
     if (restarted) this.tell('onRestart', node);
+  }
+
+  /** One that started so often that nobody finds it any more is beyond what design D4 promises: it is replaced at once. */
+  #startOldCopy(node: SimNode): void {
+    const copy = node.disk.copy();
+    const strangers = this.atlas.strangersTo(node, copy);
+    if (this.atlas.isFoundDespite(strangers, node, copy)) this.oldCopies.set(node.number, strangers);
+    else this.wipe(node);
   }
 
   crash(node: SimNode, keep: Keep): void {
@@ -139,18 +157,22 @@ export class SimWorld {
   wipe(node: SimNode): void {
     this.trace.say(node.number, null, 'wipe', '');
     if (!this.lostDisks.delete(node.number)) this.count('disksLost');
+    this.oldCopies.delete(node.number);
     this.atlas.lose(node);
     node.assigned.clear();
     node.disk.wipe();
   }
 
-  /** The node, which must be down, gets an old copy of its disk; its floor tells it so (P87). */
-  rollBack(node: SimNode, copy: Map<GroupNumber, GroupImage>): void {
-    this.trace.say(node.number, null, 'roll-back', '');
+  /** The node, which must be down, gets an old copy of its disk (P87); its floor tells it so, if that is not as old. */
+  rollBack(node: SimNode, copy: DiskCopy, keepsFloor: boolean): void {
+    this.trace.say(node.number, null, 'roll-back', keepsFloor ? '' : 'with its floor');
     this.count('disksLost');
     this.atlas.lose(node);
     this.lostDisks.add(node.number);
-    node.disk.rollBack(copy);
+    node.disk.rollBack(copy, keepsFloor);
+    if (node.disk.lost) return;
+    this.oldCopies.set(node.number, []);
+    this.count('oldCopies');
   }
 
   /** Tells every invariant that wants to know. The first violation ends the run. */
@@ -199,17 +221,22 @@ export class SimWorld {
       raftLimits,
       driverLimits,
       clusterId: '7d3c0a52-64e5-4f07-9d4e-51d2a2a6a001',
-      transport: (from) =>
-        this.network.transport((replica) => this.#places.get(toReplicaId(replica))?.node.number, from, {
-          message: (delivery) => {
-            this.tell('onSend', delivery);
-            this.trace.message(delivery);
-          },
-          beat: (delivery) => {
-            this.tell('onBeat', delivery);
-            this.trace.beat(delivery);
-          },
-        }),
+      peers: {
+        nodeOf: (replica) => this.#places.get(replica)?.node.number,
+        newStream: () => ++this.#streams,
+        carry: (frame) => {
+          this.#carry(frame);
+        },
+        onMessage: (delivery) => {
+          this.tell('onSend', delivery);
+          this.trace.message(delivery);
+        },
+        onBeat: (delivery) => {
+          this.tell('onBeat', delivery);
+          this.trace.beat(delivery);
+        },
+      },
+      incarnationOf: (other) => this.#node(other)?.incarnation ?? null,
       onTouched: (node) => {
         this.#touched.add(node);
       },
@@ -233,10 +260,50 @@ export class SimWorld {
       onTruncate: (node, image, after) => {
         this.#onTruncate(node, image, after);
       },
+      onCondemned: (node, { by, code }) => {
+        this.#onCondemned(node, by, code);
+      },
+      onTurnedAway: (node, { code, detail }) => {
+        this.trace.say(node.number, null, 'turns away', `${code}: ${detail}`);
+        this.count('turnedAway');
+      },
+      onVotePutOff: (node) => {
+        this.trace.say(node.number, null, 'no vote yet', '');
+        this.count('votesPutOff');
+      },
       onFatal: (node, error) => {
         this.#onFatal(node, error);
       },
     });
+  }
+
+  #carry(frame: StreamFrame, triesLeft = resendsMax): void {
+    const { from, to, channel, body } = frame;
+    const arrive = (): void => {
+      const node = this.#node(to);
+      if (node?.alive === true) node.deliver(frame);
+      // the machine runs without the process
+      else if (body.kind !== 'reset') this.#carry({ ...frame, from: to, to: from, body: { kind: 'reset' } });
+    };
+    if (body.kind === 'content') {
+      this.network.post({ from, to, channel, arrive });
+      return;
+    }
+    // while a connection is made, what is lost is sent again
+    const lost = (): void => {
+      if (triesLeft > 0) this.scheduler.after(resendMs, () => this.#carry(frame, triesLeft - 1));
+    };
+    this.network.post({ from, to, channel, inOrder: true, arrive, lost });
+  }
+
+  /** Others have found what is wrong with the node's disk: there must be something, and it is found for good. */
+  #onCondemned(node: SimNode, by: number, code: string): void {
+    this.trace.say(node.number, null, 'condemned', `by n${by}: ${code}`);
+    if (!this.lostDisks.has(node.number)) {
+      this.fail(new SimViolation('inv-I11', `n${by} calls the healthy disk of n${node.number} ${code}`));
+    }
+    this.oldCopies.delete(node.number);
+    this.count(code === 'rolled-back' ? 'oldCopiesFoundByCommit' : 'oldCopiesFoundByBoot');
   }
 
   #found(group: GroupNumber, nodes: readonly SimNode[]): void {

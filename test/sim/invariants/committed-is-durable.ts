@@ -85,10 +85,7 @@ export class CommittedIsDurable extends Invariant {
     // before the beginning of the log: a snapshot stands for it
     if (chain === undefined) return true;
     return [voters, outgoing].every((half) => {
-      const holders = half.filter((voter) => {
-        const image = this.world.atlas.imageOf(voter);
-        return image !== undefined && (index <= image.before.index || image.at(index)?.chain === chain);
-      });
+      const holders = half.filter((voter) => this.world.atlas.holds(voter, index, chain));
       return half.length === 0 || holders.length * 2 > half.length;
     });
   }
