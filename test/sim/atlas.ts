@@ -122,9 +122,9 @@ function configurationIn(image: GroupImage | undefined): Configuration | null {
   return newest.length === 0 ? emptyConfiguration : decodeConfiguration(newest);
 }
 
-/** What was judged once more when the copy starts: by its start, and by what it holds. */
-function remembersMore(other: SimNode, node: SimNode, { bootNumber, commit }: DiskCopy): boolean {
+/** By its starts, or by what it holds: both are judged whenever the copy starts. */
+function remembersMore(other: SimNode, node: SimNode, { starts, commit }: DiskCopy): boolean {
   const remembered = other.remembered(node.incarnation);
   if (remembered === null) return false;
-  return bootNumber + 1 <= remembered.bootNumber || commit < remembered.durableCommit;
+  return starts.length + 1 <= remembered.bootNumber || commit < remembered.durableCommit;
 }

@@ -28,6 +28,8 @@ import type {
 } from '../../src/log/log.ts';
 import type { EntryMark } from '../../src/log/reader.ts';
 import { checkHead, SnapshotImport } from '../../src/log/snapshot-import.ts';
+import type { EarlierStart } from '../../src/raft/peer-identity.ts';
+import { earlierStartsMax } from '../../src/raft/peer-identity.ts';
 import type { DiskOperation } from './group-image.ts';
 import { GroupImage } from './group-image.ts';
 import type { SimRandom } from './sim-random.ts';
@@ -74,13 +76,13 @@ export interface DiskCopy {
   readonly commit: number;
   /** The store's durable floor. */
   readonly floor: number;
-  /** Starts so far. */
-  readonly bootNumber: number;
+  /** The starts of the disk, oldest first (design D4). */
+  readonly starts: readonly EarlierStart[];
   /** The file of what is remembered of other nodes' disks; null: there is none. */
   readonly peers: string | null;
 }
 
-const emptyCopy: DiskCopy = { groups: new Map(), commit: 0, floor: 0, bootNumber: 0, peers: null };
+const emptyCopy: DiskCopy = { groups: new Map(), commit: 0, floor: 0, starts: [], peers: null };
 
 export interface SimDiskOptions {
   readonly scheduler: SimScheduler;
@@ -108,7 +110,7 @@ export class SimDisk {
   #inFlight = 0;
   #commit = 0;
   #floor = 0;
-  #bootNumber = 0;
+  #starts: readonly EarlierStart[] = [];
   #peers: string | null = null;
   /** What is being written in the place of the peers file. */
   #peersWrite: string | null = null;
@@ -134,10 +136,12 @@ export class SimDisk {
   }
 
   /** The store is opened: this start is counted, durably, and what was found is the floor from now on. */
-  open(): Pick<DiskCopy, 'bootNumber' | 'peers'> & { readonly recoveredCommit: number } {
-    this.#bootNumber++;
+  open(processNonce: string): EarlierStart & { readonly earlierStarts: readonly EarlierStart[] } {
+    const earlierStarts = this.#starts.slice(-earlierStartsMax);
+    const start = { bootNumber: this.#starts.length + 1, processNonce, recoveredCommit: this.#commit };
+    this.#starts = [...this.#starts, start];
     this.#floor = Math.max(this.#floor, this.#commit);
-    return { bootNumber: this.#bootNumber, peers: this.#peers, recoveredCommit: this.#commit };
+    return { ...start, earlierStarts };
   }
 
   /** Others have proven it an old copy: the next start knows (`RocksdbStore.markLost`). */
@@ -219,7 +223,7 @@ export class SimDisk {
   /** A copy of what is durable, for a fault that rolls the disk back to it later. */
   copy(): DiskCopy {
     const groups = new Map([...this.synced].map(([group, image]) => [group, image.clone()]));
-    return { groups, commit: this.#commit, floor: this.#floor, bootNumber: this.#bootNumber, peers: this.#peers };
+    return { groups, commit: this.#commit, floor: this.#floor, starts: this.#starts, peers: this.#peers };
   }
 
   /** An old copy comes back in place of the disk, which must be crashed. `keepsFloor`: but not of the floor. */
@@ -230,12 +234,12 @@ export class SimDisk {
     this.lost ||= this.#commit < this.#floor;
   }
 
-  #restore({ groups, commit, floor, bootNumber, peers }: DiskCopy): void {
+  #restore({ groups, commit, floor, starts, peers }: DiskCopy): void {
     this.synced = new Map([...groups].map(([group, image]) => [group, image.clone()]));
     this.cached = new Map([...groups].map(([group, image]) => [group, image.clone()]));
     this.#commit = commit;
     this.#floor = floor;
-    this.#bootNumber = bootNumber;
+    this.#starts = starts;
     this.#peers = peers;
   }
 

@@ -292,22 +292,14 @@ export class SimNode {
   #speak(life: number): SimPeers {
     const { peers, incarnationOf, clusterId, onFatal, onTurnedAway } = this.#environment;
     const { disk, clock, number } = this;
-    const { bootNumber, peers: remembered, recoveredCommit } = disk.open();
+    const start = disk.open(uuidOf(number, life));
     const onFault = (error: unknown): void => {
       if (this.life === life && this.alive) onFatal(this, error);
     };
     const write = (bytes: Uint8Array): Promise<void> => disk.writePeers(bytes);
-    const memory = PeerMemoryFile.from(remembered, { crc32c, clock, write, onFault });
-    const processNonce = uuidOf(number, life);
+    const memory = PeerMemoryFile.from(disk.peers, { crc32c, clock, write, onFault });
     const { incarnation } = this;
-    const identity = {
-      brokerId: toBrokerId(number),
-      clusterId,
-      incarnation,
-      bootNumber,
-      processNonce,
-      recoveredCommit,
-    };
+    const identity = { brokerId: toBrokerId(number), clusterId, incarnation, ...start };
     const handshake: HandshakeContext = {
       own: () => ({ identity, durableCommit: disk.durableCommit }),
       secret: 'simulated',

@@ -122,20 +122,11 @@ export class SimWorld {
   }
 
   start(node: SimNode): void {
-    if (this.oldCopies.has(node.number)) this.#startOldCopy(node);
     this.trace.say(node.number, null, 'start', '');
     const restarted = node.life > 0;
     this.#touched.add(node);
     node.start();
     if (restarted) this.tell('onRestart', node);
-  }
-
-  /** One that started so often that nobody finds it any more is beyond what design D4 promises: it is replaced at once. */
-  #startOldCopy(node: SimNode): void {
-    const copy = node.disk.copy();
-    const strangers = this.atlas.strangersTo(node, copy);
-    if (this.atlas.isFoundDespite(strangers, node, copy)) this.oldCopies.set(node.number, strangers);
-    else this.wipe(node);
   }
 
   crash(node: SimNode, keep: Keep): void {
@@ -171,7 +162,7 @@ export class SimWorld {
     this.lostDisks.add(node.number);
     node.disk.rollBack(copy, keepsFloor);
     if (node.disk.lost) return;
-    this.oldCopies.set(node.number, []);
+    this.oldCopies.set(node.number, this.atlas.strangersTo(node, copy));
     this.count('oldCopies');
   }
 
