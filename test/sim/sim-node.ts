@@ -301,7 +301,7 @@ export class SimNode {
     const { incarnation } = this;
     const identity = { brokerId: toBrokerId(number), clusterId, incarnation, ...start };
     const handshake: HandshakeContext = {
-      own: () => ({ identity, durableCommit: disk.durableCommit }),
+      own: () => ({ identity, durableCommit: disk.durableCommit, peerAddress: null }),
       secret: 'simulated',
       addresses: { addressOf: () => null, incarnationOf },
       memory: must(memory, 'sim: the file of peers is whole'),
