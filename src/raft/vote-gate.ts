@@ -14,9 +14,10 @@
  * that lets a minority be down can find.
  *
  * Liveness: brokers that start together welcome each other without any group, and whom a minority fails to welcome votes
- * all the same. The voters are those of the newest configuration in this log, as in every quorum. Should none of a
- * majority of them ever be reachable again, because the group has moved on without this replica, it votes again once a
- * leader has brought its log up.
+ * all the same. Over links that are whole only in part one that has just started may reach too few to vote, where without
+ * this rule its vote would have been enough. The voters are those of the newest configuration in this log, as in every
+ * quorum. Should none of a majority of them ever be reachable again, because the group has moved on without this replica,
+ * it votes again once a leader has brought its log up.
  */
 import type { BrokerId, ReplicaId } from '../model/ids.ts';
 import type { Configuration } from './core/configuration.ts';

@@ -16,6 +16,8 @@ const drainMsMax = 60_000;
 const stepMs = 100;
 /** How long a partial topology is watched once it works, and how often leaders may change in a group meanwhile (P10). */
 const calmMs = 8_000;
+/** How long nodes may take to meet before links are cut, in virtual ms. */
+const acquaintMsMax = 6_000;
 const leaderChangesMax = 3;
 
 const topologies = ['full', 'full', 'chain', 'star', 'ring'] as const;
@@ -117,6 +119,7 @@ async function partial(
   groups: readonly GroupNumber[],
   topology: Topology,
 ): Promise<void> {
+  await acquaint(world, core);
   const isLinked = (a: SimNode, b: SimNode): boolean => linked(topology, core.length, core.indexOf(a), core.indexOf(b));
   for (const [i, a] of core.entries()) {
     for (const b of core.slice(i + 1)) {
@@ -150,6 +153,16 @@ async function partial(
   world.network.heal();
 }
 
+/**
+ * Whoever has just started votes only once a majority knows it (design D4), and over a part of the links it may never
+ * meet one: that is the price of finding old copies, so those that can meet do so before the links are cut.
+ */
+async function acquaint(world: SimWorld, core: readonly SimNode[]): Promise<void> {
+  const deadline = world.scheduler.now + acquaintMsMax;
+  const isDone = (): boolean => core.every((node) => [...node.groups.keys()].every((group) => node.mayVote(group)));
+  while (!isDone() && world.scheduler.now < deadline) await run(world, stepMs);
+}
+
 function linked(topology: Topology, count: number, a: number, b: number): boolean {
   const distance = Math.abs(a - b);
   switch (topology) {
@@ -165,7 +178,7 @@ function linked(topology: Topology, count: number, a: number, b: number): boolea
 }
 
 /**
- * The node and its neighbours are a quorum, and no neighbour's log is ahead of its own. Without such a node no Raft makes
+ * The node and those neighbours that may vote are a quorum, and no neighbour's log is ahead of its own. Without such a node no Raft makes
  * progress, whatever it does (OmniPaxos calls it the constrained election).
  */
 function canLead(world: SimWorld, group: GroupNumber, node: SimNode, near: readonly SimNode[]): boolean {
@@ -179,7 +192,8 @@ function canLead(world: SimWorld, group: GroupNumber, node: SimNode, near: reado
     const { term, index } = last(one);
     return term < own.term || (term === own.term && index <= own.index);
   };
-  return isVoter(replica) && near.every(isBehind) && world.atlas.canElect(group, near);
+  const voting = near.filter((one) => one.mayVote(group));
+  return isVoter(replica) && voting.includes(node) && near.every(isBehind) && world.atlas.canElect(group, voting);
 }
 
 /** Every group acknowledges something new. */

@@ -12,6 +12,7 @@ import type { HandshakeContext } from '../../src/raft/grpc-handshake.ts';
 import type { Refusal } from '../../src/raft/peer-admission.ts';
 import type { RememberedPeer } from '../../src/raft/peer-memory.ts';
 import type { Condemnation } from '../../src/raft/standing.ts';
+import { mayVote } from '../../src/raft/vote-gate.ts';
 import type { SnapshotMeta } from '../../src/raft/core/snapshot.ts';
 import type { RoleState } from '../../src/raft/core/ready.ts';
 import type { DriverLimits } from '../../src/raft/driver-limits.ts';
@@ -134,6 +135,18 @@ export class SimNode {
     const { clock, disk } = this;
     const options = { crc32c, clock, write: () => Promise.resolve(), onFault: () => undefined };
     return PeerMemoryFile.from(disk.peers, options)?.remembered(incarnation) ?? null;
+  }
+
+  /** Whether enough of the voters that its log knows have welcomed this process, so that its replica votes (design D4). */
+  mayVote(group: GroupNumber): boolean {
+    const raft = this.groups.get(group);
+    const peers = this.#peers;
+    if (raft === undefined || peers === null) return false;
+    const isFine = (replica: ReplicaId): boolean => {
+      const broker = peers.brokerOf(replica);
+      return broker === this.number || (broker !== null && peers.standing.welcomedBy.has(broker));
+    };
+    return mayVote(raft.membership.configuration, isFine, null);
   }
 
   /** Starts the process; the groups come up as their logs open. */
