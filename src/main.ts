@@ -17,6 +17,7 @@ import { BrokerStartError } from './broker/broker-identity.ts';
 import { findCluster, takeReplica } from './broker/cluster-entrance.ts';
 import type { GenesisStore } from './broker/founding-talk.ts';
 import { decodeHeldGenesis, encodeHeldGenesis } from './broker/founding-talk.ts';
+import { formatVersionMax } from './broker/format-version.ts';
 import { defaultGroupSettings } from './broker/group-settings.ts';
 import { PeerBook } from './broker/peer-book.ts';
 import { ReplicaDirectory } from './broker/replica-directory.ts';
@@ -289,7 +290,7 @@ const reachableHost = (host: string): string => (host === '0.0.0.0' || host === 
 function describeLost(identity: BrokerIdentity, reason: string): Parameters<typeof lostBroker>[0] {
   return {
     clusterId: identity.clusterId,
-    brokers: [{ ...identity, healthy: false, unhealthyReason: reason, healthUnknown: false }],
+    brokers: [{ ...identity, healthy: false, unhealthyReason: reason, healthUnknown: false, ...unknownOrders }],
     catalogLeader: null,
     catalogRevision: 0,
     activeVersion: 0,
@@ -297,6 +298,9 @@ function describeLost(identity: BrokerIdentity, reason: string): Parameters<type
     partitionCount: 0,
   };
 }
+
+/** What only the catalog knows. */
+const unknownOrders = { duty: null, replicaCount: 0, replaceable: false, formatVersion: formatVersionMax };
 
 /** What someone who starts a broker can do something about: told in one line, without a stack. */
 function isForOperators(error: unknown): error is Error {

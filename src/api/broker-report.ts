@@ -2,8 +2,9 @@
 import type { DescribeBrokerResponse } from '../gen/sluice/v1/cluster.ts';
 import { DiskLevel } from '../gen/sluice/v1/cluster.ts';
 import type { DiskFacts, RuntimeFacts } from '../broker/broker-facts.ts';
-import type { BrokerInfo, BrokerReport, QuarantinedReplica } from '../broker/requests.ts';
+import type { BrokerReport, QuarantinedReplica } from '../broker/requests.ts';
 import { toBrokerId, toGroupNumber, toMillis } from '../model/ids.ts';
+import { fromBrokerDescription, toBrokerDescription } from './broker-description.ts';
 import { toInt32, toInt32OrAbsent, toInt64, toInt64OrAbsent } from './convert.ts';
 
 type Wire = DescribeBrokerResponse;
@@ -15,7 +16,7 @@ const levels = {
 } as const satisfies Record<DiskFacts['level'], number>;
 
 export const toDescribeBrokerResponse = (report: BrokerReport): Wire => ({
-  broker: { ...report.broker, rack: report.broker.rack ?? undefined },
+  broker: toBrokerDescription(report.broker),
   replicas: {
     leaders: toInt32(report.replicas.leaders),
     followers: toInt32(report.replicas.followers),
@@ -67,7 +68,7 @@ function toRuntime(runtime: RuntimeFacts | null): Wire['runtime'] {
 
 /** The inverse, for an answer that another broker gave; it checked it before it left. */
 export const fromDescribeBrokerResponse = (wire: Wire): BrokerReport => ({
-  broker: fromBroker(wire.broker),
+  broker: fromBrokerDescription(wire.broker),
   replicas: wire.replicas ?? { leaders: 0, followers: 0, learners: 0, quarantined: 0 },
   quarantined: wire.quarantined.map(fromQuarantined),
   disk: fromDisk(wire.disk),
@@ -79,13 +80,6 @@ export const fromDescribeBrokerResponse = (wire: Wire): BrokerReport => ({
     unsentBytes: Number(unsentBytes),
   })),
 });
-
-function fromBroker(wire: Wire['broker']): BrokerInfo {
-  const { brokerId = 0, address = '', incarnation = '', version = '', rack } = wire ?? {};
-  const { healthy = false, unhealthyReason = '', healthUnknown = true } = wire ?? {};
-  const health = { healthy, unhealthyReason, healthUnknown };
-  return { brokerId: toBrokerId(brokerId), address, incarnation, version, rack: rack ?? null, ...health };
-}
 
 const fromQuarantined = (wire: Wire['quarantined'][number]): QuarantinedReplica => ({
   group: toGroupNumber(Number(wire.group)),

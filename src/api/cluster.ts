@@ -8,9 +8,11 @@ import type {
 import type { BrokerApi, RequestContext } from '../broker/requests.ts';
 import type { Result } from '../model/errors.ts';
 import { ok } from '../model/errors.ts';
+import { toBrokerDescription } from './broker-description.ts';
 import { toDescribeBrokerResponse } from './broker-report.ts';
 import type { CallDesk } from './call-desk.ts';
 import { FieldChecks, toInt32, toInt32OrAbsent, toInt64 } from './convert.ts';
+import { operationHandlers } from './operations.ts';
 import type { HandlersOf } from './service.ts';
 
 async function describeCluster(broker: BrokerApi, context: RequestContext): Promise<Result<DescribeClusterResponse>> {
@@ -19,7 +21,7 @@ async function describeCluster(broker: BrokerApi, context: RequestContext): Prom
   const cluster = described.value;
   return ok({
     clusterId: cluster.clusterId,
-    brokers: cluster.brokers.map((broker) => ({ ...broker, rack: broker.rack ?? undefined })),
+    brokers: cluster.brokers.map(toBrokerDescription),
     catalogLeader: toInt32OrAbsent(cluster.catalogLeader),
     catalogRevision: toInt64(cluster.catalogRevision),
     activeVersion: toInt32(cluster.activeVersion),
@@ -46,5 +48,6 @@ export function clusterHandlers(desk: CallDesk, broker: () => BrokerApi): Handle
   return {
     describeCluster: desk.unary((_request, context) => describeCluster(broker(), context)),
     describeBroker: desk.unary((request, context) => describeBroker(broker(), request, context)),
+    ...operationHandlers(desk, broker),
   };
 }

@@ -110,6 +110,7 @@ export function forwardingBroker(options: ForwardingOptions): BrokerApi {
     describeTopic: (name, context) => broker.describeTopic(name, context),
     listTopics: (page, context) => broker.listTopics(page, context),
     describeCluster: (context) => broker.describeCluster(context),
+    operate: (operation, dryRun, context) => broker.operate(operation, dryRun, context),
   };
 }
 

@@ -20,6 +20,7 @@ function refusing(refusal: () => Refused, cluster: () => Result<ClusterInfo>): B
     listTopics: no,
     describeCluster: () => Promise.resolve(cluster()),
     describeBroker: no,
+    operate: no,
     joinGroup: no,
     heartbeat: no,
     leaveGroup: no,

@@ -1,6 +1,10 @@
 /** TopicService: form checks and conversion; what topics mean is the catalog's. */
 import type { TopicServiceService } from '../gen/sluice/v1/topic.ts';
 import type {
+  AddPartitionsRequest,
+  AddPartitionsResponse,
+  ChangeReplicationFactorRequest,
+  ChangeReplicationFactorResponse,
   AlterTopicRequest,
   AlterTopicResponse,
   CreateTopicRequest,
@@ -14,11 +18,13 @@ import type {
   PartitionDescription,
   TopicDescription,
 } from '../gen/sluice/v1/topic.ts';
+import type { TopicRef } from '../broker/cluster-operation.ts';
 import type { BrokerApi, PartitionInfo, RequestContext, TopicInfo } from '../broker/requests.ts';
 import type { Result } from '../model/errors.ts';
 import { ok } from '../model/errors.ts';
 import type { CallDesk } from './call-desk.ts';
 import { FieldChecks, toInt32, toInt32OrAbsent, toInt64, toInt64OrAbsent } from './convert.ts';
+import { toImpact } from './operations.ts';
 import type { HandlersOf } from './service.ts';
 import { settingsOf, toWireConfig } from './topic-config.ts';
 
@@ -128,6 +134,56 @@ async function listTopics(
   });
 }
 
+async function addPartitions(
+  broker: BrokerApi,
+  request: AddPartitionsRequest,
+  context: RequestContext,
+): Promise<Result<AddPartitionsResponse>> {
+  const checks = new FieldChecks();
+  const topic = topicRef(checks, request, context);
+  const { partitions } = request;
+  if (partitions < partitionsRange.from || partitions > partitionsRange.through)
+    checks.complain('partitions', 'must be from 1 to 1000', String(partitions), 'INVALID_PARTITIONS');
+  const checked = checks.finish({ kind: 'add-partitions', topic, partitions } as const);
+  if (checked.kind === 'refused') return checked;
+  const done = await broker.operate(checked.value, request.dryRun, context);
+  if (done.kind === 'refused') return done;
+  const described = await broker.describeTopic(request.name, context);
+  // it was there a moment ago; whoever deleted it meanwhile made the description void, not the growth
+  const description =
+    described.kind === 'ok' ? toTopicDescription(described.value.topic, described.value.partitions) : undefined;
+  const { impact, catalogRevision } = done.value;
+  return ok({ impact: toImpact(impact), topic: description, catalogRevision: toInt64(catalogRevision) });
+}
+
+async function changeReplicationFactor(
+  broker: BrokerApi,
+  request: ChangeReplicationFactorRequest,
+  context: RequestContext,
+): Promise<Result<ChangeReplicationFactorResponse>> {
+  const checks = new FieldChecks();
+  const topic = topicRef(checks, request, context);
+  const { replicationFactor } = request;
+  if (replicationFactor < replicationRange.from || replicationFactor > replicationRange.through)
+    checks.complain(
+      'replication_factor',
+      'must be from 1 to 7',
+      String(replicationFactor),
+      'INVALID_REPLICATION_FACTOR',
+    );
+  const checked = checks.finish({ kind: 'change-replication-factor', topic, replicationFactor } as const);
+  if (checked.kind === 'refused') return checked;
+  const done = await broker.operate(checked.value, request.dryRun, context);
+  if (done.kind === 'refused') return done;
+  return ok({ impact: toImpact(done.value.impact), catalogRevision: toInt64(done.value.catalogRevision) });
+}
+
+const topicRef = (
+  checks: FieldChecks,
+  { name, topicId }: { readonly name: string; readonly topicId?: string | undefined },
+  { tenant }: RequestContext,
+): TopicRef => ({ tenant, name: checks.topic('name', name), topicId: checks.topicId('topic_id', topicId) });
+
 function toTopicDescription(topic: TopicInfo, partitions: readonly PartitionInfo[]): TopicDescription {
   return {
     name: topic.name,
@@ -160,5 +216,7 @@ export function topicHandlers(desk: CallDesk, broker: () => BrokerApi): Handlers
     deleteTopic: desk.unary((request, context) => deleteTopic(broker(), request, context)),
     describeTopic: desk.unary((request, context) => describeTopic(broker(), request, context)),
     listTopics: desk.unary((request, context) => listTopics(broker(), request, context)),
+    addPartitions: desk.unary((request, context) => addPartitions(broker(), request, context)),
+    changeReplicationFactor: desk.unary((request, context) => changeReplicationFactor(broker(), request, context)),
   };
 }

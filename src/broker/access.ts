@@ -15,6 +15,8 @@ export type Operation =
   | 'alter-topic'
   | 'delete-topic'
   | 'move-replicas'
+  /** What operators do to brokers, replicas, partitions and the version in force. */
+  | 'operate'
   | 'describe-topic'
   | 'list-topics'
   | 'describe-cluster'

@@ -15,6 +15,8 @@ export interface BrokerIdentity {
   readonly rack: string | null;
   /** Version of Sluice that it runs. */
   readonly version: string;
+  /** Newest format that it writes and reads. Default: formatVersionMax. */
+  readonly formatVersion?: number;
 }
 
 /** Why a broker can not start on this disk; `message` is one line that says what to do. */

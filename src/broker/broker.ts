@@ -28,14 +28,18 @@ import type { DecisionContext } from './catalog-decisions.ts';
 import { groupsTopic } from './catalog-decisions.ts';
 import { CatalogKeeper } from './catalog-keeper.ts';
 import { CatalogLink } from './catalog-link.ts';
+import type { CatalogState } from './catalog-state.ts';
 import type { ClusterMembership } from './cluster-membership.ts';
 import { alone } from './cluster-membership.ts';
+import type { ClusterOperation, OperationReport } from './cluster-operation.ts';
 import { answerBy } from './deadline.ts';
 import { Departures } from './departures.ts';
+import { DrainKeeper } from './drain-keeper.ts';
 import type { DiskGate } from './disk-gate.ts';
 import { FetchWaiters } from './fetch-waiters.ts';
 import { OpenCursor } from './fetch-cursor.ts';
 import { Fetcher, tooManyWaiters } from './fetcher.ts';
+import { formatVersionMax } from './format-version.ts';
 import { enterCluster } from './founding.ts';
 import { GroupService } from './group-service.ts';
 import type { GroupSettings } from './group-settings.ts';
@@ -46,10 +50,13 @@ import { LocalGroups } from './local-groups.ts';
 import type { BrokerObserver } from './observer.ts';
 import { silentBrokerObserver } from './observer.ts';
 import { lookUpOffset } from './offset-lookup.ts';
+import { OperationDesk, replicasOn } from './operation-desk.ts';
+import type { OperationContext } from './operation-plan.ts';
 import type { Appended } from './partition.ts';
 import { PlacementKeeper } from './placement-keeper.ts';
 import { ProducerIdentities } from './producer-identities.ts';
 import type { KnownPeer } from './peer-book.ts';
+import { ReplicaFacts } from './replica-facts.ts';
 import type {
   AlterTopic,
   AppendReceipt,
@@ -137,9 +144,11 @@ export class Broker implements BrokerApi {
   readonly #link: CatalogLink;
   readonly #keeper: CatalogKeeper;
   readonly #departures: Departures;
+  readonly #drain: DrainKeeper;
   readonly #placements: PlacementKeeper;
   readonly #retention: RetentionKeeper;
   readonly #localGroups: LocalGroups;
+  readonly #operations: OperationDesk;
   readonly #topics: Topics;
   readonly #fetchWaiters: FetchWaiters;
   readonly #fetcher: Fetcher;
@@ -163,17 +172,27 @@ export class Broker implements BrokerApi {
     const { rpc, directory, founders } = cluster;
     const catalog = new Catalog({ host, clock, limits, onFault });
     directory.follow((replica) => catalog.state.brokerOf(replica));
-    const context = (): DecisionContext => ({ limits, dead: this.#keeper.dead });
+    const context = (): DecisionContext => this.#keeper.context;
     const quiet = (): ReadonlySet<BrokerId> | null => this.#keeper.quiet;
     const link = new CatalogLink({ identity, catalog, clock, limits, rpc, directory, quiet, context });
-    const { clusterId } = identity;
+    const { clusterId, brokerId, formatVersion = formatVersionMax } = identity;
     const failed = (why: string): void => {
       onFault(new Error(`the catalog can not be prepared: ${why}`));
     };
     this.#cluster = cluster;
     this.#catalog = catalog;
     this.#link = link;
-    this.#keeper = new CatalogKeeper({ clusterId, founders, catalog, clock, random, limits, failed });
+    this.#keeper = new CatalogKeeper({
+      clusterId,
+      brokerId,
+      formatVersion,
+      founders,
+      catalog,
+      clock,
+      random,
+      limits,
+      failed,
+    });
     this.#localGroups = new LocalGroups({ host, identity, clock, limits, observer });
     const changed = (group: GroupNumber): void => {
       this.#retention.changed(group);
@@ -181,12 +200,22 @@ export class Broker implements BrokerApi {
     const partitions = { clock, limits, budget: this.#budget, disk, observer, changed };
     const running = { catalog, link, localGroups: this.#localGroups, partitions };
     const { departureMs } = limits;
-    const { brokerId } = identity;
-    const departures = new Departures({ clusterId, brokerId, state: () => catalog.state, clock, rpc, departureMs });
+    const state = (): CatalogState => catalog.state;
+    const facts = new ReplicaFacts({ clusterId, brokerId, state, localGroups: this.#localGroups, rpc });
+    const leader = (): BrokerId | null => link.leader;
+    const orders = (): OperationContext | null => this.#keeper.operationContext;
+    const asked = { clusterId, brokerId, catalog, leader, context: orders, facts, clock, limits, rpc };
+    this.#operations = new OperationDesk(asked);
+    const departures = new Departures({ clusterId, brokerId, state, clock, rpc, departureMs });
     this.#departures = departures;
     this.#placements = new PlacementKeeper({ ...running, departures, clock, limits });
     const clockAgrees = (): boolean => true;
     this.#retention = new RetentionKeeper({ ...running, clock, limits, observer, clockAgrees, onFault });
+    this.#drain = new DrainKeeper({
+      ...{ brokerId, catalog, clock, intervalMs: limits.upkeepIntervalMs },
+      leads: () => this.#running().some((raft) => raft.role.role === 'leader'),
+      handOver: () => this.#handLeadershipsOver(),
+    });
     this.#topics = new Topics({ ...running, identity, clock, random, limits, observer, onFault });
     this.routes = new RequestRoutes({
       brokerId: identity.brokerId,
@@ -222,6 +251,7 @@ export class Broker implements BrokerApi {
     await this.#topics.start(this.#groups);
     this.#placements.start();
     this.#retention.start();
+    this.#drain.start();
     if (this.#phase === 'starting') this.#phase = 'running';
   }
 
@@ -230,13 +260,23 @@ export class Broker implements BrokerApi {
    * is over. Requests are served all along; what arrives after its leadership left hears who leads.
    */
   async handOver(): Promise<void> {
+    void this.#departures.announce();
+    await this.#handLeadershipsOver();
+  }
+
+  #handLeadershipsOver(): Promise<void> {
     const { clock } = this.#options;
     const { directory } = this.#cluster;
-    const groups = (): readonly RaftGroup[] => {
-      const { group } = this.#catalog;
-      return [...(group === null ? [] : [group]), ...this.#localGroups.all.values()];
-    };
-    await handOver({ groups, departures: this.#departures, directory, clock, limits: this.#limits });
+    const groups = (): readonly RaftGroup[] => this.#running();
+    const leadsNothing = (broker: BrokerId): boolean =>
+      this.#departures.isDeparting(broker) || this.#catalog.state.brokers.get(broker)?.duty !== undefined;
+    return handOver({ groups, leadsNothing, directory, clock, limits: this.#limits });
+  }
+
+  /** Every group that runs here, the catalog's too. */
+  #running(): readonly RaftGroup[] {
+    const { group } = this.#catalog;
+    return [...(group === null ? [] : [group]), ...this.#localGroups.all.values()];
   }
 
   /** Every append in flight is answered on its own, at the latest when the groups stop. */
@@ -251,7 +291,8 @@ export class Broker implements BrokerApi {
     this.#catalog.close();
     await this.#localGroups.close();
     await host.close();
-    await Promise.all([this.#topics.settle(), this.#keeper.close(), this.#placements.close(), this.#retention.close()]);
+    await Promise.all([this.#topics.settle(), this.#keeper.close(), this.#placements.close()]);
+    await Promise.all([this.#retention.close(), this.#drain.close()]);
   }
 
   /** What the catalog says of another broker; null: it does not know it. */
@@ -407,6 +448,22 @@ export class Broker implements BrokerApi {
   > {
     const refused = this.#refuse('list-topics', '', context);
     return Promise.resolve(refused ?? this.#withRevision(ok(this.#topics.list(context.tenant, page))));
+  }
+
+  /** What operators ask of the cluster; a dry run changes nothing. */
+  async operate(
+    operation: ClusterOperation,
+    dryRun: boolean,
+    context: RequestContext,
+  ): Promise<Result<OperationReport & { readonly catalogRevision: number }>> {
+    const refused = this.#refuse('operate', resourceOf(operation), context);
+    if (refused !== null) return refused;
+    const done = await this.#operations.carryOut(operation, dryRun, context.deadlineMs);
+    if (done.kind === 'ok' && operation.kind === 'add-partitions' && !dryRun) {
+      const { tenant, name } = operation.topic;
+      if (!(await this.#topics.whenUsable(tenant, name, context.deadlineMs))) return this.#told(notReady(name));
+    }
+    return this.#withRevision(done);
   }
 
   /** Answers in every phase: it is how an operator learns what is wrong. */
@@ -604,10 +661,17 @@ export class Broker implements BrokerApi {
 
   /** Of itself it knows that it answers, and whether it was set apart as a whole. */
   #self(): BrokerInfo {
-    const { brokerId, address, incarnation, version, rack } = this.#options.identity;
+    const { brokerId, address, incarnation, version, rack, formatVersion = formatVersionMax } = this.#options.identity;
     const unhealthyReason = this.#catalog.group?.quarantine ?? '';
     const health = { healthy: unhealthyReason === '', unhealthyReason, healthUnknown: false };
-    return { brokerId, address, incarnation, version, rack, ...health };
+    return { brokerId, address, incarnation, version, rack, ...health, ...this.#ordered(brokerId), formatVersion };
+  }
+
+  /** What is ordered for a broker, as the catalog has it. */
+  #ordered(brokerId: BrokerId): Pick<BrokerInfo, 'duty' | 'replaceable' | 'formatVersion' | 'replicaCount'> {
+    const { state } = this.#catalog;
+    const { duty = null, replaceable = false, formatVersion = 1 } = state.brokers.get(brokerId) ?? {};
+    return { duty, replaceable, formatVersion, replicaCount: replicasOn(state, brokerId) };
   }
 
   /** @param quiet null: not known */
@@ -619,14 +683,35 @@ export class Broker implements BrokerApi {
       const isSilent = quiet?.has(brokerId) === true;
       const unhealthyReason = isSilent ? silent : healthUnknown ? notKnown : joined ? '' : joining;
       const health = { healthy: unhealthyReason === '', unhealthyReason, healthUnknown };
-      return { brokerId, address, incarnation, version, rack, ...health };
+      return { brokerId, address, incarnation, version, rack, ...health, ...this.#ordered(brokerId) };
     });
   }
 }
 
+const notReady = (name: string): Refused =>
+  refuse('REQUEST_TIMED_OUT', `topic "${name}" has the partitions, but they are not ready yet`);
+
 const silent = 'the leader of the catalog does not hear of it';
 const notKnown = 'not known: the leader of the catalog can not be asked';
 const joining = 'it is joining the cluster';
+
+/** The topic that an operation is about; empty for the cluster. */
+function resourceOf(operation: ClusterOperation): string {
+  switch (operation.kind) {
+    case 'add-partitions':
+    case 'change-replication-factor':
+      return operation.topic.name;
+    case 'transfer-leadership':
+      return operation.topic;
+    case 'move-replicas':
+    case 'drain-broker':
+    case 'undrain-broker':
+    case 'decommission-broker':
+    case 'replace-broker':
+    case 'finalize-upgrade':
+      return '';
+  }
+}
 
 /** It is said that something does not exist, or not any more. */
 function isUnknown(result: Result<unknown>): result is Refused {

@@ -7,6 +7,9 @@ import { decodeJson, encodeJson } from './json-fields.ts';
 import type { TopicConfig } from './topic-config.ts';
 import { readTopicConfig, topicConfigKeepAll } from './topic-config.ts';
 
+/** What an operator has ordered for a broker: it gives its leaderships away; or its replicas as well, and then goes. */
+export type BrokerDuty = 'draining' | 'decommissioning';
+
 /** A broker as the catalog knows it (design D4). */
 export interface BrokerEntry {
   readonly brokerId: BrokerId;
@@ -24,6 +27,12 @@ export interface BrokerEntry {
   readonly catalogReplica: ReplicaId;
   /** That replica was on its disk once: only then may it take part, and from then on a missing one is a loss (local-2). */
   readonly joined: boolean;
+  /** Newest format that its software writes and reads; absent: 1. */
+  readonly formatVersion?: number;
+  /** Absent: it takes part as any other. */
+  readonly duty?: BrokerDuty;
+  /** True: an operator gave its disk up, and the next one that comes with this broker's id takes its place. */
+  readonly replaceable?: true;
 }
 
 /** A copy of a group on a broker. The replica id is never used for anything else (design D4). */
@@ -34,6 +43,16 @@ export interface ReplicaPlace {
   readonly incarnation: string;
   /** It was on that disk once: only then may it take part, and from then on a missing one is a loss (local-2). */
   readonly opened: boolean;
+  /** Revision of the placement that added it; absent: it was there from the beginning. */
+  readonly addedAt?: number;
+}
+
+/** Where the replicas of a group shall be from now on. */
+export interface Placement {
+  readonly group: GroupNumber;
+  readonly revision: number;
+  /** The preferred leader first. */
+  readonly replicas: readonly ReplicaPlace[];
 }
 
 /** A partition: its Raft group and where its replicas shall be (design D5). */
@@ -102,6 +121,22 @@ export type CatalogCommand =
       readonly revision: number;
       readonly replicas: readonly ReplicaPlace[];
     }
+  /** The same for many groups, with the replication factors of topics that it changes. */
+  | {
+      readonly kind: 'place-replicas';
+      readonly placements: readonly Placement[];
+      readonly factors: readonly { readonly topicId: string; readonly replicationFactor: number }[];
+      /** True: whoever leads one of the groups hands it to its preferred leader as soon as it can. */
+      readonly leadNow: boolean;
+    }
+  /** A topic gets more partitions, with the numbers after its last one. */
+  | { readonly kind: 'add-partitions'; readonly topicId: string; readonly partitions: readonly PartitionPlace[] }
+  /** Null: as any other. */
+  | { readonly kind: 'set-duty'; readonly brokerId: BrokerId; readonly duty: BrokerDuty | null }
+  /** The disk of the broker is given up: whoever comes with its id and another disk takes its place. */
+  | { readonly kind: 'replace-broker'; readonly brokerId: BrokerId; readonly incarnation: string }
+  /** All brokers may use this format from now on (design D7). */
+  | { readonly kind: 'raise-active-version'; readonly activeVersion: number }
   /** The group's committed configuration is what this revision asked for. */
   | { readonly kind: 'placement-reached'; readonly group: GroupNumber; readonly revision: number }
   | { readonly kind: 'delete-topic'; readonly topicId: string }
@@ -144,12 +179,32 @@ const readers = {
   }),
   'remove-broker': (fields) => ({ kind: 'remove-broker', brokerId: toBrokerId(fields.number('brokerId')) }),
   'replicas-opened': (fields) => ({ kind: 'replicas-opened', ...readDiskGroups(fields) }),
-  'set-replicas': (fields) => ({
-    kind: 'set-replicas',
-    group: toGroupNumber(fields.number('group')),
-    revision: fields.number('revision'),
-    replicas: fields.list('replicas', readReplica),
+  'set-replicas': (fields) => ({ kind: 'set-replicas', ...readPlacement(fields) }),
+  'place-replicas': (fields) => ({
+    kind: 'place-replicas',
+    placements: fields.list('placements', readPlacement),
+    factors: fields.list('factors', (factor) => ({
+      topicId: factor.text('topicId'),
+      replicationFactor: factor.number('replicationFactor'),
+    })),
+    leadNow: fields.flag('leadNow'),
   }),
+  'add-partitions': (fields) => ({
+    kind: 'add-partitions',
+    topicId: fields.text('topicId'),
+    partitions: fields.list('partitions', readPartition),
+  }),
+  'set-duty': (fields) => ({
+    kind: 'set-duty',
+    brokerId: toBrokerId(fields.number('brokerId')),
+    duty: readDuty(fields.textOrNull('duty')),
+  }),
+  'replace-broker': (fields) => ({
+    kind: 'replace-broker',
+    brokerId: toBrokerId(fields.number('brokerId')),
+    incarnation: fields.text('incarnation'),
+  }),
+  'raise-active-version': (fields) => ({ kind: 'raise-active-version', activeVersion: fields.number('activeVersion') }),
   'placement-reached': (fields) => ({
     kind: 'placement-reached',
     group: toGroupNumber(fields.number('group')),
@@ -189,6 +244,34 @@ export const readBroker = (fields: JsonFields): BrokerEntry => ({
   version: fields.text('version'),
   catalogReplica: toReplicaId(fields.number('catalogReplica')),
   joined: fields.flag('joined'),
+  ...(fields.has('formatVersion') ? { formatVersion: fields.number('formatVersion') } : {}),
+  ...dutyOf(fields.has('duty') ? readDuty(fields.text('duty')) : null),
+  ...(fields.has('replaceable') ? { replaceable: true } : {}),
+});
+
+/** The duty as a field of an entry; nothing for null. */
+const dutyOf = (duty: BrokerDuty | null): Pick<BrokerEntry, 'duty'> => (duty === null ? {} : { duty });
+
+export function withDuty(broker: BrokerEntry, duty: BrokerDuty | null): BrokerEntry {
+  const { brokerId, address, peerAddress, rack, incarnation, version, catalogReplica, joined } = broker;
+  const { formatVersion, replaceable } = broker;
+  return {
+    ...{ brokerId, address, peerAddress, rack, incarnation, version, catalogReplica, joined },
+    ...(formatVersion === undefined ? {} : { formatVersion }),
+    ...dutyOf(duty),
+    ...(replaceable === undefined ? {} : { replaceable }),
+  };
+}
+
+function readDuty(text: string | null): BrokerDuty | null {
+  if (text === null || text === 'draining' || text === 'decommissioning') return text;
+  throw new InvariantViolation('catalog-1: every duty of a broker is known', text);
+}
+
+const readPlacement = (fields: JsonFields): Placement => ({
+  group: toGroupNumber(fields.number('group')),
+  revision: fields.number('revision'),
+  replicas: fields.list('replicas', readReplica),
 });
 
 export const readReplica = (fields: JsonFields): ReplicaPlace => ({
@@ -196,6 +279,7 @@ export const readReplica = (fields: JsonFields): ReplicaPlace => ({
   brokerId: toBrokerId(fields.number('brokerId')),
   incarnation: fields.text('incarnation'),
   opened: fields.flag('opened'),
+  ...(fields.has('addedAt') ? { addedAt: fields.number('addedAt') } : {}),
 });
 
 const readLeaving = (fields: JsonFields): LeavingPlace => ({

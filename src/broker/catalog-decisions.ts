@@ -5,11 +5,21 @@ import { must } from '../model/assert.ts';
 import type { Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
 import { replicasMax } from '../raft/core/configuration.ts';
-import type { BrokerEntry, CatalogCommand, PartitionPlace, ReplicaPlace, TopicEntry } from './catalog-commands.ts';
+import type {
+  BrokerDuty,
+  BrokerEntry,
+  CatalogCommand,
+  PartitionPlace,
+  ReplicaPlace,
+  TopicEntry,
+} from './catalog-commands.ts';
+import { withDuty } from './catalog-commands.ts';
 import type { AlterWish, CatalogRequest, JoinWish, TopicWish } from './catalog-requests.ts';
 import type { CatalogHead, CatalogState } from './catalog-state.ts';
+import type { TopicRef } from './cluster-operation.ts';
 import type { BrokerLimits } from './limits.ts';
 import { extendReplicas, PlacementLoad, placeReplicas } from './placement.ts';
+import { ReplicaAssigner, sameReplicas } from './replica-assignment.ts';
 import { changedConfig, sameConfig, topicConfigDefault, topicConfigKeepAll } from './topic-config.ts';
 
 /** Name of the topic whose partitions hold the state of consumer groups. */
@@ -25,6 +35,8 @@ export interface DecisionContext {
   readonly limits: BrokerLimits;
   /** Brokers that were not heard of for long. */
   readonly dead: ReadonlySet<BrokerId>;
+  /** Brokers that are heard of now, or may be: the disk of none of them is given to another. */
+  readonly heard: ReadonlySet<BrokerId>;
 }
 
 /** From a request to the command that carries it out; null: there is nothing to do. */
@@ -41,7 +53,7 @@ export function decide(
     case 'delete-topic':
       return decideDeleteTopic(state, request);
     case 'join':
-      return decideJoin(state, request.broker);
+      return decideJoin(state, request.broker, context);
     case 'remove-broker':
       return decideRemoveBroker(state, request.brokerId);
     case 'replicas-opened':
@@ -67,14 +79,14 @@ export function decideCreateTopic(
   const head = state.head;
   if (head === null) return notFounded;
   const { limits } = context;
-  const brokers = [...state.brokers.values()].filter((broker) => broker.joined);
+  const brokers = placeable(state);
   const factor = wish.replicationFactor ?? Math.min(replicationFactorDefault, brokers.length);
   const refusal =
     refuseName(wish.name, wish.internal) ??
     refusePartitionCount(wish.partitions, limits) ??
     refuseReplicationFactor(factor, brokers.length) ??
     refuseTaken(state, wish) ??
-    refuseTooMany(state, wish, limits);
+    (wish.internal ? null : refuseTooMany(state, 1, wish.partitions, limits));
   if (refusal !== null) return refusal;
   const config = changedConfig(wish.internal ? topicConfigKeepAll : topicConfigDefault, wish.config);
   if (config.kind === 'refused') return config;
@@ -84,6 +96,46 @@ export function decideCreateTopic(
   const fixed = { tenant, name, topicId, internal, groupKind } as const;
   const topic = { ...fixed, replicationFactor: factor, createdAtMs: wish.nowMs, config: config.value, partitions };
   return ok({ kind: 'create-topic', topic });
+}
+
+/** @param count that the topic shall have afterwards; null: it has as many */
+export function decideAddPartitions(
+  state: CatalogState,
+  wish: TopicRef,
+  count: number,
+  context: DecisionContext,
+): Result<Extract<CatalogCommand, { kind: 'add-partitions' }> | null> {
+  const { head } = state;
+  if (head === null) return notFounded;
+  const found = ownedTopic(state, wish);
+  if (found.kind === 'refused') return found;
+  const topic = found.value;
+  const { limits, dead } = context;
+  const more = count - topic.partitions.length;
+  if (more < 0) return fewerPartitions(topic, count);
+  if (more === 0) return ok(null);
+  const brokers = placeable(state);
+  const factor = topic.replicationFactor;
+  const refusal =
+    refusePartitionCount(count, limits) ??
+    refuseReplicationFactor(factor, brokers.length) ??
+    refuseTooMany(state, 0, more, limits);
+  if (refusal !== null) return refusal;
+  const partitions = placePartitions(state, head, { brokers, count: more, factor, dead });
+  return ok({ kind: 'add-partitions', topicId: topic.topicId, partitions });
+}
+
+function fewerPartitions({ name, partitions }: TopicEntry, count: number): Refused {
+  const what = `topic "${name}" has ${partitions.length} partitions and can not have ${count}: partitions are only added`;
+  return refuse('INVALID_PARTITIONS', what, { fields: { actual: `${partitions.length}`, wanted: `${count}` } });
+}
+
+/** The topic that is meant: the name belongs to it, and so does the id if there is one. */
+export function findTopic(state: CatalogState, { tenant, name, topicId }: TopicRef): Result<TopicEntry> {
+  const topic = state.topicNamed(tenant, name);
+  if (topicId !== null && topic?.topicId !== topicId) return otherTopicId(name, topicId, state.topics.has(topicId));
+  if (topic !== null) return ok(topic);
+  return refuse('UNKNOWN_TOPIC_OR_PARTITION', `topic "${name}" does not exist`, { fields: { topic: name } });
 }
 
 export function decideDeleteTopic(
@@ -106,8 +158,6 @@ export function decideAlterTopic(
   if (config.kind === 'refused') return config;
   return ok(sameConfig(before, config.value) ? null : { kind: 'alter-topic', topicId, config: config.value });
 }
-
-type TopicRef = Pick<AlterWish, 'tenant' | 'name' | 'topicId'>;
 
 /** The topic that is meant, which clients may change or delete. */
 function ownedTopic(state: CatalogState, { tenant, name, topicId: asked }: TopicRef): Result<TopicEntry> {
@@ -170,7 +220,7 @@ export function otherTopicId(name: string, asked: string, askedExists: boolean):
     : refuse('UNKNOWN_TOPIC_ID', `topic "${name}" does not have id ${asked} (any more): it was deleted`);
 }
 
-const notFounded: Refused = refuse('LEADER_NOT_AVAILABLE', 'the cluster is being founded; try again');
+export const notFounded: Refused = refuse('LEADER_NOT_AVAILABLE', 'the cluster is being founded; try again');
 
 function refusePartitionCount(count: number, limits: BrokerLimits): Refused | null {
   const max = limits.partitionsPerTopicMax;
@@ -180,7 +230,7 @@ function refusePartitionCount(count: number, limits: BrokerLimits): Refused | nu
   });
 }
 
-function refuseReplicationFactor(factor: number, brokerCount: number): Refused | null {
+export function refuseReplicationFactor(factor: number, brokerCount: number): Refused | null {
   const fields = { replicationFactor: `${factor}`, brokers: `${brokerCount}` };
   if (!Number.isInteger(factor) || factor < 1 || factor > replicationFactorMax) {
     const rule = `a replication factor ranges from 1 to ${replicationFactorMax}, not ${factor}`;
@@ -198,11 +248,10 @@ function refuseTaken(state: CatalogState, wish: TopicWish): Refused | null {
   return refuse('TOPIC_ALREADY_EXISTS', `topic "${wish.name}" exists`, { fields: { topicId } });
 }
 
-function refuseTooMany(state: CatalogState, wish: TopicWish, limits: BrokerLimits): Refused | null {
-  if (wish.internal) return null;
+function refuseTooMany(state: CatalogState, topics: number, more: number, limits: BrokerLimits): Refused | null {
   const own = [...state.topics.values()].filter((topic) => !topic.internal);
-  if (own.length >= limits.topicsMax) return limitReached('topics', limits.topicsMax, own.length);
-  const partitions = own.reduce((sum, topic) => sum + topic.partitions.length, wish.partitions);
+  if (own.length + topics > limits.topicsMax) return limitReached('topics', limits.topicsMax, own.length);
+  const partitions = own.reduce((sum, topic) => sum + topic.partitions.length, more);
   return partitions > limits.partitionsMax ? limitReached('partitions', limits.partitionsMax, partitions) : null;
 }
 
@@ -211,6 +260,14 @@ const limitReached = (what: string, limit: number, actual: number): Refused =>
     fields: { limit: `${limit}`, actual: `${actual}` },
   });
 
+/** Brokers that new replicas may be placed on; one that is drained only where there is nobody else, and never first. */
+const placeable = (state: CatalogState): readonly BrokerEntry[] =>
+  [...state.brokers.values()].filter((broker) => broker.joined && broker.duty !== 'decommissioning');
+
+/** Whom placement passes over as long as there is somebody else. */
+export const avoided = (state: CatalogState, dead: ReadonlySet<BrokerId>): ReadonlySet<BrokerId> =>
+  new Set([...dead, ...[...state.brokers.values()].filter((one) => one.duty !== undefined).map((one) => one.brokerId)]);
+
 interface PlacementWish {
   readonly brokers: readonly BrokerEntry[];
   readonly count: number;
@@ -218,8 +275,10 @@ interface PlacementWish {
   readonly dead: ReadonlySet<BrokerId>;
 }
 
+/** Places for `count` more partitions, with the next free numbers. */
 function placePartitions(state: CatalogState, head: CatalogHead, wish: PlacementWish): readonly PartitionPlace[] {
-  const { brokers, count, factor, dead } = wish;
+  const { brokers, count, factor } = wish;
+  const dead = avoided(state, wish.dead);
   const load = new PlacementLoad([...state.topics.values()].flatMap((topic) => topic.partitions));
   return Array.from({ length: count }, (_, partition) => {
     const group = toGroupNumber(head.nextGroup + partition);
@@ -243,24 +302,46 @@ function placeOn(state: CatalogState, brokerId: BrokerId, replicaId: ReplicaId):
  * comes back to say so; only then does it take part. A broker whose disk lost the replica is not given it again, since an
  * empty one would pass for what it had voted and acknowledged (P61).
  */
-function decideJoin(state: CatalogState, wish: JoinWish): Result<CatalogCommand | null> {
+function decideJoin(state: CatalogState, wish: JoinWish, context: DecisionContext): Result<CatalogCommand | null> {
   const head = state.head;
   if (head === null) return notFounded;
-  const { brokerId, incarnation, address, peerAddress, rack, version } = wish;
-  const known = state.brokers.get(brokerId);
-  const told = { brokerId, incarnation, address, peerAddress, rack, version };
+  if (wish.formatVersion < head.activeVersion) return tooOld(wish, head.activeVersion);
+  const known = state.brokers.get(wish.brokerId);
   if (known === undefined) {
-    if (wish.catalogReplica !== null) return strangeReplica(wish);
     if (state.brokers.size >= brokersMax) return limitReached('brokers', brokersMax, state.brokers.size);
-    return ok({ kind: 'put-broker', broker: { ...told, catalogReplica: head.nextReplicaId, joined: false } });
+    return letIn(wish, head, null);
   }
-  if (known.incarnation !== incarnation) return idInUse(known, incarnation);
-  if (wish.catalogReplica === null && known.joined) return lostReplica(brokerId);
+  const { incarnation } = wish;
+  if (known.incarnation !== incarnation) {
+    if (known.replaceable !== true) return idInUse(known, incarnation);
+    return context.heard.has(wish.brokerId) ? stillHeard(wish, context) : letIn(wish, head, known.duty ?? null);
+  }
+  if (wish.catalogReplica === null && known.joined) return lostReplica(wish.brokerId);
   if (wish.catalogReplica !== null && wish.catalogReplica !== known.catalogReplica) return strangeReplica(wish);
-  const { catalogReplica } = known;
-  const broker = { ...told, catalogReplica, joined: wish.catalogReplica !== null };
+  const joined = wish.catalogReplica !== null;
+  // the disk that was given up is back before another one came: it is the broker's again
+  const broker = entryOf(wish, known.catalogReplica, joined, known.duty ?? null);
   // who was not let in yet needs the command: it holds the id
   return ok(known.joined && sameBroker(known, broker) ? null : { kind: 'put-broker', broker });
+}
+
+/** With an empty disk, which gets a replica of the catalog. */
+function letIn(wish: JoinWish, head: CatalogHead, duty: BrokerDuty | null): Result<CatalogCommand> {
+  if (wish.catalogReplica !== null) return strangeReplica(wish);
+  return ok({ kind: 'put-broker', broker: entryOf(wish, head.nextReplicaId, false, duty) });
+}
+
+function entryOf(wish: JoinWish, catalogReplica: ReplicaId, joined: boolean, duty: BrokerDuty | null): BrokerEntry {
+  const { brokerId, incarnation, address, peerAddress, rack, version, formatVersion } = wish;
+  const told = { brokerId, incarnation, address, peerAddress, rack, version, formatVersion };
+  return withDuty({ ...told, catalogReplica, joined }, duty);
+}
+
+function tooOld({ brokerId, formatVersion, version }: JoinWish, activeVersion: number): Refused {
+  const what = `the cluster uses format ${activeVersion}, and broker ${brokerId} (version ${version}) knows up to ${formatVersion}`;
+  return refuse('INVALID_CONFIG', `${what}; install a newer version of Sluice`, {
+    fields: { brokerId: `${brokerId}` },
+  });
 }
 
 /** A configuration of the catalog's group names every broker. */
@@ -271,13 +352,20 @@ const sameBroker = (one: BrokerEntry, other: BrokerEntry): boolean =>
   one.peerAddress === other.peerAddress &&
   one.rack === other.rack &&
   one.version === other.version &&
-  one.joined === other.joined;
+  (one.formatVersion ?? 1) === (other.formatVersion ?? 1) &&
+  one.joined === other.joined &&
+  one.replaceable === other.replaceable;
 
 function idInUse({ brokerId, incarnation }: BrokerEntry, other: string): Refused {
   const what = `broker ${brokerId} is known with disk ${incarnation}, not ${other}`;
   const todo = 'start it on its own data directory, take another broker.id, or have the broker replaced';
   return refuse('INVALID_CONFIG', `${what}; ${todo}`, { fields: { brokerId: `${brokerId}`, incarnation } });
 }
+
+const stillHeard = ({ brokerId }: JoinWish, { limits }: DecisionContext): Refused =>
+  refuse('LEADER_NOT_AVAILABLE', `broker ${brokerId} may still run on the disk that was given up; try again`, {
+    retryAfterMs: limits.brokerQuietMs,
+  });
 
 const lostReplica = (brokerId: BrokerId): Refused =>
   refuse('INVALID_CONFIG', `the disk of broker ${brokerId} has lost its replica of the catalog; replace the broker`, {
@@ -313,32 +401,12 @@ function decideSetReplicas(
   const head = state.head;
   const place = state.placeOf(group);
   if (head === null || place === null) return refuse('UNKNOWN_TOPIC_OR_PARTITION', `no topic has group ${group}`);
-  const refusal = refuseReplicas(state, brokers) ?? refuseLeaving(place, brokers);
+  const refusal = refuseReplicas(state, brokers);
   if (refusal !== null) return refusal;
-  let next: number = head.nextReplicaId;
-  const replicas = brokers.map((brokerId) => {
-    const { incarnation } = must(state.brokers.get(brokerId), 'who is not known was refused');
-    const kept = place.replicas.find((one) => one.brokerId === brokerId && one.incarnation === incarnation);
-    return kept ?? staying(place, brokerId) ?? placeOn(state, brokerId, toReplicaId(next++));
-  });
-  const same = replicas.length === place.replicas.length && replicas.every((one, at) => one === place.replicas[at]);
-  return ok(same ? null : { kind: 'set-replicas', group, revision: place.revision + 1, replicas });
-}
-
-/** A replica that was to leave, and that the group has not yet let go: it is taken back as it is (P65). */
-function staying({ leaving, reached }: PartitionPlace, on: BrokerId): ReplicaPlace | null {
-  const found = leaving.find((one) => one.brokerId === on && reached < one.leftAt);
-  if (found === undefined) return null;
-  const { replicaId, brokerId, incarnation, opened } = found;
-  return { replicaId, brokerId, incarnation, opened };
-}
-
-/** A disk holds one replica of a group: the old one has to be gone before there can be another. */
-function refuseLeaving({ leaving, reached }: PartitionPlace, brokers: readonly BrokerId[]): Refused | null {
-  const found = leaving.find((one) => brokers.includes(one.brokerId) && reached >= one.leftAt);
-  if (found === undefined) return null;
-  const what = `broker ${found.brokerId} is still removing the replica that it had; try again`;
-  return refuse('LIMIT_REACHED', what, { retryAfterMs: 1_000 });
+  const placed = new ReplicaAssigner(state).assign(place, brokers);
+  if (placed.kind === 'refused') return placed;
+  const { revision, replicas } = placed.value;
+  return ok(sameReplicas(replicas, place.replicas) ? null : { kind: 'set-replicas', group, revision, replicas });
 }
 
 function refuseReplicas(state: CatalogState, brokers: readonly BrokerId[]): Refused | null {
@@ -359,7 +427,8 @@ export function decideInternalGrowth(
   dead: ReadonlySet<BrokerId>,
 ): Extract<CatalogRequest, { kind: 'set-replicas' }> | null {
   const joined = [...state.brokers.values()].filter((broker) => broker.joined);
-  if (joined.filter(({ brokerId }) => !dead.has(brokerId)).length < replicationFactorDefault) return null;
+  const avoid = avoided(state, dead);
+  if (joined.filter(({ brokerId }) => !avoid.has(brokerId)).length < replicationFactorDefault) return null;
   const topics = [...state.topics.values()];
   const small = topics
     .filter((topic) => topic.internal)
@@ -368,7 +437,7 @@ export function decideInternalGrowth(
   if (small === undefined) return null;
   const load = new PlacementLoad(topics.flatMap((topic) => topic.partitions));
   const present = small.replicas.map((replica) => replica.brokerId);
-  const brokers = extendReplicas(present, joined, replicationFactorDefault, load, dead);
+  const brokers = extendReplicas(present, joined, replicationFactorDefault, load, avoid);
   return { kind: 'set-replicas', group: small.group, brokers };
 }
 

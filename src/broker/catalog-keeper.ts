@@ -17,16 +17,20 @@ import { decide, decideCreateTopic, decideInternalGrowth, groupsTopic } from './
 import type { CatalogView } from './catalog-plan.ts';
 import { heardMs, planCatalogMembers } from './catalog-plan.ts';
 import type { CatalogState } from './catalog-state.ts';
-import { formatVersionMax } from './format-version.ts';
 import type { BrokerLimits } from './limits.ts';
+import type { OperationContext } from './operation-plan.ts';
 import { newProducerKey } from './producer-secret.ts';
 import { retry } from './retry.ts';
 import { noConfigChange } from './topic-config.ts';
+import { planUpkeep } from './upkeep-plan.ts';
 
 const stepMsMax = 60_000;
 
 interface CatalogKeeperDeps {
   readonly clusterId: string;
+  readonly brokerId: BrokerId;
+  /** Newest format that this broker's software writes and reads. */
+  readonly formatVersion: number;
   /** The brokers that found the cluster, as genesis has them; empty for a broker that joined. */
   readonly founders: readonly BrokerEntry[];
   readonly catalog: Catalog;
@@ -42,7 +46,7 @@ export class CatalogKeeper {
   #leaderSinceMs = 0;
   #replacedMs = -Infinity;
   #preparing: Promise<void> | null = null;
-  #growing: Promise<void> | null = null;
+  #completing: Promise<void> | null = null;
   #timer: Timer | null = null;
 
   constructor(deps: CatalogKeeperDeps) {
@@ -62,11 +66,28 @@ export class CatalogKeeper {
     return this.#unheardFor(this.#deps.limits.brokerDeadMs) ?? new Set();
   }
 
+  /** What operators' orders take into account; null unless this broker leads the catalog. */
+  get operationContext(): OperationContext | null {
+    const { catalog } = this.#deps;
+    const { group, state } = catalog;
+    if (group === null || this.quiet === null) return null;
+    const voters = group.membership.configuration.voters.map((voter) => state.brokerOf(voter));
+    return { ...this.context, catalogVoters: voters.filter((broker) => broker !== null) };
+  }
+
+  /** What decisions here take into account. */
+  get context(): DecisionContext {
+    const { catalog, limits } = this.#deps;
+    const { quiet } = this;
+    const brokers = [...catalog.state.brokers.keys()];
+    return { limits, dead: this.dead, heard: new Set(brokers.filter((broker) => quiet?.has(broker) !== true)) };
+  }
+
   /** Resolves when nothing is under way here any more. */
   async close(): Promise<void> {
     this.#timer?.cancel();
     this.#timer = null;
-    await Promise.all([this.#preparing, this.#growing]);
+    await Promise.all([this.#preparing, this.#completing]);
   }
 
   #follow(role: RoleState): void {
@@ -85,7 +106,7 @@ export class CatalogKeeper {
   #schedule(): void {
     this.#timer = this.#deps.clock.setTimer(this.#deps.limits.upkeepIntervalMs, () => {
       this.#lookAtMembers();
-      this.#growInternal();
+      this.#complete();
       this.#schedule();
     });
   }
@@ -104,11 +125,11 @@ export class CatalogKeeper {
   }
 
   #found(state: CatalogState): Result<CatalogCommand | null> {
-    const { clusterId, founders, clock, random } = this.#deps;
+    const { clusterId, formatVersion, founders, clock, random } = this.#deps;
     if (state.head !== null || founders.length === 0) return ok(null);
     const createdAtMs = clock.wallMs();
     const producerKey = newProducerKey(random);
-    return ok({ kind: 'found', clusterId, createdAtMs, activeVersion: formatVersionMax, producerKey, founders });
+    return ok({ kind: 'found', clusterId, createdAtMs, activeVersion: formatVersion, producerKey, founders });
   }
 
   #createGroupsTopic(state: CatalogState): Result<CatalogCommand | null> {
@@ -117,8 +138,7 @@ export class CatalogKeeper {
     const partitions = limits.groupsPartitions;
     const fixed = { tenant: 0, name: groupsTopic, internal: true, replicationFactor: null } as const;
     const wish = { ...fixed, partitions, topicId: randomUuid(random), nowMs: clock.wallMs(), config: noConfigChange };
-    const context: DecisionContext = { limits, dead: this.dead };
-    return decideCreateTopic(state, wish, context);
+    return decideCreateTopic(state, wish, this.context);
   }
 
   #lookAtMembers(): void {
@@ -132,17 +152,24 @@ export class CatalogKeeper {
     if (proposed.kind === 'accepted' && plan.replaces) this.#replacedMs = view.nowMs;
   }
 
-  /** The state of consumer groups shall survive a broker as soon as there are enough of them. One partition a look. */
-  #growInternal(): void {
-    const { catalog, limits } = this.#deps;
-    if (this.#growing !== null || decideInternalGrowth(catalog.state, this.dead) === null) return;
-    const act = (state: CatalogState): Result<CatalogCommand | null> => {
-      const context: DecisionContext = { limits, dead: this.dead };
-      const request = decideInternalGrowth(state, context.dead);
-      return request === null ? ok(null) : decide(state, request, context);
+  /**
+   * What has no end yet: internal topics that have too few replicas (the state of consumer groups shall survive a broker as
+   * soon as there are enough of them), disks that were replaced, brokers that go. One command a look.
+   */
+  #complete(): void {
+    const { catalog } = this.#deps;
+    const next = (state: CatalogState): Result<CatalogCommand | null> => {
+      const request = decideInternalGrowth(state, this.dead);
+      if (request !== null) return decide(state, request, this.context);
+      const self = this.#deps.brokerId;
+      const { heard } = this.context;
+      const { replicasMovingMax } = this.#deps.limits;
+      return ok(planUpkeep(state, { heard, self, replicasMovingMax }));
     };
-    this.#growing = catalog.execute(act, this.#deadline()).then(() => {
-      this.#growing = null;
+    const first = this.#completing === null ? next(catalog.state) : null;
+    if (first === null || first.kind === 'refused' || first.value === null) return;
+    this.#completing = catalog.execute(next, this.#deadline()).then(() => {
+      this.#completing = null;
     });
   }
 

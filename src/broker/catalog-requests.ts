@@ -54,6 +54,8 @@ export interface JoinWish {
   readonly peerAddress: string | null;
   readonly rack: string | null;
   readonly version: string;
+  /** Newest format that its software writes and reads. */
+  readonly formatVersion: number;
   /** Its replica of the catalog, as its disk has it; null: the disk has none. */
   readonly catalogReplica: ReplicaId | null;
 }
@@ -168,6 +170,7 @@ const readJoinWish = (fields: JsonFields): JoinWish => {
     peerAddress: fields.textOrNull('peerAddress'),
     rack: fields.textOrNull('rack'),
     version: fields.text('version'),
+    formatVersion: fields.has('formatVersion') ? fields.number('formatVersion') : 1,
     catalogReplica: replica === null ? null : toReplicaId(replica),
   };
 };
@@ -211,7 +214,7 @@ export function decodeQuiet(bytes: Uint8Array): Result<readonly BrokerId[]> {
   return ok(fields.numbers('quiet').map(toBrokerId));
 }
 
-function readError(fields: JsonFields): BrokerError {
+export function readError(fields: JsonFields): BrokerError {
   const code = fields.text('code');
   const error = { code: isCode(code) ? code : 'INTERNAL', message: fields.text('message') } as const;
   return {

@@ -10,15 +10,24 @@
  * - catalog-5: a group belongs to one topic or to one tombstone.
  * - catalog-6: producer ids are never given twice, and the epoch of one only rises.
  * - catalog-7: the cluster is founded once, before anything else.
- * - catalog-9: a broker's disk is replaced only after the broker was removed: an incarnation never changes in place.
+ * - catalog-9: an incarnation changes in place only where the old disk was given up before; else the broker is removed first.
+ * - catalog-12: the active version never falls, and no topic loses a partition.
  * - catalog-10: the revision of a placement rises by one, and what it has reached never falls or passes it.
  */
 import { assert, must } from '../model/assert.ts';
 import type { BrokerId, GroupNumber, Millis, ProducerEpoch, ProducerId, ReplicaId } from '../model/ids.ts';
 import { toGroupNumber, toMillis, toProducerEpoch, toProducerId, toReplicaId } from '../model/ids.ts';
 import type { StateChange, StatePair } from '../model/raft-state.ts';
-import type { BrokerEntry, CatalogCommand, PartitionPlace, ReplicaPlace, TopicEntry } from './catalog-commands.ts';
-import { readBroker, readReplica, readTopic } from './catalog-commands.ts';
+import type {
+  BrokerEntry,
+  CatalogCommand,
+  LeavingPlace,
+  PartitionPlace,
+  Placement,
+  ReplicaPlace,
+  TopicEntry,
+} from './catalog-commands.ts';
+import { readBroker, withDuty, readReplica, readTopic } from './catalog-commands.ts';
 import type { JsonFields } from './json-fields.ts';
 import { decodeJson, encodeJson } from './json-fields.ts';
 
@@ -155,7 +164,17 @@ export class CatalogState {
       case 'replicas-opened':
         return this.#markOpened(command);
       case 'set-replicas':
-        return this.#setReplicas(command);
+        return this.#placeReplicas([command], []);
+      case 'place-replicas':
+        return this.#placeReplicas(command.placements, command.factors);
+      case 'add-partitions':
+        return this.#addPartitions(command);
+      case 'set-duty':
+        return this.#setDuty(command);
+      case 'replace-broker':
+        return this.#giveUpDisk(command);
+      case 'raise-active-version':
+        return [this.#raiseActiveVersion(command.activeVersion)];
       case 'placement-reached':
         return this.#markReached(command.group, command.revision);
       case 'delete-topic':
@@ -195,12 +214,37 @@ export class CatalogState {
     const head = this.#founded();
     const known = this.#brokers.get(broker.brokerId);
     const { incarnation, catalogReplica } = broker;
-    const same = known === undefined || (known.incarnation === incarnation && known.catalogReplica === catalogReplica);
-    assert(same, 'catalog-9: a disk is never replaced in place', `broker ${broker.brokerId}`);
-    const given = known === undefined ? [catalogReplica] : [];
-    const nextReplicaId = toReplicaId(nextFree(head.nextReplicaId, given));
+    const same = known?.incarnation === incarnation && known.catalogReplica === catalogReplica;
+    const takesPlace = known?.replaceable === true && known.incarnation !== incarnation;
+    const allowed = known === undefined || same || takesPlace;
+    assert(allowed, 'catalog-9: a disk is replaced only where the old one was given up', `broker ${broker.brokerId}`);
+    const nextReplicaId = toReplicaId(nextFree(head.nextReplicaId, same ? [] : [catalogReplica]));
+    if (takesPlace) this.#brokersByReplica.delete(known.catalogReplica);
     this.#putBroker(broker);
-    return [putBroker(broker), this.#raiseRevision({ nextReplicaId })];
+    const forgotten = takesPlace ? this.#forgetDisk(known) : [];
+    return [putBroker(broker), ...forgotten, this.#raiseRevision({ nextReplicaId })];
+  }
+
+  #setDuty({ brokerId, duty }: Extract<CatalogCommand, { kind: 'set-duty' }>): readonly StateChange[] {
+    const known = must(this.#brokers.get(brokerId), `catalog: set-duty of unknown ${brokerId}`);
+    const changed = withDuty(known, duty);
+    this.#putBroker(changed);
+    return [putBroker(changed), this.#raiseRevision({})];
+  }
+
+  #giveUpDisk(command: Extract<CatalogCommand, { kind: 'replace-broker' }>): readonly StateChange[] {
+    const { brokerId, incarnation } = command;
+    const known = must(this.#brokers.get(brokerId), `catalog: replace-broker of unknown ${brokerId}`);
+    assert(known.incarnation === incarnation, 'catalog-9: the disk that is given up is the one that was meant');
+    const changed: BrokerEntry = { ...known, replaceable: true };
+    this.#putBroker(changed);
+    return [putBroker(changed), this.#raiseRevision({})];
+  }
+
+  #raiseActiveVersion(activeVersion: number): StateChange {
+    const rises = activeVersion > this.#founded().activeVersion;
+    assert(rises, 'catalog-12: the active version never falls', `${activeVersion}`);
+    return this.#raiseRevision({ activeVersion });
   }
 
   /** What was to be removed from its disk is as good as removed: the disk never comes back. */
@@ -208,9 +252,22 @@ export class CatalogState {
     const broker = must(this.#brokers.get(brokerId), `catalog: remove-broker of unknown ${brokerId}`);
     this.#brokers.delete(brokerId);
     this.#brokersByReplica.delete(broker.catalogReplica);
-    const groups = [...this.#topicIds.keys(), ...this.#tombstones.keys()];
-    const forgotten = this.#removalDone({ brokerId, incarnation: broker.incarnation, groups });
-    return [{ kind: 'delete', key: brokerKey(brokerId) }, ...forgotten, this.#raiseRevision({})];
+    return [{ kind: 'delete', key: brokerKey(brokerId) }, ...this.#forgetDisk(broker), this.#raiseRevision({})];
+  }
+
+  /** What is left to be removed from a disk that never comes back is done, but for what groups still need to let go. */
+  #forgetDisk({ brokerId, incarnation }: BrokerEntry): readonly StateChange[] {
+    const isGone = (replica: ReplicaPlace): boolean => isOn(replica, brokerId, incarnation);
+    const places = [...this.#topics.values()].flatMap((topic) => topic.partitions);
+    const left = places
+      .filter(({ leaving, reached }) => leaving.some((one) => isGone(one) && one.leftAt <= reached))
+      .map((place) => place.group);
+    return this.#removalDone({ brokerId, incarnation, groups: [...left, ...this.#tombstones.keys()] });
+  }
+
+  /** Nobody is left who could report that it removed what is on this disk. */
+  #isForgotten({ brokerId, incarnation }: ReplicaPlace): boolean {
+    return this.#brokers.get(brokerId)?.incarnation !== incarnation;
   }
 
   #createTopic(topic: TopicEntry): readonly StateChange[] {
@@ -267,27 +324,56 @@ export class CatalogState {
     });
   }
 
-  #setReplicas(command: Extract<CatalogCommand, { kind: 'set-replicas' }>): readonly StateChange[] {
-    const { group, revision, replicas } = command;
+  #placeReplicas(
+    placements: readonly Placement[],
+    factors: Extract<CatalogCommand, { kind: 'place-replicas' }>['factors'],
+  ): readonly StateChange[] {
     const head = this.#founded();
-    const place = must(this.placeOf(group), `catalog: set-replicas of unknown group ${group}`);
-    assert(revision === place.revision + 1, 'catalog-10: the revision of a placement rises by one', `group ${group}`);
-    const known = new Set([...place.replicas, ...place.leaving].map((one) => one.replicaId));
-    const added = replicas.filter((one) => !known.has(one.replicaId)).map((one) => one.replicaId);
+    const wanted = new Map(placements.map((one) => [one.group, one]));
+    assert(wanted.size === placements.length, 'catalog-10: a command places a group once');
+    const added: ReplicaId[] = [];
+    for (const { group, revision, replicas } of placements) {
+      const place = must(this.placeOf(group), `catalog: replicas of unknown group ${group} are placed`);
+      assert(revision === place.revision + 1, 'catalog-10: the revision of a placement rises by one', `group ${group}`);
+      const known = new Set([...place.replicas, ...place.leaving].map((one) => one.replicaId));
+      added.push(...replicas.map((one) => one.replicaId).filter((id) => !known.has(id)));
+    }
     const nextReplicaId = toReplicaId(nextFree(head.nextReplicaId, added));
-    const stays = new Set(replicas.map((one) => one.replicaId));
-    const gone = place.replicas.filter((one) => !stays.has(one.replicaId)).map((one) => ({ ...one, leftAt: revision }));
-    const leaving = [...place.leaving.filter((one) => !stays.has(one.replicaId)), ...gone];
-    const changes = this.#changePlaces([group], () => ({ ...place, revision, replicas, leaving }));
-    for (const { replicaId, brokerId } of replicas) this.#brokersByReplica.set(replicaId, brokerId);
+    for (const { topicId, replicationFactor } of factors) {
+      const topic = must(this.#topics.get(topicId), `catalog: replication factor of unknown topic ${topicId}`);
+      this.#topics.set(topicId, { ...topic, replicationFactor });
+    }
+    const changes = this.#changePlaces([...wanted.keys()], (place) =>
+      placedAnew(place, must(wanted.get(place.group), 'only these groups are changed')),
+    );
+    for (const { replicas } of placements) {
+      for (const { replicaId, brokerId } of replicas) this.#brokersByReplica.set(replicaId, brokerId);
+    }
     return [...changes, this.#raiseRevision({ nextReplicaId })];
+  }
+
+  #addPartitions({ topicId, partitions }: Extract<CatalogCommand, { kind: 'add-partitions' }>): readonly StateChange[] {
+    const head = this.#founded();
+    const topic = must(this.#topics.get(topicId), `catalog: add-partitions to unknown ${topicId}`);
+    const replicas = partitions.flatMap((partition) => partition.replicas);
+    const nextGroup = nextFree(head.nextGroup, partitions.map((partition) => partition.group)); // prettier-ignore
+    const nextReplica = nextFree(head.nextReplicaId, replicas.map((replica) => replica.replicaId)); // prettier-ignore
+    const grown = { ...topic, partitions: [...topic.partitions, ...partitions] };
+    this.#topics.set(topicId, grown);
+    for (const place of partitions) this.#index(topicId, place);
+    return [
+      putTopic(grown),
+      this.#raiseRevision({ nextGroup: toGroupNumber(nextGroup), nextReplicaId: toReplicaId(nextReplica) }),
+    ];
   }
 
   #markReached(group: GroupNumber, revision: number): readonly StateChange[] {
     return this.#changePlaces([group], (place) => {
       const rises = revision > place.reached && revision <= place.revision;
       assert(rises, 'catalog-10: what a placement has reached rises up to its revision', `group ${group}`);
-      return { ...place, reached: revision };
+      const done = (one: LeavingPlace): boolean => one.leftAt <= revision && this.#isForgotten(one);
+      for (const { replicaId } of place.leaving.filter(done)) this.#brokersByReplica.delete(replicaId);
+      return { ...place, reached: revision, leaving: place.leaving.filter((one) => !done(one)) };
     });
   }
 
@@ -299,9 +385,11 @@ export class CatalogState {
       this.#topicIds.delete(group);
       for (const { replicaId } of [...replicas, ...leaving]) this.#brokersByReplica.delete(replicaId);
     }
-    const tombstones = topic.partitions.map(({ group, replicas, leaving }) => {
-      return { group, replicas: [...replicas, ...leaving] };
-    });
+    const tombstones = topic.partitions
+      .map(({ group, replicas, leaving }) => {
+        return { group, replicas: [...replicas, ...leaving].filter((one) => !this.#isForgotten(one)) };
+      })
+      .filter(({ replicas }) => replicas.length > 0);
     for (const tombstone of tombstones) this.#putTombstone(tombstone);
     return [{ kind: 'delete', key: topicKey(topicId) }, ...tombstones.map(putTombstone), this.#raiseRevision({})];
   }
@@ -384,6 +472,18 @@ interface DiskGroups {
   readonly brokerId: BrokerId;
   readonly incarnation: string;
   readonly groups: readonly GroupNumber[];
+}
+
+/** The place with its new replicas; those that are not among them leave. */
+function placedAnew(place: PartitionPlace, { revision, replicas }: Placement): PartitionPlace {
+  const stays = new Set(replicas.map((one) => one.replicaId));
+  const gone = place.replicas.filter((one) => !stays.has(one.replicaId)).map((one) => ({ ...one, leftAt: revision }));
+  return {
+    ...place,
+    revision,
+    replicas,
+    leaving: [...place.leaving.filter((one) => !stays.has(one.replicaId)), ...gone],
+  };
 }
 
 const isOn = (replica: ReplicaPlace, brokerId: BrokerId, incarnation: string): boolean =>

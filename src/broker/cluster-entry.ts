@@ -8,6 +8,7 @@ import type { Clock } from '../model/clock.ts';
 import type { Refused, Result } from '../model/errors.ts';
 import { errorTraits, ok, refuse } from '../model/errors.ts';
 import type { ReplicaId } from '../model/ids.ts';
+import { formatVersionMax } from './format-version.ts';
 import type { PeerRpc } from '../raft/peer-rpc.ts';
 import type { BrokerIdentity } from './broker-identity.ts';
 import { BrokerStartError } from './broker-identity.ts';
@@ -61,7 +62,9 @@ export async function askToJoin(deps: EntryDeps): Promise<Admission> {
 
 async function askOne({ identity, rpc }: EntryDeps, address: string): Promise<Result<Admission>> {
   const { brokerId, incarnation, address: own, peerAddress, rack, version } = identity;
-  const broker = { brokerId, incarnation, address: own, peerAddress, rack, version, catalogReplica: null };
+  const { formatVersion = formatVersionMax } = identity;
+  const told = { brokerId, incarnation, address: own, peerAddress, rack, version, formatVersion };
+  const broker = { ...told, catalogReplica: null };
   const request: CatalogRequest = { kind: 'join', broker };
   const payload = encodeForwarded({ hops: 1, request });
   const reply = await rpc.call({ kind: 'address', address }, executeMethod, payload, attemptMsMax);

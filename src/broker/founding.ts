@@ -74,6 +74,8 @@ async function catchUp(deps: FoundingDeps): Promise<void> {
       .then((refused) => refused ?? { kind: 'ok', value: null });
   await retry(barrier, deps).then(startErrorIfRefused(catalog));
   refuseStranger(catalog.state, identity);
+  // what this disk knew was old: its place was given up meanwhile, for example, and is taken again
+  if (!isKnown(catalog.state, identity)) await retry(() => introduced(deps), deps).then(startErrorIfRefused(catalog));
 }
 
 const startErrorIfRefused =
@@ -87,8 +89,8 @@ const startErrorIfRefused =
 async function introduced(deps: FoundingDeps): Promise<Result<unknown>> {
   const { catalog, link, identity, clock, seeds, catalogReplica } = deps;
   if (isKnown(catalog.state, identity)) return { kind: 'ok', value: null };
-  const { brokerId, incarnation, address, peerAddress, rack, version } = identity;
-  const broker = { brokerId, incarnation, address, peerAddress, rack, version, catalogReplica };
+  const { brokerId, incarnation, address, peerAddress, rack, version, formatVersion = formatVersionMax } = identity;
+  const broker = { brokerId, incarnation, address, peerAddress, rack, version, formatVersion, catalogReplica };
   const request: CatalogRequest = { kind: 'join', broker };
   const deadlineMs = millisPlus(clock.monotonicMs(), attemptMsMax);
   if (catalog.state.head !== null && (link.leader !== null || seeds.length === 0)) {
@@ -115,7 +117,9 @@ function isKnown(state: CatalogState, identity: BrokerIdentity): boolean {
     known.address === identity.address &&
     known.peerAddress === identity.peerAddress &&
     known.rack === identity.rack &&
-    known.version === identity.version
+    known.version === identity.version &&
+    (known.formatVersion ?? 1) === (identity.formatVersion ?? formatVersionMax) &&
+    known.replaceable !== true
   );
 }
 
@@ -125,8 +129,9 @@ function refuseStranger(state: CatalogState, identity: BrokerIdentity): void {
     const what = `the data directory holds cluster ${head.clusterId}, but its identity says ${identity.clusterId}`;
     throw new BrokerStartError(`${what}; restore the directory that belongs to this broker`);
   }
-  if (head !== null && head.activeVersion > formatVersionMax) {
-    const what = `the cluster uses format ${head.activeVersion}, and this version knows up to ${formatVersionMax}`;
+  const { formatVersion = formatVersionMax } = identity;
+  if (head !== null && head.activeVersion > formatVersion) {
+    const what = `the cluster uses format ${head.activeVersion}, and this version knows up to ${formatVersion}`;
     throw new BrokerStartError(`${what}; install a newer version of Sluice`);
   }
   const known = state.brokers.get(identity.brokerId);

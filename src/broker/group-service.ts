@@ -67,7 +67,7 @@ export class GroupService implements GroupPartitions, GroupApi {
     this.settings = options.settings ?? defaultGroupSettings;
     this.topics = new TopicsOfView(options);
     this.endListening = options.topics.onChange((change) => {
-      if (change.kind === 'created') return;
+      if (change.kind !== 'deleted') return;
       for (const partition of this.partitions.values()) partition.sweepSoon();
     });
   }

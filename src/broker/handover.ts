@@ -1,8 +1,7 @@
-/** Hands over every leadership of a broker that is about to stop, the catalog's too (handover-plan.ts decides). */
+/** Hands over every leadership of a broker that is about to stop, or is drained, the catalog's too (handover-plan.ts). */
 import type { Clock } from '../model/clock.ts';
-import type { GroupNumber, ReplicaId } from '../model/ids.ts';
+import type { BrokerId, GroupNumber, ReplicaId } from '../model/ids.ts';
 import type { RaftGroup } from '../raft/group.ts';
-import type { Departures } from './departures.ts';
 import type { DepartingGroup, Handed, HandoverLimits } from './handover-plan.ts';
 import { planHandover } from './handover-plan.ts';
 import type { ReplicaDirectory } from './replica-directory.ts';
@@ -13,7 +12,8 @@ const lookMs = 10;
 interface HandoverDeps {
   /** Everything that runs here, the catalog too. */
   readonly groups: () => readonly RaftGroup[];
-  readonly departures: Departures;
+  /** True: the broker is not given any leadership. */
+  readonly leadsNothing: (broker: BrokerId) => boolean;
   readonly directory: ReplicaDirectory;
   readonly clock: Clock;
   readonly limits: HandoverLimits & {
@@ -23,14 +23,13 @@ interface HandoverDeps {
 }
 
 /** Resolves when nothing is led here any more that another broker could lead, or the time is over. */
-export async function handOver({ groups, departures, directory, clock, limits }: HandoverDeps): Promise<void> {
+export async function handOver({ groups, leadsNothing, directory, clock, limits }: HandoverDeps): Promise<void> {
   const deadlineMs = clock.monotonicMs() + limits.handoverMsMax;
   const handed = new Map<GroupNumber, Handed>();
   const isDeparting = (replica: ReplicaId): boolean => {
     const broker = directory.brokerOf(replica);
-    return broker === null || departures.isDeparting(broker);
+    return broker === null || leadsNothing(broker);
   };
-  void departures.announce();
   for (;;) {
     const running = groups().filter((raft) => raft.quarantine === null);
     const nowMs = clock.monotonicMs();

@@ -55,6 +55,10 @@ export interface BrokerLimits {
   readonly leadershipReturnMs: number;
   /** Leaderships that a broker gives back in one look. Range 1 to 1,000. */
   readonly leadershipReturnsMax: number;
+  /** Replicas that are copied to one broker at once; others wait for their turn. Range 1 to 1,000. */
+  readonly replicasMovingMax: number;
+  /** How long the leaders of partitions are asked for their sizes before an operation, milliseconds. */
+  readonly sizesMsMax: number;
   /** Entries that a replica may be behind and still be given a vote or a leadership. Range 0 to 100,000. */
   readonly promotionLagMax: number;
   /** How often it is looked whether partitions led here keep more than they need to, milliseconds. */
@@ -95,6 +99,8 @@ export const defaultBrokerLimits: BrokerLimits = {
   leadershipCheckMs: 2_000,
   leadershipReturnMs: 10_000,
   leadershipReturnsMax: 20,
+  replicasMovingMax: 10,
+  sizesMsMax: 2_000,
   promotionLagMax: 1_000,
   retentionCheckMs: 30_000,
   retentionMovesMax: 200,

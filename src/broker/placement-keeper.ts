@@ -8,14 +8,16 @@ import type { GroupNumber } from '../model/ids.ts';
 import { millisPlus } from '../model/ids.ts';
 import type { RaftGroup } from '../raft/group.ts';
 import type { Catalog } from './catalog.ts';
-import type { CatalogCommand, PartitionPlace } from './catalog-commands.ts';
+import type { CatalogCommand, PartitionPlace, ReplicaPlace } from './catalog-commands.ts';
 import type { CatalogLink } from './catalog-link.ts';
 import type { Departures } from './departures.ts';
 import type { MisplacedLead } from './leadership-balance.ts';
 import { LeadershipBalance } from './leadership-balance.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { LocalGroups } from './local-groups.ts';
+import { groupsInTurn } from './moving-turns.ts';
 import { planPlacement } from './placement-plan.ts';
+import { isAtRest } from './replica-assignment.ts';
 
 /** How long one report to the catalog may take, milliseconds; it is made again. */
 const reportMsMax = 10_000;
@@ -36,6 +38,8 @@ export class PlacementKeeper {
   readonly #unreached = new Set<GroupNumber>();
   /** Groups that a report is under way for. */
   readonly #reporting = new Map<GroupNumber, Promise<void>>();
+  /** Groups whose leadership an operator ordered to its preferred replica. Bounded by the groups of the catalog. */
+  readonly #hurried = new Set<GroupNumber>();
   #timer: Timer | null = null;
   #balancedMs = -Infinity;
   #closed = false;
@@ -67,9 +71,13 @@ export class PlacementKeeper {
   }
 
   #follow(command: CatalogCommand): void {
-    if (command.kind !== 'set-replicas') return;
-    const place = this.#deps.catalog.state.placeOf(command.group);
-    if (place !== null) this.#note(place);
+    const placements = placementsOf(command);
+    for (const { group } of placements) {
+      const place = this.#deps.catalog.state.placeOf(group);
+      if (place !== null) this.#note(place);
+      if (command.kind === 'place-replicas' && command.leadNow) this.#hurried.add(group);
+      else this.#hurried.delete(group);
+    }
   }
 
   #note({ group, revision, reached }: PartitionPlace): void {
@@ -87,16 +95,35 @@ export class PlacementKeeper {
 
   #look(): void {
     const { catalog, localGroups, clock, limits } = this.#deps;
+    const nowMs = clock.monotonicMs();
+    const waiting: PartitionPlace[] = [];
     for (const group of this.#unreached) {
       const place = catalog.state.placeOf(group);
-      if (place === null || place.reached === place.revision) this.#unreached.delete(group);
-      else this.#bringOn(place, localGroups.running(group));
+      if (place === null || isAtRest(place)) this.#unreached.delete(group);
+      else waiting.push(place);
     }
-    const nowMs = clock.monotonicMs();
+    const inTurn = groupsInTurn(waiting, limits.replicasMovingMax);
+    for (const place of waiting) if (inTurn.has(place.group)) this.#bringOn(place, localGroups.running(place.group));
+    this.#hurry(nowMs);
     if (nowMs - this.#balancedMs < limits.leadershipCheckMs) return;
     this.#balancedMs = nowMs;
     for (const { group, preferred } of this.#balance.look(this.#misplaced(nowMs), nowMs)) {
       localGroups.running(group)?.transferLeadership(preferred);
+    }
+  }
+
+  /** What operators ordered to the preferred replica goes there as soon as it can take it. */
+  #hurry(nowMs: number): void {
+    const { catalog, localGroups } = this.#deps;
+    for (const group of this.#hurried) {
+      const place = catalog.state.placeOf(group);
+      const raft = localGroups.running(group);
+      const home = place === null ? null : this.#home(place);
+      if (place === null || raft === null || home === null || raft.role.leader === home.replicaId) {
+        this.#hurried.delete(group);
+      } else if (raft.role.serving && this.#isReady(place, raft, home, nowMs)) {
+        raft.transferLeadership(home.replicaId);
+      }
     }
   }
 
@@ -124,23 +151,38 @@ export class PlacementKeeper {
   }
 
   #misplaced(nowMs: number): readonly MisplacedLead[] {
-    const { catalog, localGroups, departures, limits } = this.#deps;
+    const { catalog, localGroups } = this.#deps;
     const misplaced: MisplacedLead[] = [];
     for (const [group, raft] of localGroups.all) {
       if (!raft.role.serving) continue;
       const place = catalog.state.placeOf(group);
-      const home = place?.replicas[0];
-      if (place === null || home === undefined || home.replicaId === raft.role.leader) continue;
-      const preferred = home.replicaId;
-      const follower = raft.followers.find((one) => one.id === preferred);
-      const ready =
-        place.reached === place.revision &&
-        !departures.isDeparting(home.brokerId) &&
-        follower?.state === 'replicate' &&
-        nowMs - follower.heardMs < limits.brokerQuietMs &&
-        follower.match + limits.promotionLagMax >= raft.log.lastIndex;
-      misplaced.push({ group, preferred, ready });
+      const home = place === null ? null : this.#home(place);
+      if (place === null || home === null || home.replicaId === raft.role.leader) continue;
+      misplaced.push({ group, preferred: home.replicaId, ready: this.#isReady(place, raft, home, nowMs) });
     }
     return misplaced;
   }
+
+  /** Where the leadership belongs: the first replica on a broker that may lead; null: there is none. */
+  #home({ replicas }: PartitionPlace): ReplicaPlace | null {
+    const { brokers } = this.#deps.catalog.state;
+    return replicas.find(({ brokerId }) => brokers.get(brokerId)?.duty === undefined) ?? null;
+  }
+
+  #isReady(place: PartitionPlace, raft: RaftGroup, home: ReplicaPlace, nowMs: number): boolean {
+    const { departures, limits } = this.#deps;
+    const follower = raft.followers.find((one) => one.id === home.replicaId);
+    return (
+      isAtRest(place) &&
+      !departures.isDeparting(home.brokerId) &&
+      follower?.state === 'replicate' &&
+      nowMs - follower.heardMs < limits.brokerQuietMs &&
+      follower.match + limits.promotionLagMax >= raft.log.lastIndex
+    );
+  }
 }
+
+const placementsOf = (command: CatalogCommand): readonly { readonly group: GroupNumber }[] => {
+  if (command.kind === 'set-replicas') return [command];
+  return command.kind === 'place-replicas' ? command.placements : [];
+};

@@ -3,6 +3,8 @@
  * integers, presence); the broker checks it against its state. Answers are values or refusals; promises reject only
  * with bugs.
  */
+import type { BrokerDuty } from './catalog-commands.ts';
+import type { ClusterOperation, OperationReport } from './cluster-operation.ts';
 import type { BrokerError, Result } from '../model/errors.ts';
 import type { BatchProducer } from '../model/record-batch.ts';
 import type {
@@ -180,6 +182,14 @@ export interface BrokerInfo {
   readonly healthUnknown: boolean;
   /** Null: not said. */
   readonly rack: string | null;
+  /** What it is ordered to do; null: what every broker does. */
+  readonly duty: BrokerDuty | null;
+  /** Replicas that are placed on it, or still leaving it. */
+  readonly replicaCount: number;
+  /** Its disk is given up: another one may take its place. */
+  readonly replaceable: boolean;
+  /** Newest format that its software writes and reads. */
+  readonly formatVersion: number;
 }
 
 export interface ClusterInfo {
@@ -376,6 +386,12 @@ export interface BrokerApi {
   describeCluster(context: RequestContext): Promise<Result<ClusterInfo>>;
   /** @param brokerId null: the one that is asked */
   describeBroker(brokerId: BrokerId | null, context: RequestContext): Promise<Result<BrokerReport>>;
+  /** What operators ask of the cluster; a dry run changes nothing and tells the same. */
+  operate(
+    operation: ClusterOperation,
+    dryRun: boolean,
+    context: RequestContext,
+  ): Promise<Result<OperationReport & { readonly catalogRevision: number }>>;
 
   joinGroup(request: JoinGroup, context: RequestContext): Promise<Result<Membership>>;
   heartbeat(request: Heartbeat, context: RequestContext): Promise<Result<HeartbeatAnswer>>;

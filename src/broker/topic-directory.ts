@@ -1,5 +1,5 @@
 /** The topics that the catalog names, with what of them runs on this broker: where every request finds its partition. */
-import { assert } from '../model/assert.ts';
+import { must } from '../model/assert.ts';
 import type { Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
 import type { TopicEntry } from './catalog-commands.ts';
@@ -35,12 +35,14 @@ export class TopicDirectory implements TopicView {
     for (const listener of this.#listeners) listener({ kind: 'created', topic: topic.summary });
   }
 
-  /** The same topic, placed otherwise. */
+  /** The same topic, placed otherwise, or with more partitions. */
   replace(topic: HostedTopic): void {
     const { tenant, name, topicId } = topic.entry;
-    assert(this.#byId.has(topicId), 'topics-1: only what is there is replaced', topicId);
+    const before = must(this.#byId.get(topicId), 'topics-1: only what is there is replaced').summary;
     this.#byId.set(topicId, topic);
     this.#byName.get(tenant)?.set(name, topic);
+    if (topic.summary.partitionCount === before.partitionCount) return;
+    for (const listener of this.#listeners) listener({ kind: 'grown', topic: topic.summary });
   }
 
   /** Gives back what was removed; null if it was not there. */

@@ -13,6 +13,8 @@ export interface TopicSummary {
 
 export type TopicChange =
   | { readonly kind: 'created'; readonly topic: TopicSummary }
+  /** It has more partitions. */
+  | { readonly kind: 'grown'; readonly topic: TopicSummary }
   | { readonly kind: 'deleted'; readonly topic: TopicSummary };
 
 export interface TopicView {

@@ -134,6 +134,13 @@ export class Topics {
     return ok({ ...described.value, topic: { ...described.value.topic, config } });
   }
 
+  /** True: the partitions that are placed here serve, or the time is over. */
+  async whenUsable(tenant: number, name: string, deadlineMs: Millis): Promise<boolean> {
+    const topicId = this.directory.named(tenant, name)?.entry.topicId;
+    if (topicId === undefined) return false;
+    return answerBy(this.#deps.clock, deadlineMs, this.#usable(topicId), () => false);
+  }
+
   /** Answers when nobody can reach the topic any more; its data goes behind the answer. */
   async delete(
     wish: { readonly tenant: number; readonly name: string; readonly topicId: string | null },
@@ -234,6 +241,15 @@ export class Topics {
       case 'removal-done':
         this.#refresh(command.groups);
         return;
+      case 'place-replicas': {
+        const groups = command.placements.map((placement) => placement.group);
+        const topics = command.factors.map((factor) => factor.topicId);
+        for (const topicId of this.#refresh(groups, topics)) this.#behind(this.#followPlaces(topicId));
+        return;
+      }
+      case 'add-partitions':
+        for (const topicId of this.#refresh([], [command.topicId])) this.#behind(this.#followPlaces(topicId));
+        return;
       case 'set-replicas':
       case 'placement-reached':
         for (const topicId of this.#refresh([command.group])) this.#behind(this.#followPlaces(topicId));
@@ -245,6 +261,9 @@ export class Topics {
         return;
       case 'found':
       case 'put-broker':
+      case 'set-duty':
+      case 'replace-broker':
+      case 'raise-active-version':
       case 'reserve-producer-ids':
       case 'raise-producer-epoch':
         return;
@@ -265,7 +284,7 @@ export class Topics {
     for (const topic of state.topics.values()) {
       if (!this.directory.topics.has(topic.topicId)) this.#follow({ kind: 'create-topic', topic });
       else {
-        this.#refresh(topic.partitions.map((place) => place.group));
+        this.#refresh([], [topic.topicId]);
         this.#behind(this.#followPlaces(topic.topicId));
       }
     }
@@ -278,10 +297,11 @@ export class Topics {
     return here.map((place) => place.group);
   }
 
-  /** Takes over where the catalog places the topics of these groups; gives back which topics they are. */
-  #refresh(groups: readonly GroupNumber[]): ReadonlySet<string> {
+  /** Takes over where the catalog places these topics, and those of these groups; gives back which topics they are. */
+  #refresh(groups: readonly GroupNumber[], topics: readonly string[] = []): ReadonlySet<string> {
     const { state } = this.#deps.catalog;
-    const topicIds = new Set(groups.map((group) => state.topicOf(group)?.topicId).filter((id) => id !== undefined));
+    const ofGroups = groups.map((group) => state.topicOf(group)?.topicId).filter((id) => id !== undefined);
+    const topicIds = new Set([...topics, ...ofGroups]);
     for (const topicId of topicIds) this.#refreshTopic(topicId);
     return topicIds;
   }

@@ -116,8 +116,6 @@ export interface GroupLog extends LogReader {
   readonly lastChain: number;
   /** Chain value before the first entry that is in the log. */
   readonly baseChain: number;
-  /** Payload bytes of the entries in the log. */
-  readonly payloadBytes: number;
   /** Append time of the last entry, for monotone stamps; 0 if none. */
   readonly lastAppendTimeMs: Millis;
   /** Configuration entries from the newest one below firstIndex on: (index, payload). */

@@ -23,6 +23,8 @@ export interface LogReader {
   readonly endOffset: Offset;
   /** First offset that clients may read (may cut a batch in its middle). */
   readonly logStart: Offset;
+  /** Payload bytes of the entries in the log. */
+  readonly payloadBytes: number;
   /** Terms in the log, ascending; small (one per election), so term(index) needs no read. */
   readonly terms: readonly TermStart[];
 

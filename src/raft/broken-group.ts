@@ -56,6 +56,7 @@ function unreadable(reason: string): LogReader {
     lastIndex: toLogIndex(0),
     endOffset: offsetZero,
     logStart: offsetZero,
+    payloadBytes: 0,
     terms: [],
     readFrom: refuse,
     readFromCache: () => null,

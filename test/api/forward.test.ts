@@ -476,8 +476,10 @@ describe('calls for a group that is coordinated elsewhere', () => {
 
 it('a broker speaks for itself, whichever is asked', async () => {
   const health = { healthy: false, unhealthyReason: 'set apart', healthUnknown: false };
+  const ordered = { duty: 'draining', replicaCount: 3, replaceable: true, formatVersion: 2 } as const;
+  const place = { brokerId: there, address: 'there:9400', incarnation: 'disk', version: '1', rack: 'r' };
   const report: BrokerReport = {
-    broker: { brokerId: there, address: 'there:9400', incarnation: 'disk', version: '1', rack: 'r', ...health },
+    broker: { ...place, ...health, ...ordered },
     replicas: { leaders: 1, followers: 2, learners: 3, quarantined: 4 },
     quarantined: [
       { group: toGroupNumber(0), partition: null, reason: 'a', sinceMs: toMillis(5) },

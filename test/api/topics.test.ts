@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { BrokerDuty } from '../../src/gen/sluice/v1/cluster.ts';
 import type { DescribeClusterResponse } from '../../src/gen/sluice/v1/cluster.ts';
 import type { ListOffsetsResponse, OffsetQuery } from '../../src/gen/sluice/v1/log.ts';
 import type {
@@ -230,6 +231,10 @@ test('a broker that lost data describes itself and refuses everything else', asy
     unhealthyReason: 'lost',
     healthUnknown: false,
     rack: 'r1',
+    duty: null,
+    replicaCount: 0,
+    replaceable: false,
+    formatVersion: 1,
   };
   const cluster = {
     clusterId: topicUuid,
@@ -243,7 +248,8 @@ test('a broker that lost data describes itself and refuses everything else', asy
   const { cluster: client, topics, log } = await startRig(t, lostBroker(cluster, 'lost'));
   const described = await call<DescribeClusterResponse>((reply) => client.describeCluster({}, reply));
   assert.ok(described.kind === 'ok');
-  assert.deepEqual([described.value.brokers, described.value.catalogLeader], [[broker], undefined]);
+  assert.deepEqual(described.value.brokers, [{ ...broker, duty: BrokerDuty.BROKER_DUTY_ACTIVE }]);
+  assert.equal(described.value.catalogLeader, undefined);
   assert.equal(codeOf(await call((reply) => topics.describeTopic({ name: 'orders' }, reply))), 'QUARANTINED');
   assert.equal(
     codeOf(await call((reply) => log.initProducer({ previous: undefined, secret: undefined }, reply))),

@@ -92,7 +92,8 @@ const decide = (
   state: CatalogState,
   wish: Wish = {},
   limits = defaultBrokerLimits,
-): ReturnType<typeof decideCreateTopic> => decideCreateTopic(state, wished(wish), { limits, dead: new Set() });
+): ReturnType<typeof decideCreateTopic> =>
+  decideCreateTopic(state, wished(wish), { limits, dead: new Set(), heard: new Set() });
 
 /** Creates a topic and says which groups and replicas it got. */
 function create(state: CatalogState, wish: Wish = {}): { groups: number[]; replicas: number[] } {

@@ -293,6 +293,11 @@ test('the cluster is described with its brokers and what it holds', async () => 
       unhealthyReason: '',
       healthUnknown: false,
       rack: null,
+      duty: null,
+      // three of the topic, one of Sluice's own
+      replicaCount: 4,
+      replaceable: false,
+      formatVersion: 1,
     },
   ]);
 });

@@ -73,6 +73,9 @@ class MemoryLogReader implements LogReader {
   get lastIndex(): LogIndex {
     return this.#stored.entries.at(-1)?.index ?? indexZero;
   }
+  get payloadBytes(): number {
+    return this.#stored.entries.reduce((sum, entry) => sum + entry.payload.length, 0);
+  }
   get endOffset(): Offset {
     const last = this.#stored.entries.at(-1);
     return last === undefined ? offsetZero : entryEndOffset(last);

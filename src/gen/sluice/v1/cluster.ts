@@ -15,6 +15,30 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { Impact } from "./impact.ts";
+
+/** What an operator has ordered for a broker. */
+export const BrokerDuty = {
+  /** BROKER_DUTY_UNSPECIFIED - Of a newer version. */
+  BROKER_DUTY_UNSPECIFIED: 0,
+  /** BROKER_DUTY_ACTIVE - It takes part as any other. */
+  BROKER_DUTY_ACTIVE: 1,
+  /** BROKER_DUTY_DRAINING - It leads nothing. */
+  BROKER_DUTY_DRAINING: 2,
+  /** BROKER_DUTY_DECOMMISSIONING - It leads nothing, its replicas move away, and then it is removed. */
+  BROKER_DUTY_DECOMMISSIONING: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type BrokerDuty = typeof BrokerDuty[keyof typeof BrokerDuty];
+
+export namespace BrokerDuty {
+  export type BROKER_DUTY_UNSPECIFIED = typeof BrokerDuty.BROKER_DUTY_UNSPECIFIED;
+  export type BROKER_DUTY_ACTIVE = typeof BrokerDuty.BROKER_DUTY_ACTIVE;
+  export type BROKER_DUTY_DRAINING = typeof BrokerDuty.BROKER_DUTY_DRAINING;
+  export type BROKER_DUTY_DECOMMISSIONING = typeof BrokerDuty.BROKER_DUTY_DECOMMISSIONING;
+  export type UNRECOGNIZED = typeof BrokerDuty.UNRECOGNIZED;
+}
 
 /** How full a disk is. */
 export const DiskLevel = {
@@ -59,7 +83,17 @@ export interface BrokerDescription {
   /** True: only the catalog's leader hears of every broker, and it could not be asked. */
   healthUnknown: boolean;
   /** Where it stands. Absent: not said. */
-  rack?: string | undefined;
+  rack?:
+    | string
+    | undefined;
+  /** What it is ordered to do. */
+  duty: BrokerDuty;
+  /** How many replicas are placed on it or still leaving it. */
+  replicaCount: number;
+  /** True: its disk is given up; whoever comes with its id and an empty disk takes its place. */
+  replaceable: boolean;
+  /** Newest format version that its software knows. */
+  formatVersion: number;
 }
 
 /** Asks for the cluster. */
@@ -204,6 +238,161 @@ export interface PeerDescription {
   unsentBytes: bigint;
 }
 
+/** Drains a broker. */
+export interface DrainBrokerRequest {
+  /** The broker. Range 0 to 2^31-1. */
+  brokerId: number;
+  /** True: only tells what would happen. Default false. */
+  dryRun: boolean;
+}
+
+/** It is being drained. */
+export interface DrainBrokerResponse {
+  /** What it does, or would do. */
+  impact:
+    | Impact
+    | undefined;
+  /** Revision of the catalog that has it. */
+  catalogRevision: bigint;
+}
+
+/** Ends the drain of a broker. */
+export interface UndrainBrokerRequest {
+  /** The broker. Range 0 to 2^31-1. */
+  brokerId: number;
+  /** True: only tells what would happen. Default false. */
+  dryRun: boolean;
+}
+
+/** It takes part again. */
+export interface UndrainBrokerResponse {
+  /** What it does, or would do. */
+  impact:
+    | Impact
+    | undefined;
+  /** Revision of the catalog that has it. */
+  catalogRevision: bigint;
+}
+
+/** Removes a broker for good. */
+export interface DecommissionBrokerRequest {
+  /** The broker. Range 0 to 2^31-1. */
+  brokerId: number;
+  /** True: only tells what would happen. Default false. */
+  dryRun: boolean;
+}
+
+/** It is going. */
+export interface DecommissionBrokerResponse {
+  /** What it does, or would do. */
+  impact:
+    | Impact
+    | undefined;
+  /** Revision of the catalog that has it. */
+  catalogRevision: bigint;
+  /** Replicas that are not gone from it yet. 0: nothing is left to be moved. */
+  replicasLeft: number;
+  /** True: it is not part of the cluster (any more). */
+  removed: boolean;
+}
+
+/** Gives up the disk of a dead broker. */
+export interface ReplaceBrokerRequest {
+  /** The broker. Range 0 to 2^31-1. */
+  brokerId: number;
+  /** UUID of the disk that is given up; refused if the broker has another one. Absent: the one that it has. */
+  incarnation?:
+    | string
+    | undefined;
+  /** True: only tells what would happen. Default false. */
+  dryRun: boolean;
+}
+
+/** The disk is given up. */
+export interface ReplaceBrokerResponse {
+  /** What it does, or would do. */
+  impact:
+    | Impact
+    | undefined;
+  /** Revision of the catalog that has it. */
+  catalogRevision: bigint;
+  /** UUID of the disk that was given up. */
+  incarnation: string;
+}
+
+/** Where the replicas of one partition shall be. */
+export interface ReplicaMove {
+  /** Name of the topic. */
+  topic: string;
+  /** From 0. */
+  partition: number;
+  /** Broker ids, the preferred leader first; as many as the partition has replicas. */
+  brokerIds: number[];
+}
+
+/** Moves replicas. */
+export interface MoveReplicasRequest {
+  /** 1 to 1,000, each partition once. */
+  moves: ReplicaMove[];
+  /** True: only tells what would happen. Default false. */
+  dryRun: boolean;
+  /**
+   * True: replaces a move that is under way, for example to turn it back; else a partition that moves refuses another
+   * move. Default false.
+   */
+  supersede: boolean;
+}
+
+/** The replicas are placed. */
+export interface MoveReplicasResponse {
+  /** What it does, or would do. */
+  impact:
+    | Impact
+    | undefined;
+  /** Revision of the catalog that has it. */
+  catalogRevision: bigint;
+}
+
+/** Gives a partition another leader. */
+export interface TransferLeadershipRequest {
+  /** Name of the topic. */
+  topic: string;
+  /** From 0. */
+  partition: number;
+  /** The broker that shall lead. It must have a replica of the partition. */
+  brokerId: number;
+  /** True: only tells what would happen. Default false. */
+  dryRun: boolean;
+}
+
+/** It leads. */
+export interface TransferLeadershipResponse {
+  /** What it does, or would do. */
+  impact:
+    | Impact
+    | undefined;
+  /** Revision of the catalog that has it. */
+  catalogRevision: bigint;
+}
+
+/** Raises the active version. */
+export interface FinalizeUpgradeRequest {
+  /** True: only tells what would happen. Default false. */
+  dryRun: boolean;
+}
+
+/** The version is raised. */
+export interface FinalizeUpgradeResponse {
+  /** What it does, or would do. */
+  impact:
+    | Impact
+    | undefined;
+  /** Revision of the catalog that has it. */
+  catalogRevision: bigint;
+  /** Format version that all brokers may use now, or would after a dry run. */
+  activeVersion: number;
+}
+
 function createBaseBrokerDescription(): BrokerDescription {
   return {
     brokerId: 0,
@@ -214,6 +403,10 @@ function createBaseBrokerDescription(): BrokerDescription {
     unhealthyReason: "",
     healthUnknown: false,
     rack: undefined,
+    duty: 0,
+    replicaCount: 0,
+    replaceable: false,
+    formatVersion: 0,
   };
 }
 
@@ -242,6 +435,18 @@ export const BrokerDescription: MessageFns<BrokerDescription> = {
     }
     if (message.rack !== undefined) {
       writer.uint32(66).string(message.rack);
+    }
+    if (message.duty !== 0) {
+      writer.uint32(72).int32(message.duty);
+    }
+    if (message.replicaCount !== 0) {
+      writer.uint32(80).int32(message.replicaCount);
+    }
+    if (message.replaceable !== false) {
+      writer.uint32(88).bool(message.replaceable);
+    }
+    if (message.formatVersion !== 0) {
+      writer.uint32(96).int32(message.formatVersion);
     }
     return writer;
   },
@@ -321,6 +526,38 @@ export const BrokerDescription: MessageFns<BrokerDescription> = {
             }
 
             message.rack = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.duty = reader.int32() as any;
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.replicaCount = reader.int32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.replaceable = reader.bool();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.formatVersion = reader.int32();
             continue;
           }
         }
@@ -1225,7 +1462,988 @@ export const PeerDescription: MessageFns<PeerDescription> = {
   },
 };
 
-/** Describes the cluster. */
+function createBaseDrainBrokerRequest(): DrainBrokerRequest {
+  return { brokerId: 0, dryRun: false };
+}
+
+export const DrainBrokerRequest: MessageFns<DrainBrokerRequest> = {
+  encode(message: DrainBrokerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.brokerId !== 0) {
+      writer.uint32(8).int32(message.brokerId);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(16).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainBrokerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainBrokerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.brokerId = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDrainBrokerResponse(): DrainBrokerResponse {
+  return { impact: undefined, catalogRevision: 0n };
+}
+
+export const DrainBrokerResponse: MessageFns<DrainBrokerResponse> = {
+  encode(message: DrainBrokerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.impact !== undefined) {
+      Impact.encode(message.impact, writer.uint32(10).fork()).join();
+    }
+    if (message.catalogRevision !== 0n) {
+      if (BigInt.asIntN(64, message.catalogRevision) !== message.catalogRevision) {
+        throw new globalThis.Error("value provided for field message.catalogRevision of type int64 too large");
+      }
+      writer.uint32(16).int64(message.catalogRevision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DrainBrokerResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDrainBrokerResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.impact = Impact.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.catalogRevision = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseUndrainBrokerRequest(): UndrainBrokerRequest {
+  return { brokerId: 0, dryRun: false };
+}
+
+export const UndrainBrokerRequest: MessageFns<UndrainBrokerRequest> = {
+  encode(message: UndrainBrokerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.brokerId !== 0) {
+      writer.uint32(8).int32(message.brokerId);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(16).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UndrainBrokerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUndrainBrokerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.brokerId = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseUndrainBrokerResponse(): UndrainBrokerResponse {
+  return { impact: undefined, catalogRevision: 0n };
+}
+
+export const UndrainBrokerResponse: MessageFns<UndrainBrokerResponse> = {
+  encode(message: UndrainBrokerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.impact !== undefined) {
+      Impact.encode(message.impact, writer.uint32(10).fork()).join();
+    }
+    if (message.catalogRevision !== 0n) {
+      if (BigInt.asIntN(64, message.catalogRevision) !== message.catalogRevision) {
+        throw new globalThis.Error("value provided for field message.catalogRevision of type int64 too large");
+      }
+      writer.uint32(16).int64(message.catalogRevision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UndrainBrokerResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUndrainBrokerResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.impact = Impact.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.catalogRevision = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDecommissionBrokerRequest(): DecommissionBrokerRequest {
+  return { brokerId: 0, dryRun: false };
+}
+
+export const DecommissionBrokerRequest: MessageFns<DecommissionBrokerRequest> = {
+  encode(message: DecommissionBrokerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.brokerId !== 0) {
+      writer.uint32(8).int32(message.brokerId);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(16).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DecommissionBrokerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDecommissionBrokerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.brokerId = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDecommissionBrokerResponse(): DecommissionBrokerResponse {
+  return { impact: undefined, catalogRevision: 0n, replicasLeft: 0, removed: false };
+}
+
+export const DecommissionBrokerResponse: MessageFns<DecommissionBrokerResponse> = {
+  encode(message: DecommissionBrokerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.impact !== undefined) {
+      Impact.encode(message.impact, writer.uint32(10).fork()).join();
+    }
+    if (message.catalogRevision !== 0n) {
+      if (BigInt.asIntN(64, message.catalogRevision) !== message.catalogRevision) {
+        throw new globalThis.Error("value provided for field message.catalogRevision of type int64 too large");
+      }
+      writer.uint32(16).int64(message.catalogRevision);
+    }
+    if (message.replicasLeft !== 0) {
+      writer.uint32(24).int32(message.replicasLeft);
+    }
+    if (message.removed !== false) {
+      writer.uint32(32).bool(message.removed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DecommissionBrokerResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDecommissionBrokerResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.impact = Impact.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.catalogRevision = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.replicasLeft = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.removed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseReplaceBrokerRequest(): ReplaceBrokerRequest {
+  return { brokerId: 0, incarnation: undefined, dryRun: false };
+}
+
+export const ReplaceBrokerRequest: MessageFns<ReplaceBrokerRequest> = {
+  encode(message: ReplaceBrokerRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.brokerId !== 0) {
+      writer.uint32(8).int32(message.brokerId);
+    }
+    if (message.incarnation !== undefined) {
+      writer.uint32(18).string(message.incarnation);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(24).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplaceBrokerRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplaceBrokerRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.brokerId = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.incarnation = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseReplaceBrokerResponse(): ReplaceBrokerResponse {
+  return { impact: undefined, catalogRevision: 0n, incarnation: "" };
+}
+
+export const ReplaceBrokerResponse: MessageFns<ReplaceBrokerResponse> = {
+  encode(message: ReplaceBrokerResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.impact !== undefined) {
+      Impact.encode(message.impact, writer.uint32(10).fork()).join();
+    }
+    if (message.catalogRevision !== 0n) {
+      if (BigInt.asIntN(64, message.catalogRevision) !== message.catalogRevision) {
+        throw new globalThis.Error("value provided for field message.catalogRevision of type int64 too large");
+      }
+      writer.uint32(16).int64(message.catalogRevision);
+    }
+    if (message.incarnation !== "") {
+      writer.uint32(26).string(message.incarnation);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplaceBrokerResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplaceBrokerResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.impact = Impact.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.catalogRevision = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.incarnation = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseReplicaMove(): ReplicaMove {
+  return { topic: "", partition: 0, brokerIds: [] };
+}
+
+export const ReplicaMove: MessageFns<ReplicaMove> = {
+  encode(message: ReplicaMove, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topic !== "") {
+      writer.uint32(10).string(message.topic);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(16).int32(message.partition);
+    }
+    if (message.brokerIds.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.brokerIds) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplicaMove {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplicaMove();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.topic = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.partition = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.brokerIds.push(reader.int32());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.brokerIds.push(reader.int32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMoveReplicasRequest(): MoveReplicasRequest {
+  return { moves: [], dryRun: false, supersede: false };
+}
+
+export const MoveReplicasRequest: MessageFns<MoveReplicasRequest> = {
+  encode(message: MoveReplicasRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.moves) {
+      ReplicaMove.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(16).bool(message.dryRun);
+    }
+    if (message.supersede !== false) {
+      writer.uint32(24).bool(message.supersede);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MoveReplicasRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMoveReplicasRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.moves.push(ReplicaMove.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.supersede = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMoveReplicasResponse(): MoveReplicasResponse {
+  return { impact: undefined, catalogRevision: 0n };
+}
+
+export const MoveReplicasResponse: MessageFns<MoveReplicasResponse> = {
+  encode(message: MoveReplicasResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.impact !== undefined) {
+      Impact.encode(message.impact, writer.uint32(10).fork()).join();
+    }
+    if (message.catalogRevision !== 0n) {
+      if (BigInt.asIntN(64, message.catalogRevision) !== message.catalogRevision) {
+        throw new globalThis.Error("value provided for field message.catalogRevision of type int64 too large");
+      }
+      writer.uint32(16).int64(message.catalogRevision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MoveReplicasResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMoveReplicasResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.impact = Impact.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.catalogRevision = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTransferLeadershipRequest(): TransferLeadershipRequest {
+  return { topic: "", partition: 0, brokerId: 0, dryRun: false };
+}
+
+export const TransferLeadershipRequest: MessageFns<TransferLeadershipRequest> = {
+  encode(message: TransferLeadershipRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topic !== "") {
+      writer.uint32(10).string(message.topic);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(16).int32(message.partition);
+    }
+    if (message.brokerId !== 0) {
+      writer.uint32(24).int32(message.brokerId);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(32).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TransferLeadershipRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTransferLeadershipRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.topic = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.partition = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.brokerId = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTransferLeadershipResponse(): TransferLeadershipResponse {
+  return { impact: undefined, catalogRevision: 0n };
+}
+
+export const TransferLeadershipResponse: MessageFns<TransferLeadershipResponse> = {
+  encode(message: TransferLeadershipResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.impact !== undefined) {
+      Impact.encode(message.impact, writer.uint32(10).fork()).join();
+    }
+    if (message.catalogRevision !== 0n) {
+      if (BigInt.asIntN(64, message.catalogRevision) !== message.catalogRevision) {
+        throw new globalThis.Error("value provided for field message.catalogRevision of type int64 too large");
+      }
+      writer.uint32(16).int64(message.catalogRevision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TransferLeadershipResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTransferLeadershipResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.impact = Impact.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.catalogRevision = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseFinalizeUpgradeRequest(): FinalizeUpgradeRequest {
+  return { dryRun: false };
+}
+
+export const FinalizeUpgradeRequest: MessageFns<FinalizeUpgradeRequest> = {
+  encode(message: FinalizeUpgradeRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.dryRun !== false) {
+      writer.uint32(8).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FinalizeUpgradeRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFinalizeUpgradeRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseFinalizeUpgradeResponse(): FinalizeUpgradeResponse {
+  return { impact: undefined, catalogRevision: 0n, activeVersion: 0 };
+}
+
+export const FinalizeUpgradeResponse: MessageFns<FinalizeUpgradeResponse> = {
+  encode(message: FinalizeUpgradeResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.impact !== undefined) {
+      Impact.encode(message.impact, writer.uint32(10).fork()).join();
+    }
+    if (message.catalogRevision !== 0n) {
+      if (BigInt.asIntN(64, message.catalogRevision) !== message.catalogRevision) {
+        throw new globalThis.Error("value provided for field message.catalogRevision of type int64 too large");
+      }
+      writer.uint32(16).int64(message.catalogRevision);
+    }
+    if (message.activeVersion !== 0) {
+      writer.uint32(24).int32(message.activeVersion);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FinalizeUpgradeResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFinalizeUpgradeResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.impact = Impact.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.catalogRevision = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.activeVersion = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+/**
+ * Describes and changes the cluster. Every call that changes something is decided by the catalog's leader, whichever
+ * broker takes it, and has a dry run, which changes nothing and tells the same.
+ */
 export type ClusterServiceService = typeof ClusterServiceService;
 export const ClusterServiceService = {
   /** Who the brokers are and what they run. */
@@ -1255,6 +2473,94 @@ export const ClusterServiceService = {
       Buffer.from(DescribeBrokerResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DescribeBrokerResponse => DescribeBrokerResponse.decode(value),
   },
+  /** A broker gives its leaderships away and gets no more, until UndrainBroker; also across restarts. Repeatable. */
+  drainBroker: {
+    path: "/sluice.v1.ClusterService/DrainBroker" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DrainBrokerRequest): Buffer => Buffer.from(DrainBrokerRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DrainBrokerRequest => DrainBrokerRequest.decode(value),
+    responseSerialize: (value: DrainBrokerResponse): Buffer => Buffer.from(DrainBrokerResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DrainBrokerResponse => DrainBrokerResponse.decode(value),
+  },
+  /** Ends a drain or a decommissioning that is not complete: the broker takes part as any other. Repeatable. */
+  undrainBroker: {
+    path: "/sluice.v1.ClusterService/UndrainBroker" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UndrainBrokerRequest): Buffer => Buffer.from(UndrainBrokerRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UndrainBrokerRequest => UndrainBrokerRequest.decode(value),
+    responseSerialize: (value: UndrainBrokerResponse): Buffer =>
+      Buffer.from(UndrainBrokerResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UndrainBrokerResponse => UndrainBrokerResponse.decode(value),
+  },
+  /**
+   * Moves everything away from a broker and then removes it. Answers at once; call it again, or DescribeCluster, to see
+   * how far it is.
+   */
+  decommissionBroker: {
+    path: "/sluice.v1.ClusterService/DecommissionBroker" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DecommissionBrokerRequest): Buffer =>
+      Buffer.from(DecommissionBrokerRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DecommissionBrokerRequest => DecommissionBrokerRequest.decode(value),
+    responseSerialize: (value: DecommissionBrokerResponse): Buffer =>
+      Buffer.from(DecommissionBrokerResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DecommissionBrokerResponse => DecommissionBrokerResponse.decode(value),
+  },
+  /**
+   * Gives up the disk of a dead broker: the next one that comes with its id and an empty disk takes its place, and gets
+   * its replicas anew from the others. Repeatable.
+   */
+  replaceBroker: {
+    path: "/sluice.v1.ClusterService/ReplaceBroker" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReplaceBrokerRequest): Buffer => Buffer.from(ReplaceBrokerRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReplaceBrokerRequest => ReplaceBrokerRequest.decode(value),
+    responseSerialize: (value: ReplaceBrokerResponse): Buffer =>
+      Buffer.from(ReplaceBrokerResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReplaceBrokerResponse => ReplaceBrokerResponse.decode(value),
+  },
+  /**
+   * Places the replicas of partitions on other brokers, as many as there are now. Answers when it is decided; the replicas
+   * follow.
+   */
+  moveReplicas: {
+    path: "/sluice.v1.ClusterService/MoveReplicas" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: MoveReplicasRequest): Buffer => Buffer.from(MoveReplicasRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): MoveReplicasRequest => MoveReplicasRequest.decode(value),
+    responseSerialize: (value: MoveReplicasResponse): Buffer =>
+      Buffer.from(MoveReplicasResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): MoveReplicasResponse => MoveReplicasResponse.decode(value),
+  },
+  /** Makes a replica the preferred leader of its partition; answers when it leads. */
+  transferLeadership: {
+    path: "/sluice.v1.ClusterService/TransferLeadership" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: TransferLeadershipRequest): Buffer =>
+      Buffer.from(TransferLeadershipRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): TransferLeadershipRequest => TransferLeadershipRequest.decode(value),
+    responseSerialize: (value: TransferLeadershipResponse): Buffer =>
+      Buffer.from(TransferLeadershipResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): TransferLeadershipResponse => TransferLeadershipResponse.decode(value),
+  },
+  /** Lets all brokers use the newest format, once the software of each knows it. There is no way back to older software. */
+  finalizeUpgrade: {
+    path: "/sluice.v1.ClusterService/FinalizeUpgrade" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: FinalizeUpgradeRequest): Buffer =>
+      Buffer.from(FinalizeUpgradeRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): FinalizeUpgradeRequest => FinalizeUpgradeRequest.decode(value),
+    responseSerialize: (value: FinalizeUpgradeResponse): Buffer =>
+      Buffer.from(FinalizeUpgradeResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): FinalizeUpgradeResponse => FinalizeUpgradeResponse.decode(value),
+  },
 } as const;
 
 export interface ClusterServiceServer extends UntypedServiceImplementation {
@@ -1265,6 +2571,29 @@ export interface ClusterServiceServer extends UntypedServiceImplementation {
    * for itself; any broker hands the call on to it. LEADER_NOT_AVAILABLE: it can not be reached.
    */
   describeBroker: handleUnaryCall<DescribeBrokerRequest, DescribeBrokerResponse>;
+  /** A broker gives its leaderships away and gets no more, until UndrainBroker; also across restarts. Repeatable. */
+  drainBroker: handleUnaryCall<DrainBrokerRequest, DrainBrokerResponse>;
+  /** Ends a drain or a decommissioning that is not complete: the broker takes part as any other. Repeatable. */
+  undrainBroker: handleUnaryCall<UndrainBrokerRequest, UndrainBrokerResponse>;
+  /**
+   * Moves everything away from a broker and then removes it. Answers at once; call it again, or DescribeCluster, to see
+   * how far it is.
+   */
+  decommissionBroker: handleUnaryCall<DecommissionBrokerRequest, DecommissionBrokerResponse>;
+  /**
+   * Gives up the disk of a dead broker: the next one that comes with its id and an empty disk takes its place, and gets
+   * its replicas anew from the others. Repeatable.
+   */
+  replaceBroker: handleUnaryCall<ReplaceBrokerRequest, ReplaceBrokerResponse>;
+  /**
+   * Places the replicas of partitions on other brokers, as many as there are now. Answers when it is decided; the replicas
+   * follow.
+   */
+  moveReplicas: handleUnaryCall<MoveReplicasRequest, MoveReplicasResponse>;
+  /** Makes a replica the preferred leader of its partition; answers when it leads. */
+  transferLeadership: handleUnaryCall<TransferLeadershipRequest, TransferLeadershipResponse>;
+  /** Lets all brokers use the newest format, once the software of each knows it. There is no way back to older software. */
+  finalizeUpgrade: handleUnaryCall<FinalizeUpgradeRequest, FinalizeUpgradeResponse>;
 }
 
 export interface ClusterServiceClient extends Client {
@@ -1302,6 +2631,127 @@ export interface ClusterServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DescribeBrokerResponse) => void,
+  ): ClientUnaryCall;
+  /** A broker gives its leaderships away and gets no more, until UndrainBroker; also across restarts. Repeatable. */
+  drainBroker(
+    request: DrainBrokerRequest,
+    callback: (error: ServiceError | null, response: DrainBrokerResponse) => void,
+  ): ClientUnaryCall;
+  drainBroker(
+    request: DrainBrokerRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DrainBrokerResponse) => void,
+  ): ClientUnaryCall;
+  drainBroker(
+    request: DrainBrokerRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DrainBrokerResponse) => void,
+  ): ClientUnaryCall;
+  /** Ends a drain or a decommissioning that is not complete: the broker takes part as any other. Repeatable. */
+  undrainBroker(
+    request: UndrainBrokerRequest,
+    callback: (error: ServiceError | null, response: UndrainBrokerResponse) => void,
+  ): ClientUnaryCall;
+  undrainBroker(
+    request: UndrainBrokerRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: UndrainBrokerResponse) => void,
+  ): ClientUnaryCall;
+  undrainBroker(
+    request: UndrainBrokerRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: UndrainBrokerResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Moves everything away from a broker and then removes it. Answers at once; call it again, or DescribeCluster, to see
+   * how far it is.
+   */
+  decommissionBroker(
+    request: DecommissionBrokerRequest,
+    callback: (error: ServiceError | null, response: DecommissionBrokerResponse) => void,
+  ): ClientUnaryCall;
+  decommissionBroker(
+    request: DecommissionBrokerRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DecommissionBrokerResponse) => void,
+  ): ClientUnaryCall;
+  decommissionBroker(
+    request: DecommissionBrokerRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DecommissionBrokerResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Gives up the disk of a dead broker: the next one that comes with its id and an empty disk takes its place, and gets
+   * its replicas anew from the others. Repeatable.
+   */
+  replaceBroker(
+    request: ReplaceBrokerRequest,
+    callback: (error: ServiceError | null, response: ReplaceBrokerResponse) => void,
+  ): ClientUnaryCall;
+  replaceBroker(
+    request: ReplaceBrokerRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReplaceBrokerResponse) => void,
+  ): ClientUnaryCall;
+  replaceBroker(
+    request: ReplaceBrokerRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReplaceBrokerResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Places the replicas of partitions on other brokers, as many as there are now. Answers when it is decided; the replicas
+   * follow.
+   */
+  moveReplicas(
+    request: MoveReplicasRequest,
+    callback: (error: ServiceError | null, response: MoveReplicasResponse) => void,
+  ): ClientUnaryCall;
+  moveReplicas(
+    request: MoveReplicasRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: MoveReplicasResponse) => void,
+  ): ClientUnaryCall;
+  moveReplicas(
+    request: MoveReplicasRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: MoveReplicasResponse) => void,
+  ): ClientUnaryCall;
+  /** Makes a replica the preferred leader of its partition; answers when it leads. */
+  transferLeadership(
+    request: TransferLeadershipRequest,
+    callback: (error: ServiceError | null, response: TransferLeadershipResponse) => void,
+  ): ClientUnaryCall;
+  transferLeadership(
+    request: TransferLeadershipRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: TransferLeadershipResponse) => void,
+  ): ClientUnaryCall;
+  transferLeadership(
+    request: TransferLeadershipRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: TransferLeadershipResponse) => void,
+  ): ClientUnaryCall;
+  /** Lets all brokers use the newest format, once the software of each knows it. There is no way back to older software. */
+  finalizeUpgrade(
+    request: FinalizeUpgradeRequest,
+    callback: (error: ServiceError | null, response: FinalizeUpgradeResponse) => void,
+  ): ClientUnaryCall;
+  finalizeUpgrade(
+    request: FinalizeUpgradeRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: FinalizeUpgradeResponse) => void,
+  ): ClientUnaryCall;
+  finalizeUpgrade(
+    request: FinalizeUpgradeRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: FinalizeUpgradeResponse) => void,
   ): ClientUnaryCall;
 }
 

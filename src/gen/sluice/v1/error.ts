@@ -107,6 +107,12 @@ export const ErrorCode = {
   ERROR_CODE_UNSUPPORTED_VERSION: 47,
   /** ERROR_CODE_PARTITION_NOT_OWNED - A partition is not assigned to the member that commits for it. */
   ERROR_CODE_PARTITION_NOT_OWNED: 48,
+  /** ERROR_CODE_REASSIGNMENT_IN_PROGRESS - A move of the partition's replicas is under way; nothing was changed. */
+  ERROR_CODE_REASSIGNMENT_IN_PROGRESS: 49,
+  /** ERROR_CODE_BROKER_ID_NOT_REGISTERED - The cluster has no broker with this id. */
+  ERROR_CODE_BROKER_ID_NOT_REGISTERED: 50,
+  /** ERROR_CODE_UNSAFE_OPERATION - An operation would lose a majority of replicas, or data; nothing was changed. */
+  ERROR_CODE_UNSAFE_OPERATION: 51,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -163,6 +169,9 @@ export namespace ErrorCode {
   export type ERROR_CODE_LEADER_NOT_AVAILABLE = typeof ErrorCode.ERROR_CODE_LEADER_NOT_AVAILABLE;
   export type ERROR_CODE_UNSUPPORTED_VERSION = typeof ErrorCode.ERROR_CODE_UNSUPPORTED_VERSION;
   export type ERROR_CODE_PARTITION_NOT_OWNED = typeof ErrorCode.ERROR_CODE_PARTITION_NOT_OWNED;
+  export type ERROR_CODE_REASSIGNMENT_IN_PROGRESS = typeof ErrorCode.ERROR_CODE_REASSIGNMENT_IN_PROGRESS;
+  export type ERROR_CODE_BROKER_ID_NOT_REGISTERED = typeof ErrorCode.ERROR_CODE_BROKER_ID_NOT_REGISTERED;
+  export type ERROR_CODE_UNSAFE_OPERATION = typeof ErrorCode.ERROR_CODE_UNSAFE_OPERATION;
   export type UNRECOGNIZED = typeof ErrorCode.UNRECOGNIZED;
 }
 

@@ -15,6 +15,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { Impact } from "./impact.ts";
 
 /** That there is no limit. */
 export interface NoLimit {
@@ -217,6 +218,56 @@ export interface ListTopicsResponse {
   /** Where the next page begins. Empty: there is none. */
   nextPageToken: string;
   /** Revision of the catalog that the broker answered from. */
+  catalogRevision: bigint;
+}
+
+/** Adds partitions to a topic. */
+export interface AddPartitionsRequest {
+  /** Name of the topic. */
+  name: string;
+  /** UUID of the topic. Set: refused if the name now belongs to another topic. */
+  topicId?:
+    | string
+    | undefined;
+  /** How many it shall have afterwards, from what it has now to 1,000. As many as it has: nothing is done. */
+  partitions: number;
+  /** True: only tells what would happen. Default false. */
+  dryRun: boolean;
+}
+
+/** The partitions exist. */
+export interface AddPartitionsResponse {
+  /** What it does, or would do. */
+  impact:
+    | Impact
+    | undefined;
+  /** Revision of the catalog that has it. */
+  catalogRevision: bigint;
+  /** The topic. */
+  topic: TopicDescription | undefined;
+}
+
+/** Changes the replication factor of a topic. */
+export interface ChangeReplicationFactorRequest {
+  /** Name of the topic. */
+  name: string;
+  /** UUID of the topic. Set: refused if the name now belongs to another topic. */
+  topicId?:
+    | string
+    | undefined;
+  /** Range 1 to 7. */
+  replicationFactor: number;
+  /** True: only tells what would happen. Default false. */
+  dryRun: boolean;
+}
+
+/** The replicas are placed. */
+export interface ChangeReplicationFactorResponse {
+  /** What it does, or would do. */
+  impact:
+    | Impact
+    | undefined;
+  /** Revision of the catalog that has it. */
   catalogRevision: bigint;
 }
 
@@ -1356,6 +1407,295 @@ export const ListTopicsResponse: MessageFns<ListTopicsResponse> = {
   },
 };
 
+function createBaseAddPartitionsRequest(): AddPartitionsRequest {
+  return { name: "", topicId: undefined, partitions: 0, dryRun: false };
+}
+
+export const AddPartitionsRequest: MessageFns<AddPartitionsRequest> = {
+  encode(message: AddPartitionsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.topicId !== undefined) {
+      writer.uint32(18).string(message.topicId);
+    }
+    if (message.partitions !== 0) {
+      writer.uint32(24).int32(message.partitions);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(32).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddPartitionsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddPartitionsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.topicId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.partitions = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAddPartitionsResponse(): AddPartitionsResponse {
+  return { impact: undefined, catalogRevision: 0n, topic: undefined };
+}
+
+export const AddPartitionsResponse: MessageFns<AddPartitionsResponse> = {
+  encode(message: AddPartitionsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.impact !== undefined) {
+      Impact.encode(message.impact, writer.uint32(10).fork()).join();
+    }
+    if (message.catalogRevision !== 0n) {
+      if (BigInt.asIntN(64, message.catalogRevision) !== message.catalogRevision) {
+        throw new globalThis.Error("value provided for field message.catalogRevision of type int64 too large");
+      }
+      writer.uint32(16).int64(message.catalogRevision);
+    }
+    if (message.topic !== undefined) {
+      TopicDescription.encode(message.topic, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AddPartitionsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddPartitionsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.impact = Impact.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.catalogRevision = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.topic = TopicDescription.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseChangeReplicationFactorRequest(): ChangeReplicationFactorRequest {
+  return { name: "", topicId: undefined, replicationFactor: 0, dryRun: false };
+}
+
+export const ChangeReplicationFactorRequest: MessageFns<ChangeReplicationFactorRequest> = {
+  encode(message: ChangeReplicationFactorRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.topicId !== undefined) {
+      writer.uint32(18).string(message.topicId);
+    }
+    if (message.replicationFactor !== 0) {
+      writer.uint32(24).int32(message.replicationFactor);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(32).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangeReplicationFactorRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangeReplicationFactorRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.topicId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.replicationFactor = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseChangeReplicationFactorResponse(): ChangeReplicationFactorResponse {
+  return { impact: undefined, catalogRevision: 0n };
+}
+
+export const ChangeReplicationFactorResponse: MessageFns<ChangeReplicationFactorResponse> = {
+  encode(message: ChangeReplicationFactorResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.impact !== undefined) {
+      Impact.encode(message.impact, writer.uint32(10).fork()).join();
+    }
+    if (message.catalogRevision !== 0n) {
+      if (BigInt.asIntN(64, message.catalogRevision) !== message.catalogRevision) {
+        throw new globalThis.Error("value provided for field message.catalogRevision of type int64 too large");
+      }
+      writer.uint32(16).int64(message.catalogRevision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangeReplicationFactorResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangeReplicationFactorResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.impact = Impact.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.catalogRevision = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /** Creates, describes and deletes topics. */
 export type TopicServiceService = typeof TopicServiceService;
 export const TopicServiceService = {
@@ -1410,6 +1750,33 @@ export const TopicServiceService = {
     responseSerialize: (value: ListTopicsResponse): Buffer => Buffer.from(ListTopicsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListTopicsResponse => ListTopicsResponse.decode(value),
   },
+  /**
+   * Gives a topic more partitions. Keys may go to other partitions from then on: order across the change is the
+   * application's to see to.
+   */
+  addPartitions: {
+    path: "/sluice.v1.TopicService/AddPartitions" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AddPartitionsRequest): Buffer => Buffer.from(AddPartitionsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AddPartitionsRequest => AddPartitionsRequest.decode(value),
+    responseSerialize: (value: AddPartitionsResponse): Buffer =>
+      Buffer.from(AddPartitionsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AddPartitionsResponse => AddPartitionsResponse.decode(value),
+  },
+  /** Changes how many replicas each partition of a topic has. Answers when it is decided; the replicas follow. */
+  changeReplicationFactor: {
+    path: "/sluice.v1.TopicService/ChangeReplicationFactor" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ChangeReplicationFactorRequest): Buffer =>
+      Buffer.from(ChangeReplicationFactorRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ChangeReplicationFactorRequest => ChangeReplicationFactorRequest.decode(value),
+    responseSerialize: (value: ChangeReplicationFactorResponse): Buffer =>
+      Buffer.from(ChangeReplicationFactorResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ChangeReplicationFactorResponse =>
+      ChangeReplicationFactorResponse.decode(value),
+  },
 } as const;
 
 export interface TopicServiceServer extends UntypedServiceImplementation {
@@ -1423,6 +1790,13 @@ export interface TopicServiceServer extends UntypedServiceImplementation {
   describeTopic: handleUnaryCall<DescribeTopicRequest, DescribeTopicResponse>;
   /** Lists topics by name. */
   listTopics: handleUnaryCall<ListTopicsRequest, ListTopicsResponse>;
+  /**
+   * Gives a topic more partitions. Keys may go to other partitions from then on: order across the change is the
+   * application's to see to.
+   */
+  addPartitions: handleUnaryCall<AddPartitionsRequest, AddPartitionsResponse>;
+  /** Changes how many replicas each partition of a topic has. Answers when it is decided; the replicas follow. */
+  changeReplicationFactor: handleUnaryCall<ChangeReplicationFactorRequest, ChangeReplicationFactorResponse>;
 }
 
 export interface TopicServiceClient extends Client {
@@ -1505,6 +1879,41 @@ export interface TopicServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListTopicsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Gives a topic more partitions. Keys may go to other partitions from then on: order across the change is the
+   * application's to see to.
+   */
+  addPartitions(
+    request: AddPartitionsRequest,
+    callback: (error: ServiceError | null, response: AddPartitionsResponse) => void,
+  ): ClientUnaryCall;
+  addPartitions(
+    request: AddPartitionsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AddPartitionsResponse) => void,
+  ): ClientUnaryCall;
+  addPartitions(
+    request: AddPartitionsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AddPartitionsResponse) => void,
+  ): ClientUnaryCall;
+  /** Changes how many replicas each partition of a topic has. Answers when it is decided; the replicas follow. */
+  changeReplicationFactor(
+    request: ChangeReplicationFactorRequest,
+    callback: (error: ServiceError | null, response: ChangeReplicationFactorResponse) => void,
+  ): ClientUnaryCall;
+  changeReplicationFactor(
+    request: ChangeReplicationFactorRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ChangeReplicationFactorResponse) => void,
+  ): ClientUnaryCall;
+  changeReplicationFactor(
+    request: ChangeReplicationFactorRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ChangeReplicationFactorResponse) => void,
   ): ClientUnaryCall;
 }
 
