@@ -7,7 +7,7 @@ import { Client, resumeTokenFile } from '../../clients/typescript/src/index.ts';
 import type { Flight } from './flights.ts';
 import type { Delivered } from './sink.ts';
 
-const [address = '', topic = '', tokenFile = ''] = process.argv.slice(2);
+const [brokers = '', topic = '', tokenFile = ''] = process.argv.slice(2);
 
 function toSink(batch: readonly Delivered[]): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -18,15 +18,19 @@ function toSink(batch: readonly Delivered[]): Promise<void> {
   });
 }
 
-const client = new Client({ brokers: address });
+const client = new Client({ brokers });
 const consumer = client.consumer({
   group: 'delays',
   topics: [topic],
   onNoOffset: 'earliest',
   resumeToken: resumeTokenFile(tokenFile),
 });
+// whoever started it is gone: nobody takes what it reads
+process.on('disconnect', () => process.exit(1));
 process.on('SIGTERM', () => void consumer.close().then(() => process.exit(0)));
 
+await consumer.start();
+process.send?.('joined');
 const text = new TextDecoder();
 for await (const batch of consumer.batches({ maxRecords: 500 })) {
   const delivered = batch.records.map((record) => {
