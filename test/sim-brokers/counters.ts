@@ -1,0 +1,58 @@
+/** How often something happened in a run, and how often it must have happened in many: else the suite fails as vacuous. */
+const names = [
+  'acked',
+  'duplicates',
+  'unknown',
+  'refused',
+  'forwarded',
+  'fetchedRecords',
+  'topicsCreated',
+  'topicsDeleted',
+  /** A topic was made under a name that a deleted one had. */
+  'topicsRecreated',
+  /** Clients that asked for a topic by its id were told that it is gone. */
+  'staleTopicIds',
+  'movesAsked',
+  /** A group reached a placement that was asked for. */
+  'movesFinished',
+  'groupsRemoved',
+  'brokersJoined',
+  'brokersStopped',
+  'crashes',
+  'allCrashed',
+  'pauses',
+  'failedWrites',
+  'wiped',
+  'rolledBack',
+  /** A broker's start ended because the cluster does not take its disk. */
+  'startsRefused',
+  /** A broker was set apart because another one knows its disk as an old copy. */
+  'condemned',
+  'catalogLeaders',
+  'partitionLeaders',
+  /** The leader of the catalog was killed on purpose. */
+  'catalogLeadersKilled',
+  /** Partitions that clients produced to again after the faults. */
+  'partitionsHealed',
+] as const;
+
+export type CounterName = (typeof names)[number];
+export type Counters = Record<CounterName, number>;
+
+export const noCounts = (): Counters => Object.fromEntries(names.map((name) => [name, 0])) as Counters;
+
+/** What a hundred seeds must show at least: a third of what they do show, or less. */
+const leastPerHundred: Partial<Counters> = {};
+
+/** Fewer seeds than this say nothing about what is rare. */
+const seedsMin = 100;
+
+/** What was seen too seldom, one line each; nothing for a short run. */
+export function vacuous(counts: Readonly<Record<string, number>>, seeds: number): string[] {
+  if (seeds < seedsMin) return [];
+  return Object.entries(leastPerHundred).flatMap(([name, least]) => {
+    const wanted = Math.ceil((least * seeds) / 100);
+    const seen = counts[name] ?? 0;
+    return seen >= wanted ? [] : [`${name}: ${seen}, and ${seeds} seeds must show ${wanted}`];
+  });
+}
