@@ -26,7 +26,7 @@ import type { ConfigurationEntry } from './log-shape.ts';
 import { tailPositionsMax } from './log-shape.ts';
 import { LogCorruption } from './reader.ts';
 import { otherThan } from './state-keys.ts';
-import type { Store, StoreEntry } from './store.ts';
+import type { Store } from './store.ts';
 import type { StoredEntries } from './stored-entries.ts';
 
 /** All that is known of a log after it was opened. */
@@ -56,18 +56,16 @@ export async function recoverLog(
   entries: StoredEntries,
   crc32c: Crc32c,
 ): Promise<RecoveredLog> {
-  const [singles, last, terms, configurations] = await Promise.all([
+  const [singles, last, { terms, configurations }] = await Promise.all([
     readSingles(store, keys, genesisPosition(header, crc32c), crc32c),
     entries.last(),
-    readAll(store, keys.tagged(keyTags.termStart), (stored) => termStartCodec.decode(stored, crc32c)),
-    readAll(store, keys.tagged(keyTags.configuration), (stored) => ({
-      index: indexOfKey(stored.key),
-      payload: opaqueCodec.decode(stored, crc32c),
-    })),
+    readHistory(store, keys, crc32c),
   ]);
   const tail = last === null ? singles.base : positionOf(last);
-  const [staged] = await store.scan({ ...keys.tagged(otherThan(singles.stateTag)), limit: 1 });
-  const recovered = { ...singles, isStateStaged: staged !== undefined, terms, configurations };
+  // a data group has no state keys
+  const hasState = header.kind === 'commands';
+  const staged = hasState ? await store.scan({ ...keys.tagged(otherThan(singles.stateTag)), limit: 1 }) : [];
+  const recovered = { ...singles, isStateStaged: staged.length > 0, terms, configurations };
   checkAgreement(keys, recovered, tail);
   return { ...recovered, positions: await readPositions(entries, recovered, tail) };
 }
@@ -96,18 +94,25 @@ async function readSingles(store: Store, keys: GroupKeys, genesis: LogPosition, 
   };
 }
 
-async function readAll<T>(
+/** The terms and configurations: neighbours in the store, so that one scan finds both; scans are what opening costs. */
+async function readHistory(
   store: Store,
-  range: { readonly from: Uint8Array; readonly to: Uint8Array },
-  decode: (stored: StoreEntry) => T,
-): Promise<readonly T[]> {
-  const all: T[] = [];
-  let from = range.from;
+  keys: GroupKeys,
+  crc32c: Crc32c,
+): Promise<Pick<RecoveredLog, 'terms' | 'configurations'>> {
+  const terms: TermStart[] = [];
+  const configurations: ConfigurationEntry[] = [];
+  const { to: border } = keys.tagged(keyTags.termStart);
+  const { to } = keys.tagged(keyTags.configuration);
+  let { from } = keys.tagged(keyTags.termStart);
   for (;;) {
-    const page = await store.scan({ from, to: range.to, limit: pageMax });
-    all.push(...page.map(decode));
+    const page = await store.scan({ from, to, limit: pageMax });
+    for (const stored of page) {
+      if (Buffer.compare(stored.key, border) < 0) terms.push(termStartCodec.decode(stored, crc32c));
+      else configurations.push({ index: indexOfKey(stored.key), payload: opaqueCodec.decode(stored, crc32c) });
+    }
     const last = page.at(-1);
-    if (page.length < pageMax || last === undefined) return all;
+    if (page.length < pageMax || last === undefined) return { terms, configurations };
     from = Buffer.concat([last.key, Buffer.alloc(1)]);
   }
 }
@@ -140,6 +145,8 @@ async function readPositions(
   tail: LogPosition,
 ): Promise<readonly LogPosition[]> {
   const from = Math.max(settledIndex(log), tail.index - tailPositionsMax + 1);
+  // everything is known to be committed, as after an orderly stop
+  if (from === tail.index) return [tail];
   const positions: LogPosition[] = from === log.base.index ? [log.base] : [];
   const first = toLogIndex(from + positions.length);
   for await (const page of entries.pages(first, tail.index)) positions.push(...page.map(positionOf));
