@@ -9,9 +9,15 @@ import { fromWireBeat, toWireBeat } from './grpc-beat.ts';
 import { fromWireMessage, toWireMessage } from './grpc-convert.ts';
 import { FieldError, numberOf } from './grpc-fields.ts';
 
-/** What a frame says. */
+export interface GroupMessage {
+  readonly group: GroupNumber;
+  readonly message: Message;
+}
+
+/** What a frame says. `unreadable`: how many of its messages this version can not read, or nobody could (P74). */
 export type FrameContent =
   | { readonly kind: 'message'; readonly group: GroupNumber; readonly message: Message }
+  | { readonly kind: 'messages'; readonly messages: readonly GroupMessage[]; readonly unreadable: number }
   | { readonly kind: 'beat'; readonly frame: BeatFrame }
   | {
       readonly kind: 'request';
@@ -45,6 +51,10 @@ function toBody(content: FrameContent): NonNullable<wire.PeerFrame['body']> {
   switch (content.kind) {
     case 'message':
       return { $case: 'message', value: toWireMessage(content.group, content.message) };
+    case 'messages': {
+      const messages = content.messages.map(({ group, message }) => toWireMessage(group, message));
+      return { $case: 'messages', value: { messages } };
+    }
     case 'beat':
       return toWireBeat(content.frame);
     case 'request': {
@@ -83,6 +93,8 @@ function fromBody(body: NonNullable<wire.PeerFrame['body']>): FrameContent | nul
   switch (body.$case) {
     case 'message':
       return { kind: 'message', ...fromWireMessage(body.value) };
+    case 'messages':
+      return fromWireMessages(body.value.messages);
     case 'beatRequest':
     case 'beatReply':
       return { kind: 'beat', frame: fromWireBeat(body) };
@@ -98,6 +110,18 @@ function fromBody(body: NonNullable<wire.PeerFrame['body']>): FrameContent | nul
     case 'refusal':
       return null;
   }
+}
+
+function fromWireMessages(wires: readonly wire.GroupMessage[]): FrameContent {
+  const messages: GroupMessage[] = [];
+  for (const one of wires) {
+    try {
+      messages.push(fromWireMessage(one));
+    } catch {
+      // as in decodeFrame; the others are for other groups
+    }
+  }
+  return { kind: 'messages', messages, unreadable: wires.length - messages.length };
 }
 
 function fromWireOutcome(outcome: wire.CallReply['outcome']): ReplyOutcome {
@@ -118,6 +142,8 @@ export function contentBytes(content: FrameContent): number {
   switch (content.kind) {
     case 'message':
       return messageBytes(content.message);
+    case 'messages':
+      return content.messages.reduce((sum, { message }) => sum + messageBytes(message), 64);
     case 'beat': {
       const { frame } = content;
       const items = frame.kind === 'request' ? frame.announced.length + frame.ended.length : frame.exceptions.length;

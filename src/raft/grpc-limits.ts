@@ -15,6 +15,8 @@ export interface PeerLimits {
   readonly beatUnsentBytesMax: number;
   /** Unsent requests to one peer: above it they are `not-sent`. */
   readonly callUnsentBytesMax: number;
+  /** Messages without payload that leave in one turn share a frame of about this size at most. */
+  readonly sharedFrameBytesMax: number;
   /** Of these, what was handed to gRPC and not taken by the socket: keeps a pipe full without a second, hidden queue. */
   readonly writeAheadBytes: number;
   /** Requests to one peer that have no answer yet, unsent ones included: above it they are `not-sent`. */
@@ -59,6 +61,7 @@ export const peerLimitsDefault: PeerLimits = {
   bulkUnsentBytesMax: 16 * mebibyte,
   beatUnsentBytesMax: 4 * mebibyte,
   callUnsentBytesMax: 64 * mebibyte,
+  sharedFrameBytesMax: 64 * 1024,
   writeAheadBytes: mebibyte,
   callsMax: 10_000,
   servedCallsMax: 1_000,

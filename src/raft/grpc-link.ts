@@ -73,6 +73,8 @@ export class PeerLink {
   #unsentBytes = 0;
   /** Part of it that was handed to gRPC. */
   #aheadBytes = 0;
+  /** The queue is looked at soon. */
+  #pumping = false;
   /** Attempts that failed since a connection last held. */
   #failures = 0;
 
@@ -102,7 +104,7 @@ export class PeerLink {
     this.#queue.push(item);
     this.#unsentBytes += item.bytes;
     if (state === 'idle') this.#connect();
-    else this.#pump();
+    else this.#pumpSoon();
   }
 
   /** Connects although nothing is to be sent yet. */
@@ -172,21 +174,48 @@ export class PeerLink {
     else this.#options.received?.(frame);
   }
 
+  /** When the present piece of work is done: what all groups say in one turn shares frames, which are what costs. */
+  #pumpSoon(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    queueMicrotask(() => {
+      this.#pumping = false;
+      this.#pump();
+    });
+  }
+
   #pump(): void {
     const { limits, handshake } = this.#options;
     while (this.#state.kind === 'up' && this.#aheadBytes < limits.writeAheadBytes) {
-      const item = this.#queue.shift();
-      if (item === undefined) return;
-      const frame = item.cancelled === true ? null : encodeFrame(item.content, handshake.own().durableCommit);
+      const items = this.#takeItems();
+      if (items.length === 0) return;
+      const wanted = items.filter((item) => item.cancelled !== true);
+      const bytes = items.reduce((sum, item) => sum + item.bytes, 0);
+      const content = sharedContent(wanted);
+      const frame = content === null ? null : encodeFrame(content, handshake.own().durableCommit);
       if (frame === null || frame.length > limits.frameBytesMax) {
-        this.#unsentBytes -= item.bytes;
-        if (frame !== null) item.dropped?.('too-large');
+        this.#unsentBytes -= bytes;
+        if (frame !== null) for (const item of wanted) item.dropped?.('too-large');
         continue;
       }
-      this.#aheadBytes += item.bytes;
-      item.leaving?.();
-      this.#write(this.#state.attempt, frame, item.bytes);
+      this.#aheadBytes += bytes;
+      for (const item of wanted) item.leaving?.();
+      this.#write(this.#state.attempt, frame, bytes);
     }
+  }
+
+  /** The next item; behind a message that may share its frame, all that may too. */
+  #takeItems(): readonly LinkItem[] {
+    const { sharedFrameBytesMax } = this.#options.limits;
+    let count = 0;
+    let sum = 0;
+    for (const item of this.#queue) {
+      if (count > 0 && (!mayShareFrame(item) || sum + item.bytes > sharedFrameBytesMax)) break;
+      sum += item.bytes;
+      count++;
+      if (!mayShareFrame(item)) break;
+    }
+    return this.#queue.splice(0, count);
   }
 
   #write(attempt: Attempt, frame: Buffer, bytes: number): void {
@@ -233,6 +262,22 @@ export class PeerLink {
     this.#aheadBytes = 0;
     for (const item of queue) if (item.cancelled !== true) item.dropped?.(reason);
   }
+}
+
+/** Payloads travel alone: they are written without a copy, and who keeps one keeps its whole frame (P37). */
+function mayShareFrame({ content }: LinkItem): boolean {
+  if (content.kind !== 'message') return false;
+  const { message } = content;
+  if (message.kind === 'append-request') return message.entries.every(({ payload }) => payload.length === 0);
+  return message.kind !== 'snapshot-chunk';
+}
+
+/** What one frame says for all of them; null: nothing. */
+function sharedContent(items: readonly LinkItem[]): FrameContent | null {
+  const [first] = items;
+  if (first === undefined || items.length === 1) return first?.content ?? null;
+  const messages = items.flatMap(({ content }) => (content.kind === 'message' ? [content] : []));
+  return { kind: 'messages', messages, unreadable: 0 };
 }
 
 interface AttemptEvents {

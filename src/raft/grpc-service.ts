@@ -227,6 +227,9 @@ class IncomingStream {
     const lane = this.#lane;
     if (content.kind === 'message' && lane !== 'call') {
       this.#options.message(peer, content.group, content.message);
+    } else if (content.kind === 'messages' && lane !== 'call') {
+      for (const { group, message } of content.messages) this.#options.message(peer, group, message);
+      for (let n = content.unreadable; n > 0; n--) this.#options.observer.dropped?.('malformed');
     } else if (content.kind === 'beat' && lane === 'beat') {
       this.#options.beat(peer, content.frame);
     } else if (content.kind === 'request' && lane === 'call') {

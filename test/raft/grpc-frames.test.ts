@@ -151,6 +151,11 @@ const beat: fc.Arbitrary<BeatFrame> = fc.oneof(
 
 const content: fc.Arbitrary<FrameContent> = fc.oneof(
   record({ kind: fc.constant('message' as const), group, message }),
+  record({
+    kind: fc.constant('messages' as const),
+    messages: fc.array(record({ group, message }), { minLength: 1, maxLength: 4 }),
+    unreadable: fc.constant(0),
+  }),
   record({ kind: fc.constant('beat' as const), frame: beat }),
   record({ kind: fc.constant('request' as const), id: big, method: text, timeoutMs: crc, payload: bytes }),
   record({
@@ -205,6 +210,27 @@ describe('frames between brokers', () => {
         const actual = encodeFrame(given, 0).length;
         assert.ok(actual <= contentBytes(given) + 512, `${actual} of ${contentBytes(given)}`);
       }),
+    );
+  });
+
+  it('pit-P74 a message that can not be read spoils no other one of its frame', () => {
+    fc.assert(
+      fc.property(fc.array(record({ group, message }), { minLength: 1, maxLength: 4 }), fc.nat(4), (good, at) => {
+        const messages = good.map((one) => toWireMessage(one.group, one.message));
+        // of a newer version: a body that this one does not know
+        messages.splice(at, 0, { group: 1n, from: 1n, to: 2n, term: 3n, body: undefined });
+        const frame = PeerFrame.encode({
+          body: { $case: 'messages', value: { messages } },
+          durableCommit: 0n,
+        }).finish();
+        const read = decodeFrame(Buffer.from(frame));
+        assert.deepEqual(structuredClone(read?.content), {
+          kind: 'messages',
+          messages: structuredClone(good),
+          unreadable: 1,
+        });
+      }),
+      { numRuns: 200 },
     );
   });
 

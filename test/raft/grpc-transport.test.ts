@@ -126,6 +126,24 @@ describe('brokers on their port', () => {
     assert.deepEqual([a.drops, b.drops], [[], []]);
   });
 
+  it('what all groups say in one turn shares frames, in the order in which it was said', options, async () => {
+    const { a, b } = await pair();
+    const spoken = [vote(), append(0, 1), append(700, 2), vote(), append(0, 3), append(20_000, 4), vote()];
+    a.peers.send(group, vote());
+    await until(() => b.messages.length === 1);
+    for (let round = 0; round < 200; round++) for (const message of spoken) a.peers.send(group, message);
+    await until(() => b.messages.length === 1 + 200 * spoken.length);
+    const kinds = (kind: string): string[] =>
+      b.messages
+        .slice(1)
+        .flatMap(({ message }) =>
+          message.kind === kind ? [message.kind === 'append-request' ? `${message.sequence}` : ''] : [],
+        );
+    assert.equal(kinds('vote-request').length, 600);
+    assert.equal(kinds('append-request').join(''), '1234'.repeat(200));
+    assert.deepEqual([a.drops, b.drops], [[], []]);
+  });
+
   it(
     'a replica that the directory does not know is learned from its messages, and belongs to one broker',
     options,

@@ -142,6 +142,9 @@ export interface PeerFrame {
     | //
     /** Whom the sender follows; only on Beat, from the initiator. */
     { $case: "beatReply"; value: BeatReply }
+    | //
+    /** Several small ones that left in one turn; on Bulk and Beat, from the initiator. */
+    { $case: "messages"; value: GroupMessages }
     | undefined;
   /** Number of the sender's newest durable engine write: receivers remember the highest, to find a disk that was rolled back. */
   durableCommit: bigint;
@@ -214,6 +217,12 @@ export interface Refusal {
    * Empty unless the receiver has proven the secret before.
    */
   mac: Uint8Array;
+}
+
+/** Messages of any groups, in the order in which they were sent. One that can not be read spoils no other one. */
+export interface GroupMessages {
+  /** At least two. */
+  messages: GroupMessage[];
 }
 
 /** A Raft message of one group. */
@@ -563,6 +572,9 @@ export const PeerFrame: MessageFns<PeerFrame> = {
       case "beatReply":
         BeatReply.encode(message.body.value, writer.uint32(74).fork()).join();
         break;
+      case "messages":
+        GroupMessages.encode(message.body.value, writer.uint32(82).fork()).join();
+        break;
     }
     if (message.durableCommit !== 0n) {
       if (BigInt.asUintN(64, message.durableCommit) !== message.durableCommit) {
@@ -656,6 +668,14 @@ export const PeerFrame: MessageFns<PeerFrame> = {
             }
 
             message.body = { $case: "beatReply", value: BeatReply.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.body = { $case: "messages", value: GroupMessages.decode(reader, reader.uint32()) };
             continue;
           }
           case 15: {
@@ -1075,6 +1095,52 @@ export const Refusal: MessageFns<Refusal> = {
             }
 
             message.mac = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGroupMessages(): GroupMessages {
+  return { messages: [] };
+}
+
+export const GroupMessages: MessageFns<GroupMessages> = {
+  encode(message: GroupMessages, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.messages) {
+      GroupMessage.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GroupMessages {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGroupMessages();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.messages.push(GroupMessage.decode(reader, reader.uint32()));
             continue;
           }
         }
