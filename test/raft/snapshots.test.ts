@@ -317,6 +317,52 @@ test('a leader that is asked for entries which it has just cut does not ask its 
   await cluster.close();
 });
 
+test('pit-P47: what an earlier write lets go of is told to the core only once it knows of the snapshot that is being installed', async () => {
+  const logs = new Map<number, MemoryLogs>();
+  let opened = 0;
+  const open = (): Promise<{ logs: MemoryLogs; crash: () => Promise<never> }> => {
+    const made = new MemoryLogs();
+    logs.set(++opened, made);
+    return Promise.resolve({ logs: made, crash: () => Promise.reject(new Error('not used')) });
+  };
+  const cluster = await Cluster.started('data', open);
+  const { follower } = cluster;
+  const log = logs.get(follower.id)!.logs.get(follower.group.group)!;
+  // a checkpoint is on the disk, and the driver does not hear of it yet
+  let tellSaved: (() => void) | null = null;
+  const saveCheckpoint = log.saveCheckpoint.bind(log);
+  log.saveCheckpoint = async (checkpoint) => {
+    await saveCheckpoint(checkpoint);
+    await new Promise<void>((resolve) => (tellSaved = resolve));
+  };
+  await cluster.propose(6);
+  await cluster.until(() => tellSaved !== null, 'a checkpoint is saved');
+  // the log is another one at once, and its write takes a while
+  const receiveSnapshot = log.receiveSnapshot.bind(log);
+  log.receiveSnapshot = (head) => {
+    const receipt = receiveSnapshot(head);
+    const install = receipt.install.bind(receipt);
+    receipt.install = () => {
+      log.hold();
+      return install();
+    };
+    return receipt;
+  };
+  const before = log.lastIndex;
+  await cluster.outrun(follower);
+  cluster.network.cutOff.clear();
+  await cluster.until(() => log.firstIndex > before + 1, 'a snapshot is being installed');
+  assert.deepEqual(follower.rig.installed, []);
+  tellSaved!();
+  await settle();
+  assert.equal(follower.group.quarantine, null);
+  log.saveCheckpoint = saveCheckpoint;
+  log.release();
+  await cluster.heal();
+  assert.equal(follower.rig.installed.length, 1);
+  await cluster.close();
+});
+
 test('pit-P46: the answer to a chunk waits until the chunk is on the disk', async () => {
   const logs = new Map<number, MemoryLogs>();
   let opened = 0;
