@@ -199,4 +199,12 @@ export const snapshots: readonly Mutant[] = [
     replace: 'if (incoming.installing) this.#end(incoming);\n    });',
     breaks: 'A snapshot whose sender is gone holds its place for ever.',
   },
+  {
+    name: 'P47-cut-told-while-installing',
+    rule: 'P47',
+    file: 'src/raft/driver.ts',
+    search: 'if (firstIndex === this.#firstIndex || this.#receiver.isInstalling) return;',
+    replace: 'if (firstIndex === this.#firstIndex) return;',
+    breaks: 'The core hears that its log is cut where a snapshot begins that it does not know of yet.',
+  },
 ];

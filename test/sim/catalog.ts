@@ -310,5 +310,7 @@ function nextTarget(present: Wish, wish: Wish): Wish {
   const fresh = wish.voters.filter((voter) => !present.voters.includes(voter) && !present.learners.includes(voter));
   if (fresh.length === 0) return wish;
   const staying = present.learners.filter((one) => wish.learners.includes(one) || wish.voters.includes(one));
-  return { voters: present.voters, learners: [...new Set([...staying, ...wish.learners, ...fresh])] };
+  // one that was promoted since the wish was made becomes a learner in the step after this one
+  const learners = wish.learners.filter((one) => !present.voters.includes(one));
+  return { voters: present.voters, learners: [...new Set([...staying, ...learners, ...fresh])] };
 }
