@@ -110,7 +110,8 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
 
   // The way to other brokers, and with their help into a cluster.
   const memory = await PeerMemoryFile.open({ directory: config.storage.dataDir, crc32c, clock, onFault: fault });
-  const book = new PeerBook();
+  const founders = foundersOf(config).map(({ id, peerAddress: at }) => ({ brokerId: toBrokerId(id), peerAddress: at }));
+  const book = new PeerBook(founders);
   const directory = new ReplicaDirectory();
   const { bootNumber, processNonce, earlierStarts } = store;
   let peerAddress: string | null = null;
@@ -120,8 +121,8 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
         const { clusterId } = store.identity;
         const { recoveredCommit } = recovery;
         const start = { bootNumber, processNonce, recoveredCommit, earlierStarts };
-        const identity = { brokerId, clusterId, incarnation, ...start };
-        return { identity, durableCommit: store.commitNumbers.durable, peerAddress };
+        const identity = { brokerId, clusterId, incarnation, peerAddress, ...start };
+        return { identity, durableCommit: store.commitNumbers.durable };
       },
       secret: config.cluster.secret ?? '',
       addresses: book,
@@ -175,7 +176,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
   const founding = genesisStore(new GenesisFile(config.storage.dataDir, crc32c));
   const entrance = await findCluster({
     self: place,
-    founders: foundersOf(config).map(({ id, peerAddress: at }) => ({ brokerId: toBrokerId(id), peerAddress: at })),
+    founders,
     seeds: config.cluster.seeds,
     wishedClusterId: config.cluster.id,
     clusterId: () => store.identity.clusterId,
@@ -235,7 +236,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     onFault: fault,
     observer: logBroker(logger),
     groupSettings: { ...defaultGroupSettings, ...config.groups },
-    cluster: { ...admitted, seeds: seedsOf(config), rpc: peers, directory },
+    cluster: { ...admitted, seeds: seedsOf(config), rpc: peers, processOf: (id) => book.processOf(id), directory },
   });
   book.follow((id) => broker.peerOf(id));
   await broker.start();
@@ -257,10 +258,11 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     { name: 'stop measuring', run: () => gauges.stop() },
     { name: 'close store', run: () => store.close() },
   ]);
-  logger.info(
-    { ...identity, port, peerPort, pid: process.pid, readyAfterMs: Math.round(process.uptime() * 1_000) },
-    'ready',
-  );
+  // a broker that does not know the newest catalog may hold what is not its any more: nobody is sent to it before
+  if (!(await broker.whenCurrent()) || peers.standing.condemnation !== null) return;
+  api.ready();
+  const readyAfterMs = Math.round(process.uptime() * 1_000);
+  logger.info({ ...identity, port, peerPort, pid: process.pid, readyAfterMs }, 'ready');
 }
 
 async function closePeers(peers: GrpcPeers, memory: PeerMemoryFile): Promise<void> {

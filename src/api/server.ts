@@ -114,12 +114,17 @@ export class ApiServer {
 
   /**
    * Like `serve`, for a broker among others: what belongs elsewhere is handed on, and what others hand on is done here
-   * (design D15). Once.
+   * (design D15). Once. It counts as ready when `ready` is called.
    */
   serveInCluster(broker: BrokerApi, routes: Routes, peers: ForwardPeers): void {
     const { clock, codecs } = this.#options;
     serveForwarded(peers, this.#desk, { broker, clock, codecs });
-    this.serve(forwardingBroker({ broker, routes, peers, clock }), { ready: true });
+    this.serve(forwardingBroker({ broker, routes, peers, clock }), { ready: false });
+  }
+
+  /** It takes requests of everybody. */
+  ready(): void {
+    this.#setHealth('ready', true);
   }
 
   /** Whoever spreads requests shall send them elsewhere; what comes all the same is served. */

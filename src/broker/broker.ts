@@ -6,6 +6,7 @@
  * leaderships to others while it goes on serving; `close` refuses what is new, lets appends in flight end, answers
  * everybody who waits, and stops the groups.
  */
+import { must } from '../model/assert.ts';
 import type { Compression } from '../model/compression.ts';
 import type { Clock } from '../model/clock.ts';
 import type { LeaderHint, Refused, Result } from '../model/errors.ts';
@@ -155,6 +156,8 @@ export class Broker implements BrokerApi {
   readonly #producers: ProducerIdentities;
   readonly #cursors = new Set<OpenCursor>();
   #groups: GroupService | null = null;
+  /** Null until it was started. */
+  #caughtUp: Promise<void> | null = null;
   #phase: Phase = 'starting';
   /** Where the next records without a key go. */
   #turn = 0;
@@ -169,7 +172,7 @@ export class Broker implements BrokerApi {
     this.#observer = observer;
     this.#budget = new AppendBudget(limits.appendBytesInFlightMax);
     const cluster = options.cluster ?? alone(identity);
-    const { rpc, directory, founders } = cluster;
+    const { rpc, directory, founders, processOf } = cluster;
     const catalog = new Catalog({ host, clock, limits, onFault });
     directory.follow((replica) => catalog.state.brokerOf(replica));
     const context = (): DecisionContext => this.#keeper.context;
@@ -206,7 +209,8 @@ export class Broker implements BrokerApi {
     const orders = (): OperationContext | null => this.#keeper.operationContext;
     const asked = { clusterId, brokerId, catalog, leader, context: orders, facts, clock, limits, rpc };
     this.#operations = new OperationDesk(asked);
-    const departures = new Departures({ clusterId, brokerId, state, clock, rpc, departureMs });
+    const leaving = { state, departureMs, processOf };
+    const departures = new Departures({ clusterId, brokerId, clock, rpc, ...leaving });
     this.#departures = departures;
     this.#placements = new PlacementKeeper({ ...running, departures, clock, limits });
     const clockAgrees = (): boolean => true;
@@ -236,7 +240,10 @@ export class Broker implements BrokerApi {
     const catalog = this.#catalog;
     const limits = this.#limits;
     await catalog.start({ replicaId: catalogReplica, voters });
-    await enterCluster({ catalog, link: this.#link, identity, catalogReplica, seeds, clock, limits, onFault });
+    const waiting = (why: string): void => this.#observer.waitsForCatalog(why);
+    const entering = { catalog, link: this.#link, identity, catalogReplica, seeds, clock, limits, onFault, waiting };
+    const { caughtUp } = await enterCluster(entering);
+    this.#caughtUp = caughtUp;
     catalog.started();
     await this.#localGroups.recover(this.#catalog.state);
     this.#topics.load();
@@ -253,6 +260,16 @@ export class Broker implements BrokerApi {
     this.#retention.start();
     this.#drain.start();
     if (this.#phase === 'starting') this.#phase = 'running';
+  }
+
+  /**
+   * After `start`: resolves with true once everything is applied here that the catalog had committed when this broker
+   * reached it, and its brokers know where this one is; with false if it is closed before. Who is not there yet serves what
+   * it holds, but should not be sent anybody. A failure is reported as a fault.
+   */
+  async whenCurrent(): Promise<boolean> {
+    await must(this.#caughtUp, 'a broker that was started is on its way to the catalog');
+    return this.#phase === 'running';
   }
 
   /**

@@ -1,5 +1,5 @@
 /** How a broker takes part in its cluster: its replica of the catalog, and its way to the others. */
-import type { ReplicaId } from '../model/ids.ts';
+import type { BrokerId, ReplicaId } from '../model/ids.ts';
 import type { PeerRpc } from '../raft/peer-rpc.ts';
 import type { BrokerIdentity } from './broker-identity.ts';
 import { founderReplica } from './catalog.ts';
@@ -17,6 +17,8 @@ export interface ClusterMembership {
   readonly seeds: readonly string[];
   /** Null: it has no peers. */
   readonly rpc: PeerRpc | null;
+  /** UUID of the process of a broker that spoke last to this one; null: none did. */
+  readonly processOf: (broker: BrokerId) => string | null;
   /** Shared with the transport, which teaches it. */
   readonly directory: ReplicaDirectory;
 }
@@ -26,6 +28,7 @@ export const alone = (identity: BrokerIdentity): ClusterMembership => ({
   ...foundsAlone(identity),
   seeds: [],
   rpc: null,
+  processOf: () => null,
   directory: new ReplicaDirectory(),
 });
 

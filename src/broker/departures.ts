@@ -20,14 +20,22 @@ interface DeparturesDeps {
   readonly clock: Clock;
   /** Null: there are no other brokers. */
   readonly rpc: PeerRpc | null;
-  /** How long a notice counts, milliseconds: a broker that came back meanwhile waits that long for its leaderships. */
+  /** How long a notice counts at most, milliseconds, where its broker is not heard of again before. */
   readonly departureMs: number;
+  /** UUID of the process of a broker that spoke last; null: none did. Another one than that which departed is back. */
+  readonly processOf: (broker: BrokerId) => string | null;
+}
+
+interface Notice {
+  /** UUID of the process that is about to stop. */
+  readonly process: string;
+  readonly heardMs: number;
 }
 
 export class Departures {
   readonly #deps: DeparturesDeps;
-  /** When the notice of a broker was heard. Bounded by the brokers of the catalog. */
-  readonly #heardMs = new Map<BrokerId, number>();
+  /** The newest notice of each broker. Bounded by the brokers of the catalog. */
+  readonly #notices = new Map<BrokerId, Notice>();
 
   constructor(deps: DeparturesDeps) {
     this.#deps = deps;
@@ -38,8 +46,14 @@ export class Departures {
   }
 
   isDeparting(broker: BrokerId): boolean {
-    const { clock, departureMs } = this.#deps;
-    return clock.monotonicMs() - (this.#heardMs.get(broker) ?? -Infinity) < departureMs;
+    const { clock, departureMs, processOf } = this.#deps;
+    const notice = this.#notices.get(broker);
+    if (notice === undefined) return false;
+    const present = processOf(broker);
+    const isBack = present !== null && present !== notice.process;
+    if (!isBack && clock.monotonicMs() - notice.heardMs < departureMs) return true;
+    this.#notices.delete(broker);
+    return false;
   }
 
   /** Tells every other broker; resolves when each was told, or could not be. */
@@ -52,9 +66,9 @@ export class Departures {
     );
   }
 
-  #hear({ brokerId, clusterId }: PeerIdentity): void {
+  #hear({ brokerId, clusterId, processNonce: process }: PeerIdentity): void {
     const { state, clock } = this.#deps;
     if (clusterId !== this.#deps.clusterId || !state().brokers.has(brokerId)) return;
-    this.#heardMs.set(brokerId, clock.monotonicMs());
+    this.#notices.set(brokerId, { process, heardMs: clock.monotonicMs() });
   }
 }

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../model/clock.ts';
 import { errorTraits, refuse } from '../model/errors.ts';
-import type { Refused, Result } from '../model/errors.ts';
+import type { Result } from '../model/errors.ts';
 import type { ReplicaId } from '../model/ids.ts';
 import { millisPlus } from '../model/ids.ts';
 import type { BrokerIdentity } from './broker-identity.ts';
@@ -33,20 +33,31 @@ interface FoundingDeps {
   readonly clock: Clock;
   readonly limits: BrokerLimits;
   readonly onFault: (error: unknown) => void;
+  /** Told what keeps it from the catalog once that takes long, and when that changes. */
+  readonly waiting: (why: string) => void;
+}
+
+/** How long a broker is without the catalog before it says so, milliseconds: elections take about as long. */
+const silentMs = 2_000;
+
+export interface Entered {
+  /** Resolves when everything is applied here that the catalog had committed when the broker reached it, or it is closed. */
+  readonly caughtUp: Promise<void>;
 }
 
 /**
  * Waits until the catalog is known as it is now. Where this disk knows the cluster already that has an end: a restarted
- * broker serves what it holds even while the catalog has no leader.
+ * broker serves what it holds even while the catalog has no leader, and goes on trying.
  * @throws BrokerStartError if this disk is not the one that the catalog knows.
  */
-export async function enterCluster(deps: FoundingDeps): Promise<void> {
+export async function enterCluster(deps: FoundingDeps): Promise<Entered> {
   const { catalog } = deps;
   refuseStranger(catalog.state, deps.identity);
   const news = catchUp(deps);
   const known = catalog.state.head !== null && catalog.state.topicNamed(0, groupsTopic) !== null;
   await catalog.duringStart(known ? soon(deps, news) : news);
   refuseStranger(catalog.state, deps.identity);
+  return { caughtUp: news };
 }
 
 /** The news go on to be awaited behind the start. */
@@ -63,7 +74,9 @@ function soon({ clock, limits, onFault }: FoundingDeps, news: Promise<void>): Pr
 /** Introduces this broker if the catalog does not know it as it is, then waits for what the leader makes for all. */
 async function catchUp(deps: FoundingDeps): Promise<void> {
   const { catalog, link, clock, identity } = deps;
-  await retry(() => introduced(deps), deps).then(startErrorIfRefused(catalog));
+  const told = tellingWhy(deps);
+  knock(deps);
+  await retry(() => introduced(deps).then(told), deps).then(startErrorIfRefused(catalog));
   while (catalog.state.head === null || catalog.state.topicNamed(0, groupsTopic) === null) {
     if (catalog.closed) return;
     await catalog.whenChanged();
@@ -71,11 +84,22 @@ async function catchUp(deps: FoundingDeps): Promise<void> {
   const barrier = (): Promise<Result<null>> =>
     link
       .barrier(millisPlus(clock.monotonicMs(), attemptMsMax))
-      .then((refused) => refused ?? { kind: 'ok', value: null });
+      .then((refused) => told(refused ?? { kind: 'ok', value: null }));
   await retry(barrier, deps).then(startErrorIfRefused(catalog));
   refuseStranger(catalog.state, identity);
   // what this disk knew was old: its place was given up meanwhile, for example, and is taken again
   if (!isKnown(catalog.state, identity)) await retry(() => introduced(deps), deps).then(startErrorIfRefused(catalog));
+}
+
+/** Passes attempts on, and tells why they fail. */
+function tellingWhy({ clock, waiting }: FoundingDeps): <T>(attempt: Result<T>) => Result<T> {
+  const beganMs = clock.monotonicMs();
+  let told = '';
+  return (attempt) => {
+    const why = attempt.kind === 'ok' ? told : attempt.error.message;
+    if (why !== told && clock.monotonicMs() - beganMs >= silentMs) waiting((told = why));
+    return attempt;
+  };
 }
 
 const startErrorIfRefused =
@@ -85,13 +109,26 @@ const startErrorIfRefused =
     throw new BrokerStartError(`this broker can not take part in the cluster: ${done.error.message}`);
   };
 
-/** Through the leader if it is known; else through whoever answers. */
-async function introduced(deps: FoundingDeps): Promise<Result<unknown>> {
-  const { catalog, link, identity, clock, seeds, catalogReplica } = deps;
-  if (isKnown(catalog.state, identity)) return { kind: 'ok', value: null };
+function introduction({ identity, catalogReplica }: FoundingDeps): CatalogRequest {
   const { brokerId, incarnation, address, peerAddress, rack, version, formatVersion = formatVersionMax } = identity;
   const broker = { brokerId, incarnation, address, peerAddress, rack, version, formatVersion, catalogReplica };
-  const request: CatalogRequest = { kind: 'join', broker };
+  return { kind: 'join', broker };
+}
+
+/**
+ * Brokers that all have moved find each other by whoever the settings name: in a handshake each says where it is now, and
+ * the catalog that is on the disks says where they were.
+ */
+function knock(deps: FoundingDeps): void {
+  if (deps.link.leader === null && isKnown(deps.catalog.state, deps.identity))
+    void throughSeeds(deps, introduction(deps));
+}
+
+/** Through the leader if it is known; else through whoever answers. */
+async function introduced(deps: FoundingDeps): Promise<Result<unknown>> {
+  const { catalog, link, identity, clock, seeds } = deps;
+  if (isKnown(catalog.state, identity)) return { kind: 'ok', value: null };
+  const request = introduction(deps);
   const deadlineMs = millisPlus(clock.monotonicMs(), attemptMsMax);
   if (catalog.state.head !== null && (link.leader !== null || seeds.length === 0)) {
     return link.submit(request, deadlineMs);
@@ -99,14 +136,19 @@ async function introduced(deps: FoundingDeps): Promise<Result<unknown>> {
   return throughSeeds(deps, request);
 }
 
-async function throughSeeds({ link, clock, seeds }: FoundingDeps, request: CatalogRequest): Promise<Result<Executed>> {
-  let last: Refused = refuse('LEADER_NOT_AVAILABLE', 'the catalog has no leader yet');
-  for (const address of seeds) {
-    const done = await link.submitThrough(address, request, millisPlus(clock.monotonicMs(), attemptMsMax));
-    if (done.kind === 'ok' || !errorTraits[done.error.code].retriable) return done;
-    last = done;
-  }
-  return last;
+/** Asks all at once, since some may be gone; the first word that counts does. */
+function throughSeeds({ link, clock, seeds }: FoundingDeps, request: CatalogRequest): Promise<Result<Executed>> {
+  const deadlineMs = millisPlus(clock.monotonicMs(), attemptMsMax);
+  return new Promise((resolve) => {
+    let left = seeds.length;
+    if (left === 0) resolve(refuse('LEADER_NOT_AVAILABLE', 'the catalog has no leader yet'));
+    for (const address of seeds) {
+      void link.submitThrough(address, request, deadlineMs).then((done) => {
+        left -= 1;
+        if (done.kind === 'ok' || !errorTraits[done.error.code].retriable || left === 0) resolve(done);
+      });
+    }
+  });
 }
 
 function isKnown(state: CatalogState, identity: BrokerIdentity): boolean {

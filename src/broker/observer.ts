@@ -18,6 +18,8 @@ export interface BrokerObserver {
   fetched(batches: number, bytes: number): void;
   /** Partitions that fetches wait for, added up. */
   fetchWaiters(count: number): void;
+  /** It has not reached the catalog since its start, and this is why; told again when that changes. */
+  waitsForCatalog(why: string): void;
   topicCreated(name: string, topicId: string, partitions: number): void;
   topicDeleted(name: string, topicId: string): void;
   /** A group on this disk that the catalog does not know: left as it is, not started, never deleted (design D5). */
@@ -44,6 +46,7 @@ export const silentBrokerObserver: BrokerObserver = {
   refused: nothing,
   fetched: nothing,
   fetchWaiters: nothing,
+  waitsForCatalog: nothing,
   topicCreated: nothing,
   topicDeleted: nothing,
   groupOrphaned: nothing,

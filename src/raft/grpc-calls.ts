@@ -28,7 +28,7 @@ export class CallLane {
   #nextId = 1;
   #idle: Timer | null = null;
 
-  constructor(options: Omit<LinkOptions, 'lane' | 'unsentBytesMax' | 'patient' | 'up' | 'received' | 'down'>) {
+  constructor(options: Omit<LinkOptions, 'lane' | 'unsentBytesMax' | 'patient' | 'received' | 'down'>) {
     this.#clock = options.clock;
     this.#limits = options.limits;
     this.#link = new PeerLink({
@@ -63,6 +63,11 @@ export class CallLane {
     return new Promise((resolve) => {
       this.#send(id, content, timeoutMs, resolve);
     });
+  }
+
+  /** See PeerLink. */
+  spoke(peer: PeerIdentity): void {
+    this.#link.spoke(peer);
   }
 
   /** Makes the next request shake hands anew. */

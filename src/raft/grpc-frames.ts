@@ -19,6 +19,8 @@ export type FrameContent =
   | { readonly kind: 'message'; readonly group: GroupNumber; readonly message: Message }
   | { readonly kind: 'messages'; readonly messages: readonly GroupMessage[]; readonly unreadable: number }
   | { readonly kind: 'beat'; readonly frame: BeatFrame }
+  /** Only the durable commit number that every frame carries. */
+  | { readonly kind: 'commit-note' }
   | {
       readonly kind: 'request';
       readonly id: number;
@@ -57,6 +59,8 @@ function toBody(content: FrameContent): NonNullable<wire.PeerFrame['body']> {
     }
     case 'beat':
       return toWireBeat(content.frame);
+    case 'commit-note':
+      return { $case: 'commitNote', value: {} };
     case 'request': {
       const { id, method, timeoutMs, payload } = content;
       return { $case: 'request', value: { id: BigInt(id), method, timeoutMs, payload } };
@@ -98,6 +102,8 @@ function fromBody(body: NonNullable<wire.PeerFrame['body']>): FrameContent | nul
     case 'beatRequest':
     case 'beatReply':
       return { kind: 'beat', frame: fromWireBeat(body) };
+    case 'commitNote':
+      return { kind: 'commit-note' };
     case 'request': {
       const { id, method, timeoutMs, payload } = body.value;
       return { kind: 'request', id: numberOf(id), method, timeoutMs, payload };
@@ -149,6 +155,8 @@ export function contentBytes(content: FrameContent): number {
       const items = frame.kind === 'request' ? frame.announced.length + frame.ended.length : frame.exceptions.length;
       return 64 + 40 * items;
     }
+    case 'commit-note':
+      return 16;
     case 'request':
       return 128 + content.payload.length;
     case 'reply':

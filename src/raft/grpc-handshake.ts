@@ -62,7 +62,6 @@ export type HandshakeStep =
 
 interface Hello extends PresentedPeer {
   readonly protocolVersion: number;
-  readonly peerAddress: string | null;
   readonly challenge: Uint8Array;
 }
 
@@ -111,11 +110,11 @@ abstract class Handshake {
   #isProven = false;
 
   constructor(context: HandshakeContext, lane: PeerLane, role: Role, sought: BrokerId | null) {
-    const { identity, durableCommit, peerAddress } = context.own();
+    const { identity, durableCommit } = context.own();
     this.context = context;
     this.lane = lane;
     const challenge = context.random.bytes(challengeBytes);
-    this.own = { protocolVersion: peerProtocolVersion, identity, durableCommit, peerAddress, challenge };
+    this.own = { protocolVersion: peerProtocolVersion, identity, durableCommit, challenge };
     this.#role = role;
     this.#sought = sought;
   }
@@ -182,7 +181,6 @@ abstract class Handshake {
       saidBefore: this.#other?.remembered?.durableCommit ?? 0,
     });
     if (refusal !== null) return refusedBy('us', refusal);
-    if (peer.peerAddress !== null) addresses.told?.(brokerId, peer.peerAddress);
     const remembered = memory.remember({ incarnation, bootNumber, processNonce, durableCommit });
     return { kind: 'proven', peer: presented, remembered };
   }
@@ -259,21 +257,16 @@ export class ResponderHandshake extends Handshake {
 }
 
 /** What a proof covers of a Hello. No field can hold a line end: `readHello` saw to it. */
-function linesOf({ protocolVersion, identity, durableCommit, peerAddress, challenge }: Hello): readonly string[] {
+function linesOf({ protocolVersion, identity, durableCommit, challenge }: Hello): readonly string[] {
   const { brokerId, clusterId, incarnation, bootNumber, processNonce, recoveredCommit, earlierStarts } = identity;
   const numbers = [protocolVersion, brokerId, bootNumber, recoveredCommit, durableCommit].map(String);
-  const texts = [
-    clusterId ?? '',
-    incarnation,
-    processNonce,
-    peerAddress ?? '',
-    Buffer.from(challenge).toString('base64'),
-  ];
+  const challenged = Buffer.from(challenge).toString('base64');
+  const texts = [clusterId ?? '', incarnation, processNonce, identity.peerAddress ?? '', challenged];
   const starts = earlierStarts.map((start) => `${start.bootNumber} ${start.processNonce} ${start.recoveredCommit}`);
   return [...numbers, ...texts, `${starts.length}`, ...starts];
 }
 
-function toWireHello({ protocolVersion, identity, durableCommit, peerAddress, challenge }: Hello): wire.Hello {
+function toWireHello({ protocolVersion, identity, durableCommit, challenge }: Hello): wire.Hello {
   return {
     protocolVersion,
     brokerId: identity.brokerId,
@@ -289,7 +282,7 @@ function toWireHello({ protocolVersion, identity, durableCommit, peerAddress, ch
       processNonce,
       recoveredCommit: BigInt(recoveredCommit),
     })),
-    peerAddress: peerAddress ?? undefined,
+    peerAddress: identity.peerAddress ?? undefined,
   };
 }
 
@@ -311,12 +304,11 @@ function readHello(hello: wire.Hello): ReadHello {
     processNonce: uuidOf(hello.processNonce, 'process_nonce'),
     recoveredCommit: numberOf(hello.recoveredCommit),
     earlierStarts: readStarts(hello),
+    peerAddress: hello.peerAddress === undefined ? null : addressOf(hello.peerAddress),
   };
-  const peerAddress = hello.peerAddress ?? null;
-  if (peerAddress !== null && !/^\S{1,300}$/.test(peerAddress)) throw new FieldError('peer_address');
   return {
     kind: 'hello',
-    hello: { protocolVersion, identity, durableCommit: numberOf(hello.durableCommit), peerAddress, challenge },
+    hello: { protocolVersion, identity, durableCommit: numberOf(hello.durableCommit), challenge },
   };
 }
 
@@ -332,6 +324,14 @@ function readStarts({ earlierStarts, bootNumber: present }: wire.Hello): readonl
   if (numbers.some((number, at) => number <= (numbers[at - 1] ?? 0)))
     throw new FieldError('earlier_starts.boot_number');
   return starts;
+}
+
+/** Host and port of whatever kind: it is only ever dialled. */
+const address = /^[\w.:[\]%-]{1,253}:\d{1,5}$/;
+
+function addressOf(text: string): string {
+  if (!address.test(text)) throw new FieldError('peer_address');
+  return text;
 }
 
 function uuidOf(text: string, what: string): string {
@@ -350,6 +350,7 @@ const refusalCodes = {
   'rolled-back': WireRefusalCode.REFUSAL_CODE_ROLLED_BACK,
   malformed: WireRefusalCode.REFUSAL_CODE_MALFORMED,
   'limit-reached': WireRefusalCode.REFUSAL_CODE_LIMIT_REACHED,
+  'no-cluster-yet': WireRefusalCode.REFUSAL_CODE_NO_CLUSTER_YET,
 } as const satisfies Record<RefusalCode, wire.RefusalCode>;
 
 function isEqual(mac: Uint8Array, expected: Uint8Array): boolean {

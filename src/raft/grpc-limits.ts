@@ -36,6 +36,13 @@ export interface PeerLimits {
   readonly keepaliveMs: number;
   readonly keepaliveTimeoutMs: number;
 
+  /**
+   * A durable commit number that has risen is told to every broker that there is a connection to after at most this time,
+   * though nothing else is: who follows speaks to its leaders only, and they may be the ones that are down when somebody
+   * has to know.
+   */
+  readonly tellCommitMs: number;
+
   /** Replicas whose broker was learned from their own messages, because the directory did not know them yet. */
   readonly learnedReplicasMax: number;
 
@@ -73,6 +80,8 @@ export const peerLimitsDefault: PeerLimits = {
   backoffMaxMs: 2_000,
   keepaliveMs: 10_000,
   keepaliveTimeoutMs: 5_000,
+
+  tellCommitMs: 2_000,
 
   learnedReplicasMax: 100_000,
 

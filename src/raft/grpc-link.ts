@@ -13,7 +13,7 @@ import type { Clock, Timer } from '../model/clock.ts';
 import type { BrokerId } from '../model/ids.ts';
 import { PeerServiceService } from '../gen/sluice/internal/v1/peer.ts';
 import type { FrameContent, ReadFrame } from './grpc-frames.ts';
-import { decodeFrame, encodeFrame } from './grpc-frames.ts';
+import { contentBytes, decodeFrame, encodeFrame } from './grpc-frames.ts';
 import type { HandshakeContext } from './grpc-handshake.ts';
 import { InitiatorHandshake } from './grpc-handshake.ts';
 import type { PeerLimits } from './grpc-limits.ts';
@@ -38,8 +38,8 @@ export interface LinkItem {
 export interface LinkOptions {
   readonly target: PeerTarget;
   readonly lane: PeerLane;
-  /** Asked anew for every attempt; null: not known. */
-  readonly addressOf: () => string | null;
+  /** Where the peer may be, the likeliest first; asked anew for every attempt, which takes the next one. Empty: not known. */
+  readonly addressesOf: () => readonly string[];
   readonly handshake: HandshakeContext;
   readonly clock: Clock;
   readonly limits: PeerLimits;
@@ -75,6 +75,8 @@ export class PeerLink {
   #aheadBytes = 0;
   /** The queue is looked at soon. */
   #pumping = false;
+  /** The newest durable commit number that was written on the present connection; 0: none was. */
+  #toldCommit = 0;
   /** Attempts that failed since a connection last held. */
   #failures = 0;
 
@@ -107,6 +109,13 @@ export class PeerLink {
     else this.#pumpSoon();
   }
 
+  /** Tells the durable commit number if the peer has not been told it and there is a connection. */
+  tellCommit(): void {
+    if (this.#state.kind !== 'up' || this.#options.handshake.own().durableCommit <= this.#toldCommit) return;
+    const content: FrameContent = { kind: 'commit-note' };
+    this.send({ content, bytes: contentBytes(content) });
+  }
+
   /** Connects although nothing is to be sent yet. */
   open(): void {
     if (this.#state.kind === 'idle') this.#connect();
@@ -115,6 +124,23 @@ export class PeerLink {
   /** Ends the present connection, if there is one, and makes the next one when it is wanted. */
   restart(why: string): void {
     if (this.#state.kind === 'connecting' || this.#state.kind === 'up') this.#ended(this.#state.attempt, why);
+  }
+
+  /**
+   * The peer has just proven, on a connection that it made itself, that it is there: what was going on with an earlier
+   * process of it, or elsewhere, ends now.
+   */
+  spoke(peer: PeerIdentity): void {
+    const state = this.#state;
+    const [address] = this.#options.addressesOf();
+    const isOver =
+      (state.kind === 'up' && state.peer.processNonce !== peer.processNonce) ||
+      (state.kind === 'connecting' && state.attempt.address !== address);
+    if (isOver) this.#ended(state.attempt, 'the peer was started again');
+    if (this.#state.kind !== 'resting') return;
+    this.#state.timer.cancel();
+    this.#failures = 0;
+    this.#rested();
   }
 
   close(): void {
@@ -127,9 +153,10 @@ export class PeerLink {
   }
 
   #connect(): void {
-    const { addressOf, target, handshake, lane, limits, clock } = this.#options;
-    const address = addressOf();
-    if (address === null) {
+    const { addressesOf, target, handshake, lane, limits, clock } = this.#options;
+    const addresses = addressesOf();
+    const address = addresses[this.#failures % addresses.length];
+    if (address === undefined) {
       this.#state = { kind: 'idle' };
       this.#dropAll('unknown-peer');
       return;
@@ -163,6 +190,7 @@ export class PeerLink {
     if (this.#state.kind !== 'connecting' || this.#state.attempt !== attempt) return;
     const { clock, observer, target, lane } = this.#options;
     this.#state = { kind: 'up', attempt, peer, sinceMs: clock.monotonicMs() };
+    this.#toldCommit = 0;
     observer.connected?.(target, lane, peer.brokerId);
     this.#options.up?.(peer);
     this.#pump();
@@ -192,13 +220,15 @@ export class PeerLink {
       const wanted = items.filter((item) => item.cancelled !== true);
       const bytes = items.reduce((sum, item) => sum + item.bytes, 0);
       const content = sharedContent(wanted);
-      const frame = content === null ? null : encodeFrame(content, handshake.own().durableCommit);
+      const { durableCommit } = handshake.own();
+      const frame = content === null ? null : encodeFrame(content, durableCommit);
       if (frame === null || frame.length > limits.frameBytesMax) {
         this.#unsentBytes -= bytes;
         if (frame !== null) for (const item of wanted) item.dropped?.('too-large');
         continue;
       }
       this.#aheadBytes += bytes;
+      this.#toldCommit = durableCommit;
       for (const item of wanted) item.leaving?.();
       this.#write(this.#state.attempt, frame, bytes);
     }
@@ -312,6 +342,7 @@ function channelOptions(limits: PeerLimits): ChannelOptions {
 
 /** One connection from its beginning to its end. */
 class Attempt {
+  readonly address: string;
   readonly #handshake: InitiatorHandshake;
   readonly #events: AttemptEvents;
   readonly #client: Client;
@@ -327,6 +358,7 @@ class Attempt {
     clock: Clock,
     events: AttemptEvents,
   ) {
+    this.address = address;
     this.#handshake = handshake;
     this.#events = events;
     this.#client = new Client(address, credentials.createInsecure(), channelOptions(limits));

@@ -43,6 +43,8 @@ export interface PeerServerOptions {
   readonly isCongested: () => boolean;
   message(from: PeerIdentity, group: GroupNumber, message: Message): void;
   beat(from: PeerIdentity, frame: BeatFrame): void;
+  /** A peer has proven who it is, on a stream that it opened. */
+  admitted(peer: PeerIdentity): void;
   /** A handler of a request rejected: the process must end. */
   defect(error: unknown): void;
 }
@@ -200,6 +202,7 @@ class IncomingStream {
     this.#streams.set(peer.brokerId, streams);
     this.#stream.write(this.#handshake.welcome);
     this.#options.observer.admitted?.(peer.brokerId, this.#lane);
+    this.#options.admitted(peer);
   }
 
   /** Whether its peer is that very process. */
@@ -232,6 +235,8 @@ class IncomingStream {
       for (let n = content.unreadable; n > 0; n--) this.#options.observer.dropped?.('malformed');
     } else if (content.kind === 'beat' && lane === 'beat') {
       this.#options.beat(peer, content.frame);
+    } else if (content.kind === 'commit-note' && lane === 'beat') {
+      // the number was taken already
     } else if (content.kind === 'request' && lane === 'call') {
       this.#calls.serve(peer, content, (outcome, written) => {
         if (this.#phase !== 'open') return;

@@ -4,7 +4,7 @@
  */
 import type { Server } from '@grpc/grpc-js';
 import { assert } from '../model/assert.ts';
-import type { Clock } from '../model/clock.ts';
+import type { Clock, Timer } from '../model/clock.ts';
 import type { BrokerId, GroupNumber, ReplicaId } from '../model/ids.ts';
 import type { BeatFrame } from './beat-frame.ts';
 import type { Message } from './core/messages.ts';
@@ -63,6 +63,7 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
   readonly #handlers = new Map<string, PeerHandler>();
   /** Where replicas are that the directory does not know yet; bounded by learnedReplicasMax. */
   readonly #learned = new Map<ReplicaId, BrokerId>();
+  #telling: Timer;
   readonly standing = new StandingRecord((broker) => {
     this.#meet(broker);
   });
@@ -72,6 +73,7 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
 
   constructor(options: GrpcPeersOptions) {
     this.#options = options;
+    this.#telling = this.#tellCommitLater();
     this.#server = new PeerServer({
       ...options,
       handlers: this.#handlers,
@@ -80,6 +82,9 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
       },
       beat: (from, frame) => {
         this.#receiveBeat(from.brokerId, frame);
+      },
+      admitted: (peer) => {
+        this.#heard(peer);
       },
       defect: (error) => {
         options.onDefect(error);
@@ -104,6 +109,7 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
   }
 
   close(): void {
+    this.#telling.cancel();
     for (const { bulk, beat } of this.#links.values()) {
       bulk.close();
       beat.close();
@@ -174,6 +180,15 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
     this.#handlers.set(method, handler);
   }
 
+  /** One frame a broker at most, and none if what was sent meanwhile has told it. */
+  #tellCommitLater(): Timer {
+    const { clock, limits } = this.#options;
+    return clock.setTimer(limits.tellCommitMs, () => {
+      for (const { beat } of this.#links.values()) beat.tellCommit();
+      this.#telling = this.#tellCommitLater();
+    });
+  }
+
   #enqueue(link: PeerLink, content: FrameContent, dropped: (reason: PeerDropReason) => void): void {
     link.send({ content, bytes: contentBytes(content), dropped });
   }
@@ -212,8 +227,9 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
 
   #link(broker: BrokerId, lane: Channel, unsentBytesMax: number, down: () => void): PeerLink {
     const target: PeerTarget = { kind: 'broker', broker };
-    const up = (): void => {
+    const up = (peer: PeerIdentity): void => {
       this.standing.welcomed(broker);
+      this.#heard(peer);
     };
     const refused = (by: BrokerId, refusal: Refusal): void => {
       const condemnation = condemnationOf(by, refusal);
@@ -224,23 +240,40 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
 
   #wiring(
     target: PeerTarget,
-  ): Pick<LinkOptions, 'target' | 'addressOf' | 'handshake' | 'clock' | 'limits' | 'observer'> {
+  ): Pick<LinkOptions, 'target' | 'addressesOf' | 'handshake' | 'clock' | 'limits' | 'observer'> {
     const { handshake, clock, limits, observer } = this.#options;
-    const addressOf = (): string | null =>
-      target.kind === 'address' ? target.address : handshake.addresses.addressOf(target.broker);
-    return { target, addressOf, handshake, clock, limits, observer };
+    const addressesOf = (): readonly string[] =>
+      target.kind === 'address' ? [target.address] : handshake.addresses.addressesOf(target.broker);
+    return { target, addressesOf, handshake, clock, limits, observer };
+  }
+
+  #callWiring(target: PeerTarget): ConstructorParameters<typeof CallLane>[0] {
+    const up = (peer: PeerIdentity): void => {
+      this.#heard(peer);
+    };
+    return { ...this.#wiring(target), up };
+  }
+
+  /** It is there, as this very process: links to it that wait for another attempt, or hang on a former life, begin anew. */
+  #heard(peer: PeerIdentity): void {
+    if (!this.#options.handshake.addresses.heard(peer)) return;
+    const { brokerId } = peer;
+    const links = this.#links.get(brokerId);
+    links?.bulk.spoke(peer);
+    links?.beat.spoke(peer);
+    this.#calls.get(brokerId)?.spoke(peer);
   }
 
   #callLane(to: PeerTarget): CallLane | null {
     if (to.kind === 'broker') {
-      const known = this.#calls.get(to.broker) ?? new CallLane(this.#wiring(to));
+      const known = this.#calls.get(to.broker) ?? new CallLane(this.#callWiring(to));
       this.#calls.set(to.broker, known);
       return known;
     }
     const known = this.#addressCalls.get(to.address);
     if (known !== undefined) return known;
     if (this.#addressCalls.size >= this.#options.limits.addressesMax && !this.#forgetAddress()) return null;
-    const lane = new CallLane(this.#wiring(to));
+    const lane = new CallLane(this.#callWiring(to));
     this.#addressCalls.set(to.address, lane);
     return lane;
   }

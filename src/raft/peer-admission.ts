@@ -14,7 +14,8 @@ export type RefusalCode =
   | 'boot-reused'
   | 'rolled-back'
   | 'malformed'
-  | 'limit-reached';
+  | 'limit-reached'
+  | 'no-cluster-yet';
 
 export interface Refusal {
   readonly code: RefusalCode;
@@ -67,7 +68,7 @@ function judgeCluster({ brokerId, clusterId }: PeerIdentity, { own, membersOnly 
   if (!foreign && (!membersOnly || (clusterId !== null && own.clusterId !== null))) return null;
   const [theirs, ours] = [clusterId ?? 'none yet', own.clusterId ?? 'none yet'];
   return {
-    code: 'other-cluster',
+    code: foreign ? 'other-cluster' : 'no-cluster-yet',
     detail: `broker ${brokerId} belongs to cluster ${theirs} and this broker to ${ours}`,
   };
 }

@@ -16,6 +16,8 @@ export interface PeerIdentity {
   readonly recoveredCommit: number;
   /** The starts of the data directory before this one, the newest last; at most earlierStartsMax. */
   readonly earlierStarts: readonly EarlierStart[];
+  /** Where it listens for its peers now, "host:port"; null: it does not say. */
+  readonly peerAddress: string | null;
 }
 
 /** Earlier starts that a broker tells of itself; all together fit into a Hello. */
@@ -34,16 +36,20 @@ export interface OwnIdentity {
   readonly identity: PeerIdentity;
   /** Number of the newest engine write that is durable now; never falls while the process lives. */
   readonly durableCommit: number;
-  /** Where it listens for its peers, "host:port"; null: nowhere, or not yet. */
-  readonly peerAddress: string | null;
 }
 
 /** What is known about the other brokers before they speak. Answers may change from call to call. */
 export interface PeerAddresses {
-  /** Where the broker listens for its peers, "host:port"; null: not known, nothing is sent to it. */
-  addressOf(broker: BrokerId): string | null;
+  /**
+   * Where the broker may listen for its peers, "host:port" each, the likeliest first: one after the other is tried. Empty:
+   * not known, nothing is sent to it.
+   */
+  addressesOf(broker: BrokerId): readonly string[];
   /** UUID of the data directory that the catalog knows the broker by; null: none is known, any will do. */
   incarnationOf(broker: BrokerId): string | null;
-  /** The broker, as proven, said where it listens. */
-  told?(broker: BrokerId, address: string): void;
+  /**
+   * A broker has proven the cluster secret and was admitted: what it says is newer than what was known.
+   * @returns whether it is another process than the one that spoke last, or is somewhere else
+   */
+  heard(peer: PeerIdentity): boolean;
 }

@@ -30,6 +30,7 @@ export function condemnationOf(by: BrokerId, { code, detail }: Refusal): Condemn
     case 'other-incarnation':
     case 'malformed':
     case 'limit-reached':
+    case 'no-cluster-yet':
       return null;
   }
 }

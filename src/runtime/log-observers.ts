@@ -2,6 +2,7 @@
 import type { BrokerObserver } from '../broker/observer.ts';
 import { silentBrokerObserver } from '../broker/observer.ts';
 import type { RaftObserver } from '../raft/observer.ts';
+import type { RefusalCode } from '../raft/peer-admission.ts';
 import type { PeerObserver } from '../raft/peer-observer.ts';
 import type { Logger } from './logger.ts';
 
@@ -9,6 +10,7 @@ export function logBroker(logger: Logger): BrokerObserver {
   const log = logger.child({ component: 'broker' });
   return {
     ...silentBrokerObserver,
+    waitsForCatalog: (why) => log.warn({ why }, 'waits for the catalog'),
     topicCreated: (topic, topicId, partitions) => log.info({ topic, topicId, partitions }, 'topic created'),
     topicDeleted: (topic, topicId) => log.info({ topic, topicId }, 'topic deleted'),
     groupOrphaned: (group) => log.error({ group }, 'data of an unknown group on this disk: left as it is'),
@@ -37,12 +39,21 @@ export function logRaft(logger: Logger): RaftObserver {
   };
 }
 
+/** While brokers found a cluster, some are in it before others are: they try again, and there is nothing to be done. */
+const passes: ReadonlySet<RefusalCode> = new Set(['no-cluster-yet']);
+
 export function logPeers(logger: Logger): PeerObserver {
   const log = logger.child({ component: 'peers' });
   return {
     connected: (_to, lane, broker) => log.info({ broker, lane }, 'connected to a broker'),
     disconnected: (to, lane, why) => log.debug({ to, lane, why }, 'no connection to a broker'),
-    refused: (to, by, { code, detail }) => log.error({ to, by, code, detail }, 'two brokers do not talk to each other'),
-    turnedAway: (from, { code, detail }) => log.warn({ from, code, detail }, 'a broker was turned away'),
+    refused: (to, by, { code, detail }) => {
+      if (passes.has(code)) log.debug({ to, by, code, detail }, 'two brokers do not talk to each other yet');
+      else log.error({ to, by, code, detail }, 'two brokers do not talk to each other');
+    },
+    turnedAway: (from, { code, detail }) => {
+      if (passes.has(code)) log.debug({ from, code, detail }, 'a broker was turned away for now');
+      else log.warn({ from, code, detail }, 'a broker was turned away');
+    },
   };
 }

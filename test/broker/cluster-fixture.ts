@@ -8,6 +8,7 @@ import { foundingBrokers } from '../../src/broker/founding-agreement.ts';
 import type { FoundingOutcome, GenesisStore, HeldGenesis } from '../../src/broker/founding-talk.ts';
 import { beginGenesis, FoundingTalk } from '../../src/broker/founding-talk.ts';
 import type { BrokerLimits } from '../../src/broker/limits.ts';
+import { silentBrokerObserver } from '../../src/broker/observer.ts';
 import { ReplicaDirectory } from '../../src/broker/replica-directory.ts';
 import type { AppendReceipt, ClusterInfo, PartitionInfo, RequestContext } from '../../src/broker/requests.ts';
 import { GarbageMeter } from '../../src/log/garbage-meter.ts';
@@ -58,6 +59,8 @@ export class Crash extends Error {}
 
 export interface Member {
   readonly id: BrokerId;
+  /** UUID of the process. */
+  readonly process: string;
   readonly broker: Broker;
   readonly directory: ReplicaDirectory;
   readonly stop: AbortController;
@@ -98,6 +101,8 @@ export class Cluster {
   readonly waits: string[] = [];
   /** What made a process end. */
   readonly faults: unknown[] = [];
+  /** Where a broker's next process runs, if not on `host-<id>`. */
+  readonly hosts = new Map<number, string>();
   readonly #limits: Partial<BrokerLimits>;
   readonly #racks: readonly string[];
   #seed = 0;
@@ -175,8 +180,8 @@ export class Cluster {
     const place = {
       brokerId,
       incarnation: disk.incarnation,
-      address: `host-${id}:9400`,
-      peerAddress: `host-${id}:9401`,
+      address: `${this.host(id)}:9400`,
+      peerAddress: `${this.host(id)}:9401`,
       rack: this.#racks[id] ?? null,
       version: '0.1.0',
     };
@@ -190,11 +195,12 @@ export class Cluster {
         processNonce: `process-${seed}`,
         recoveredCommit: 0,
         earlierStarts: [],
+        peerAddress: place.peerAddress,
       };
     });
     const stop = new AbortController();
     this.starting.push({ id, stop });
-    const seeds = [...this.disks.keys()].filter((other) => other !== id).map((other) => `host-${other}:9401`);
+    const seeds = [...this.disks.keys()].filter((other) => other !== id).map((other) => `${this.host(other)}:9401`);
     const crash = (at: CrashPoint): void => {
       if (crashAt === at) throw new Crash(at);
     };
@@ -209,7 +215,10 @@ export class Cluster {
       },
     };
     const shell = { self: place, store, rpc, clock: this.clock, signal: stop.signal };
-    const list = founders.map((founder) => ({ brokerId: toBrokerId(founder), peerAddress: `host-${founder}:9401` }));
+    const list = founders.map((founder) => ({
+      brokerId: toBrokerId(founder),
+      peerAddress: `${this.host(founder)}:9401`,
+    }));
     const waiting = (why: string): void => void this.waits.push(`${id} ${why}`);
     const random = new SeededRandom(seed);
     const talk = new FoundingTalk({ ...shell, founders: list, clusterId: () => disk.clusterId, random, waiting });
@@ -261,6 +270,7 @@ export class Cluster {
       admitted = { catalogReplica: own.replicaId, catalogVoters: [], founders: began };
     }
     const identity: BrokerIdentity = { ...place, clusterId };
+    const processOf = (other: BrokerId): string | null => this.members.get(other)?.process ?? null;
     const groups = new Map<GroupNumber, RaftGroup>();
     const broker = new Broker({
       identity,
@@ -271,9 +281,10 @@ export class Cluster {
       disk: { admit: () => true },
       onFault,
       limits: this.#limits,
-      cluster: { ...admitted, seeds, rpc, directory },
+      observer: { ...silentBrokerObserver, waitsForCatalog: waiting },
+      cluster: { ...admitted, seeds, rpc, processOf, directory },
     });
-    const member = { id: brokerId, broker, directory, stop, groups };
+    const member = { id: brokerId, process: `process-${seed}`, broker, directory, stop, groups };
     this.members.set(id, member);
     return member;
   }
@@ -307,6 +318,10 @@ export class Cluster {
   wipe(id: number): void {
     assert.ok(!this.members.has(id), 'wiped while it is down');
     this.disks.delete(id);
+  }
+
+  host(id: number): string {
+    return this.hosts.get(id) ?? `host-${id}`;
   }
 
   member(id: number): Member {

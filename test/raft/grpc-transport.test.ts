@@ -235,7 +235,7 @@ describe('the handshake of brokers', () => {
       caller: { identity: { clusterId: 'aaaaaaaa-0000-4000-8000-00000000000a' } },
     },
     'a broker without a cluster, on a stream for members': {
-      code: 'other-cluster',
+      code: 'no-cluster-yet',
       detail: /belongs to cluster none yet/,
       caller: { identity: { clusterId: null } },
     },
@@ -353,6 +353,66 @@ describe('the handshake of brokers', () => {
     a.peers.send(group, vote());
     await until(() => a.drops.length > 0 || b.turnedAway.length > 1);
     assert.equal(b.messages.length, 2);
+  });
+
+  it(
+    'one address after the other is tried, past nobody and past another broker, until the right one is found',
+    options,
+    async () => {
+      const { a, b, book } = await pair({ limits: { backoffMinMs: 5, backoffMaxMs: 20 } });
+      const other = await rig({ broker: 3, book });
+      book.addresses.set(two, `${loopback}:1 ${book.addresses.get(other.broker)!} ${book.addresses.get(two)!}`);
+      for (let sent = 0; b.messages.length === 0; sent++) {
+        a.peers.send(group, vote());
+        await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      assert.ok(a.refused.some(({ refusal }) => refusal.code === 'wrong-broker'));
+      assert.deepEqual(other.messages, []);
+    },
+  );
+
+  it(
+    'a broker that was started elsewhere is found as soon as it speaks, whatever was waited for',
+    options,
+    async () => {
+      const backoff = { backoffMinMs: 600_000, backoffMaxMs: 600_000 };
+      const { a, b } = await pair({ limits: backoff });
+      a.peers.send(group, vote());
+      await until(() => b.messages.length === 1);
+      b.peers.close();
+      await until(() => a.disconnected.length === 1);
+      // where a looks for it nobody is any more
+      const book = new AddressBook();
+      book.addresses.set(one, `${loopback}:${a.port}`);
+      book.replicas.set(replicaOne, one).set(replicaTwo, two);
+      const again = await rig({ broker: 2, book, identity: { bootNumber: 2 } });
+      again.identity = { ...again.identity, peerAddress: `${loopback}:${again.port}` };
+      again.peers.send(group, vote(replicaTwo, replicaOne));
+      await until(() => a.messages.length === 1);
+      a.peers.send(group, vote());
+      await until(() => again.messages.length === 1);
+    },
+  );
+
+  it('pit-P87 a commit number that has risen is told to whom nothing else is said, once', options, async () => {
+    const memory = new VolatilePeerMemory();
+    const noted: number[] = [];
+    const note = memory.noteCommit.bind(memory);
+    memory.noteCommit = (incarnation, durableCommit) => {
+      noted.push(durableCommit);
+      note(incarnation, durableCommit);
+    };
+    const { a, b } = await pair({ limits: { tellCommitMs: 20 } }, { memory });
+    a.durableCommit = 40;
+    a.peers.standing.meet(two);
+    await until(() => a.connected.length === 1);
+    a.durableCommit = 41;
+    await until(() => memory.remembered(a.identity.incarnation)?.durableCommit === 41);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.ok(noted.length <= 2 && noted.at(-1) === 41, noted.join());
+    a.durableCommit = 42;
+    await until(() => memory.remembered(a.identity.incarnation)?.durableCommit === 42);
+    assert.deepEqual([b.drops, b.messages, b.beats], [[], [], []]);
   });
 
   it('garbage on the port hurts nobody', options, async () => {

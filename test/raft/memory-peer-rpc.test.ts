@@ -12,6 +12,7 @@ const identity = (broker: number): PeerIdentity => ({
   processNonce: `00000000-0000-4000-9000-00000000000${broker}`,
   recoveredCommit: 0,
   earlierStarts: [],
+  peerAddress: null,
 });
 
 test('the fake tells what was certainly not carried out from what may have been', async () => {

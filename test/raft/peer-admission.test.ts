@@ -10,7 +10,7 @@ const uuid = (last: number): string => `f0000000-0000-4000-8000-00000000000${las
 
 const identity = (brokerId: number): PeerIdentity => ({
   ...{ brokerId: toBrokerId(brokerId), clusterId: uuid(0), incarnation: uuid(brokerId) },
-  ...{ bootNumber: 5, processNonce: uuid(9), recoveredCommit: 100, earlierStarts: [] },
+  ...{ bootNumber: 5, processNonce: uuid(9), recoveredCommit: 100, earlierStarts: [], peerAddress: null },
 });
 
 const context: AdmissionContext = {
@@ -40,7 +40,7 @@ test('a broker that is what it was may speak, also one that nothing is remembere
 test('pit-P62: a broker of another cluster may not; one without a cluster only where it may found or join one', () => {
   assert.equal(refused({ clusterId: uuid(8) }), 'other-cluster');
   assert.equal(refused({ clusterId: uuid(8) }, { membersOnly: false }), 'other-cluster');
-  assert.equal(refused({ clusterId: null }), 'other-cluster');
+  assert.equal(refused({ clusterId: null }), 'no-cluster-yet', 'it is about to found or join one');
   assert.equal(refused({ clusterId: null }, { membersOnly: false }), null);
 });
 

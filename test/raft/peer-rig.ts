@@ -43,6 +43,7 @@ export class VolatilePeerMemory implements PeerMemory {
 
 /** What all brokers of a test know of each other. */
 export class AddressBook {
+  /** One or several, with spaces between them, the likeliest first. */
   readonly addresses = new Map<BrokerId, string>();
   readonly incarnations = new Map<BrokerId, string>();
   readonly replicas = new Map<ReplicaId, BrokerId>();
@@ -76,6 +77,8 @@ export class PeerRig {
   readonly turnedAway: Refusal[] = [];
   readonly drops: PeerDropReason[] = [];
   readonly defects: unknown[] = [];
+  /** What other brokers said of themselves. */
+  readonly heard = new Map<BrokerId, PeerIdentity>();
 
   constructor({ broker, book, identity, secret, memory, limits, isCongested }: PeerRigOptions) {
     this.broker = toBrokerId(broker);
@@ -88,15 +91,24 @@ export class PeerRig {
       processNonce: randomUuid(systemRandom),
       recoveredCommit: 0,
       earlierStarts: [],
+      peerAddress: null,
       ...identity,
     };
     this.peers = new GrpcPeers({
       handshake: {
-        own: () => ({ identity: this.identity, durableCommit: this.durableCommit, peerAddress: null }),
+        own: () => ({ identity: this.identity, durableCommit: this.durableCommit }),
         secret: secret ?? 'a secret of the cluster',
         addresses: {
-          addressOf: (other) => book.addresses.get(other) ?? null,
+          addressesOf: (other) => {
+            const all = [this.heard.get(other)?.peerAddress, ...(book.addresses.get(other)?.split(' ') ?? [])];
+            return all.filter((address) => typeof address === 'string');
+          },
           incarnationOf: (other) => book.incarnations.get(other) ?? null,
+          heard: (peer) => {
+            const isNew = this.heard.get(peer.brokerId)?.processNonce !== peer.processNonce;
+            this.heard.set(peer.brokerId, peer);
+            return isNew;
+          },
         },
         memory: this.memory,
         random: systemRandom,

@@ -14,6 +14,7 @@ export interface IncomingOptions {
   /** Streams of peers that have proven who they are. */
   readonly streams: Map<BrokerId, Set<IncomingStream>>;
   refused(refusal: Refusal): void;
+  admitted(peer: PeerIdentity): void;
   received(from: PeerIdentity, content: PeerContent, answer: (content: PeerContent) => void): void;
 }
 
@@ -67,6 +68,7 @@ export class IncomingStream implements StreamUser {
     if (this.#phase !== 'remembering') return;
     this.#phase = 'open';
     this.#peer = peer;
+    this.#options.admitted(peer);
     const { streams, stream } = this.#options;
     const others = streams.get(peer.brokerId) ?? new Set<IncomingStream>();
     // a broker that was started again is not to be heard from its former life

@@ -30,7 +30,8 @@ export interface OutgoingOptions {
   readonly lane: PeerLane;
   /** True: what is sent between two attempts waits for the next one. False: it is dropped, and connecting goes on for ever. */
   readonly patient: boolean;
-  readonly addressOf: () => string | null;
+  /** Each attempt takes the next one. */
+  readonly addressesOf: () => readonly string[];
   up?(peer: PeerIdentity): void;
   refused?(by: BrokerId, refusal: Refusal): void;
   received?(content: PeerContent, from: PeerIdentity): void;
@@ -72,8 +73,9 @@ export class OutgoingLink {
   }
 
   #connect(): void {
-    const address = this.#options.addressOf();
-    if (address === null) {
+    const addresses = this.#options.addressesOf();
+    const address = addresses[this.#failures % addresses.length];
+    if (address === undefined) {
       this.#dropAll('unknown peer');
       return;
     }

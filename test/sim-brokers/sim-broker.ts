@@ -204,7 +204,11 @@ export class SimBroker {
     // set apart: it says so to clients, and takes part in nothing
     if (files.content.lost) return;
 
-    const book = new PeerBook();
+    const founders = this.settings.founders.map((one) => ({
+      brokerId: toBrokerId(one),
+      peerAddress: peerAddressOf(one),
+    }));
+    const book = new PeerBook(founders);
     const directory = new ReplicaDirectory();
     const peers = new SimPeers({
       wire,
@@ -212,8 +216,9 @@ export class SimBroker {
       handshake: {
         own: () => {
           const { clusterId } = files.content;
-          const identity = { brokerId, clusterId, incarnation, ...start };
-          return { identity, durableCommit: disk.durableCommit, peerAddress: peerAddressOf(this.number) };
+          const peerAddress = peerAddressOf(this.number);
+          const identity = { brokerId, clusterId, incarnation, peerAddress, ...start };
+          return { identity, durableCommit: disk.durableCommit };
         },
         secret: 'a secret',
         addresses: book,
@@ -242,7 +247,7 @@ export class SimBroker {
     };
     const entrance = await findCluster({
       self,
-      founders: settings.founders.map((one) => ({ brokerId: toBrokerId(one), peerAddress: peerAddressOf(one) })),
+      founders,
       seeds: settings.seeds.map(peerAddressOf),
       wishedClusterId: null,
       clusterId: () => files.content.clusterId,
@@ -305,7 +310,13 @@ export class SimBroker {
           environment.onMissing(this, group);
         },
       },
-      cluster: { ...admitted, seeds: others.map(peerAddressOf), rpc: peers, directory },
+      cluster: {
+        ...admitted,
+        seeds: others.map(peerAddressOf),
+        rpc: peers,
+        processOf: (id) => book.processOf(id),
+        directory,
+      },
     });
     this.broker = broker;
     book.follow((id) => broker.peerOf(id));

@@ -68,6 +68,9 @@ export class SimPeers implements PeerTransport, PeerDirectory, PeerRpc {
       refused: (refusal) => {
         spy.refused(refusal);
       },
+      admitted: (peer) => {
+        handshake.addresses.heard(peer);
+      },
       received: (from, content, answer) => {
         this.#received(from, content, answer);
       },
@@ -130,8 +133,9 @@ export class SimPeers implements PeerTransport, PeerDirectory, PeerRpc {
     if (known !== undefined) return known;
     const link = new OutgoingLink({
       ...this.#linkOptions({ kind: 'broker', broker }, lane),
-      up: () => {
+      up: (peer) => {
         this.standing.welcomed(broker);
+        this.#options.handshake.addresses.heard(peer);
       },
       refused: (by, refusal) => {
         const condemnation = condemnationOf(by, refusal);
@@ -144,9 +148,10 @@ export class SimPeers implements PeerTransport, PeerDirectory, PeerRpc {
 
   #linkOptions(target: PeerTarget, lane: PeerLane): OutgoingOptions {
     const { wire, process, handshake } = this.#options;
-    const addressOf = (): string | null =>
-      target.kind === 'address' ? target.address : handshake.addresses.addressOf(target.broker);
-    return { wire, process, handshake, target, lane, patient: lane === 'call', addressOf };
+    const addressesOf = (): readonly string[] =>
+      target.kind === 'address' ? [target.address] : handshake.addresses.addressesOf(target.broker);
+    const up = (peer: PeerIdentity): void => void handshake.addresses.heard(peer);
+    return { wire, process, handshake, target, lane, patient: lane === 'call', addressesOf, up };
   }
 
   #received(from: PeerIdentity, content: PeerContent, answer: (content: PeerContent) => void): void {

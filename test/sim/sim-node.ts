@@ -312,11 +312,11 @@ export class SimNode {
     const write = (bytes: Uint8Array): Promise<void> => disk.writePeers(bytes);
     const memory = PeerMemoryFile.from(disk.peers, { crc32c, clock, write, onFault });
     const { incarnation } = this;
-    const identity = { brokerId: toBrokerId(number), clusterId, incarnation, ...start };
+    const identity = { brokerId: toBrokerId(number), clusterId, incarnation, peerAddress: null, ...start };
     const handshake: HandshakeContext = {
-      own: () => ({ identity, durableCommit: disk.durableCommit, peerAddress: null }),
+      own: () => ({ identity, durableCommit: disk.durableCommit }),
       secret: 'simulated',
-      addresses: { addressOf: () => null, incarnationOf },
+      addresses: { addressesOf: () => [], incarnationOf, heard: () => false },
       memory: must(memory, 'sim: the file of peers is whole'),
       random: this.#random.split(`challenges ${life}`),
     };

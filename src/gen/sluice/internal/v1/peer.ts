@@ -21,7 +21,7 @@ export const RefusalCode = {
   REFUSAL_CODE_UNSPECIFIED: 0,
   /** REFUSAL_CODE_PROTOCOL_VERSION - Speaks another version of this protocol. */
   REFUSAL_CODE_PROTOCOL_VERSION: 1,
-  /** REFUSAL_CODE_OTHER_CLUSTER - Belongs to another cluster, or to none yet on a stream that is for members. */
+  /** REFUSAL_CODE_OTHER_CLUSTER - Belongs to another cluster. */
   REFUSAL_CODE_OTHER_CLUSTER: 2,
   /** REFUSAL_CODE_WRONG_SECRET - Does not know the cluster secret. */
   REFUSAL_CODE_WRONG_SECRET: 3,
@@ -39,6 +39,8 @@ export const RefusalCode = {
   REFUSAL_CODE_MALFORMED: 9,
   /** REFUSAL_CODE_LIMIT_REACHED - Too many peers are known already. */
   REFUSAL_CODE_LIMIT_REACHED: 10,
+  /** REFUSAL_CODE_NO_CLUSTER_YET - One of the two is in no cluster yet, on a stream that is for members; it is about to found or join one. */
+  REFUSAL_CODE_NO_CLUSTER_YET: 11,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -56,6 +58,7 @@ export namespace RefusalCode {
   export type REFUSAL_CODE_ROLLED_BACK = typeof RefusalCode.REFUSAL_CODE_ROLLED_BACK;
   export type REFUSAL_CODE_MALFORMED = typeof RefusalCode.REFUSAL_CODE_MALFORMED;
   export type REFUSAL_CODE_LIMIT_REACHED = typeof RefusalCode.REFUSAL_CODE_LIMIT_REACHED;
+  export type REFUSAL_CODE_NO_CLUSTER_YET = typeof RefusalCode.REFUSAL_CODE_NO_CLUSTER_YET;
   export type UNRECOGNIZED = typeof RefusalCode.UNRECOGNIZED;
 }
 
@@ -145,9 +148,16 @@ export interface PeerFrame {
     | //
     /** Several small ones that left in one turn; on Bulk and Beat, from the initiator. */
     { $case: "messages"; value: GroupMessages }
+    | //
+    /** Nothing but durable_commit; only on Beat, from the initiator. */
+    { $case: "commitNote"; value: CommitNote }
     | undefined;
   /** Number of the sender's newest durable engine write: receivers remember the highest, to find a disk that was rolled back. */
   durableCommit: bigint;
+}
+
+/** The sender has nothing to say but the number that every frame carries. */
+export interface CommitNote {
 }
 
 /** Who a broker is. */
@@ -178,8 +188,8 @@ export interface Hello {
    */
   earlierStarts: EarlierStart[];
   /**
-   * Where it listens for its peers, "host:port", at most 300 characters: whoever does not know it from the catalog yet, such
-   * as a broker that joins, answers there. Absent: nowhere, or not yet.
+   * Where it listens for its peers now, "host:port", at most 259 characters: counts before what the catalog has, and whoever
+   * does not have the catalog yet, such as a broker that joins, answers there. Absent: it does not say.
    */
   peerAddress?: string | undefined;
 }
@@ -575,6 +585,9 @@ export const PeerFrame: MessageFns<PeerFrame> = {
       case "messages":
         GroupMessages.encode(message.body.value, writer.uint32(82).fork()).join();
         break;
+      case "commitNote":
+        CommitNote.encode(message.body.value, writer.uint32(90).fork()).join();
+        break;
     }
     if (message.durableCommit !== 0n) {
       if (BigInt.asUintN(64, message.durableCommit) !== message.durableCommit) {
@@ -678,6 +691,14 @@ export const PeerFrame: MessageFns<PeerFrame> = {
             message.body = { $case: "messages", value: GroupMessages.decode(reader, reader.uint32()) };
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.body = { $case: "commitNote", value: CommitNote.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 15: {
             if (tag !== 121) {
               break;
@@ -686,6 +707,41 @@ export const PeerFrame: MessageFns<PeerFrame> = {
             message.durableCommit = reader.fixed64() as bigint;
             continue;
           }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseCommitNote(): CommitNote {
+  return {};
+}
+
+export const CommitNote: MessageFns<CommitNote> = {
+  encode(_: CommitNote, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CommitNote {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCommitNote();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
