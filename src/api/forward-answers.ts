@@ -25,8 +25,10 @@ import type {
   FoundOffset,
   HeartbeatAnswer,
   Membership,
+  PartitionInfo,
   ResolveAnswer,
 } from '../broker/requests.ts';
+import type { PartitionDescription as WirePartition } from '../gen/sluice/v1/topic.ts';
 import { uint32At } from '../model/big-endian.ts';
 import type { BrokerError, ErrorCode, LeaderHint } from '../model/errors.ts';
 import { errorTraits } from '../model/errors.ts';
@@ -157,4 +159,14 @@ export const fromCommittedOffset = (wire: WireCommittedOffset): CommittedOffset 
   leaderEpoch: termOrNull(wire.leaderEpoch),
   metadata: wire.metadata,
   commitTimeMs: millisOrNull(wire.commitTimeMs),
+});
+
+export const fromPartitionDescription = (wire: WirePartition): PartitionInfo => ({
+  partition: wire.partition,
+  leader: wire.leader === undefined ? null : toBrokerId(wire.leader),
+  leaderEpoch: termOrNull(wire.leaderEpoch),
+  replicas: wire.replicas.map(toBrokerId),
+  logStart: offsetOrNull(wire.logStartOffset),
+  highWatermark: offsetOrNull(wire.highWatermark),
+  inSync: wire.inSyncReplicas.map(toBrokerId),
 });

@@ -20,6 +20,7 @@ import {
   ResolveAppendRequest,
   ResolveAppendResponse,
 } from '../gen/sluice/v1/log.ts';
+import { DescribeTopicRequest, DescribeTopicResponse } from '../gen/sluice/v1/topic.ts';
 import type { Codec, ForwardedMethod } from './forward-calls.ts';
 
 const method = <Request, Response>(
@@ -38,5 +39,6 @@ export const forwardedMethods = {
   leaveGroup: method('leave-group', LeaveGroupRequest, LeaveGroupResponse, true),
   commit: method('commit', CommitRequest, CommitResponse, true),
   fetchCommitted: method('fetch-committed', FetchCommittedRequest, FetchCommittedResponse, false),
+  describeTopic: method('describe-topic', DescribeTopicRequest, DescribeTopicResponse, false),
   describeBroker: method('describe-broker', DescribeBrokerRequest, DescribeBrokerResponse, false),
 } as const;

@@ -27,6 +27,7 @@ import type { ProduceDoor } from './produce.ts';
 import { admitProduce, toProduceResponse, withTimeout } from './produce.ts';
 import { resolveAppend } from './resolve-append.ts';
 import { errorDetail } from './status.ts';
+import { describeTopic } from './topics.ts';
 
 /** @param door its broker must be the one here, not one that forwards */
 export function serveForwarded(peers: ForwardPeers, desk: CallDesk, door: ProduceDoor): void {
@@ -70,6 +71,11 @@ export function serveForwarded(peers: ForwardPeers, desk: CallDesk, door: Produc
     methods.fetchCommitted,
     (request, context) => fetchCommitted(broker, request, context),
     encoded(methods.fetchCommitted),
+  );
+  serve(
+    methods.describeTopic,
+    (request, context) => describeTopic(broker, request, context),
+    encoded(methods.describeTopic),
   );
   serve(
     methods.describeBroker,

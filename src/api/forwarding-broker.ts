@@ -21,6 +21,7 @@ import type {
   MemberRef,
   Membership,
   OffsetQuery,
+  PartitionInfo,
   PartitionRef,
   RequestContext,
   ResolveAnswer,
@@ -31,6 +32,7 @@ import type { Clock } from '../model/clock.ts';
 import type { BrokerError, ErrorCode, LeaderHint, Result } from '../model/errors.ts';
 import { ok } from '../model/errors.ts';
 import type { BrokerId } from '../model/ids.ts';
+import { millisPlus, toBrokerId } from '../model/ids.ts';
 import { fromDescribeBrokerResponse } from './broker-report.ts';
 import {
   fromCommittedOffset,
@@ -38,6 +40,7 @@ import {
   fromFoundOffset,
   fromHeartbeatResponse,
   fromJoinGroupResponse,
+  fromPartitionDescription,
   fromResolveAppendResponse,
 } from './forward-answers.ts';
 import { AppendForwarder, isElsewhere } from './forward-appends.ts';
@@ -58,6 +61,8 @@ import {
   toListOffsetsRequest,
   toResolveAppendRequest,
 } from './forward-requests.ts';
+import { merged, untold } from './topic-views.ts';
+import type { OtherView } from './topic-views.ts';
 
 export interface ForwardingOptions {
   readonly broker: BrokerApi;
@@ -81,6 +86,7 @@ type Forwarded = Pick<
   | 'commitOffsets'
   | 'fetchCommitted'
   | 'describeBroker'
+  | 'describeTopic'
 >;
 
 /** `broker` with what belongs elsewhere handed on. */
@@ -99,6 +105,7 @@ export function forwardingBroker(options: ForwardingOptions): BrokerApi {
     commitOffsets: (request, context) => forwarding.commitOffsets(request, context),
     fetchCommitted: (request, context) => forwarding.fetchCommitted(request, context),
     describeBroker: (brokerId, context) => forwarding.describeBroker(brokerId, context),
+    describeTopic: (name, context) => forwarding.describeTopic(name, context),
   };
   return {
     ...forwarded,
@@ -107,12 +114,14 @@ export function forwardingBroker(options: ForwardingOptions): BrokerApi {
     createTopic: (topic, context) => broker.createTopic(topic, context),
     alterTopic: (change, context) => broker.alterTopic(change, context),
     deleteTopic: (topic, context) => broker.deleteTopic(topic, context),
-    describeTopic: (name, context) => broker.describeTopic(name, context),
     listTopics: (page, context) => broker.listTopics(page, context),
     describeCluster: (context) => broker.describeCluster(context),
     operate: (operation, dryRun, context) => broker.operate(operation, dryRun, context),
   };
 }
+
+/** Whoever has a replica, then the leader that it names. */
+const describeRoundsMax = 2;
 
 class Forwarding implements Forwarded {
   readonly #broker: BrokerApi;
@@ -263,6 +272,49 @@ class Forwarding implements Forwarded {
   }
 
   /** Each broker speaks for itself. */
+  /**
+   * What the broker here knows, and of partitions that are led elsewhere what their leaders know. Where no replica is here
+   * the first who is asked may only know the leader, who is asked then. Who can not be asked in time leaves it unknown.
+   */
+  async describeTopic(name: string, context: RequestContext): ReturnType<BrokerApi['describeTopic']> {
+    const here = await this.#broker.describeTopic(name, context);
+    if (here.kind === 'refused') return here;
+    let known = here.value;
+    const soonMs = millisPlus(this.#deps.clock.monotonicMs(), this.#deps.limits.describeMsMax);
+    const limited = { ...context, deadlineMs: soonMs < context.deadlineMs ? soonMs : context.deadlineMs };
+    const asked = new Set<BrokerId>();
+    for (let round = 0; round < describeRoundsMax; round++) {
+      const { topicId } = known.topic;
+      const groups = byBroker(untold(known), ({ leader, partition }) => {
+        return leader ?? this.#routes.leaderOf(context.tenant, { topic: name, topicId, partition });
+      });
+      const toAsk = [...groups].flatMap(([to, each]) => (to === null || asked.has(to) ? [] : [[to, each] as const]));
+      for (const [to] of toAsk) asked.add(to);
+      const views = await Promise.all(toAsk.map(([to, each]) => this.#viewOf(to, { name, topicId }, each, limited)));
+      for (const view of views) if (view !== null) known = merged(known, view);
+    }
+    return ok(known);
+  }
+
+  /** Null: it can not be asked, or it knows another topic by this name. */
+  async #viewOf(
+    to: BrokerId,
+    { name, topicId }: { readonly name: string; readonly topicId: string },
+    partitions: readonly PartitionInfo[],
+    context: RequestContext,
+  ): Promise<OtherView | null> {
+    const answer = await forwardCall(this.#deps, to, forwardedMethods.describeTopic, { name }, context);
+    if (answer.kind === 'ok') {
+      const { topic, brokers } = answer.value;
+      if (topic?.topicId !== topicId) return null;
+      const addresses = brokers.map(({ brokerId, address }) => ({ brokerId: toBrokerId(brokerId), address }));
+      return { partitions: topic.partitions.map(fromPartitionDescription), brokers: addresses };
+    }
+    for (const { partition } of partitions)
+      this.#deps.told(context.tenant, { topic: name, topicId, partition }, to, answer.error);
+    return null;
+  }
+
   async describeBroker(brokerId: BrokerId | null, context: RequestContext): Promise<Result<BrokerReport>> {
     const to = brokerId === null ? null : this.#routes.brokerOf(brokerId);
     if (to === null) return this.#broker.describeBroker(brokerId, context);

@@ -54,7 +54,19 @@ async function createTopic(
   const created = await broker.createTopic(checked.value, context);
   if (created.kind === 'refused') return created;
   const { topic, partitions, catalogRevision } = created.value;
-  return ok({ topic: toTopicDescription(topic, partitions), catalogRevision: toInt64(catalogRevision) });
+  return ok({
+    topic: toTopicDescription(topic, partitions),
+    catalogRevision: toInt64(catalogRevision),
+    warnings: warningsOf(topic),
+  });
+}
+
+/** A majority of an even number is as large as that of the next odd one, so it survives no more than one replica less. */
+function warningsOf({ replicationFactor }: TopicInfo): string[] {
+  if (replicationFactor % 2 === 1) return [];
+  const lost = replicationFactor / 2 - 1;
+  const survives = `replication factor ${replicationFactor} survives the loss of ${lost} ${lost === 1 ? 'broker' : 'brokers'}`;
+  return [`${survives}, no more than ${replicationFactor - 1} does: choose an odd one`];
 }
 
 async function alterTopic(
@@ -93,7 +105,7 @@ async function deleteTopic(
   return ok({ catalogRevision: toInt64(deleted.value.catalogRevision) });
 }
 
-async function describeTopic(
+export async function describeTopic(
   broker: BrokerApi,
   request: DescribeTopicRequest,
   context: RequestContext,
@@ -205,6 +217,7 @@ function toPartitionDescription(info: PartitionInfo): PartitionDescription {
     replicas: info.replicas.map(toInt32),
     logStartOffset: toInt64OrAbsent(info.logStart),
     highWatermark: toInt64OrAbsent(info.highWatermark),
+    inSyncReplicas: info.inSync.map(toInt32),
   };
 }
 

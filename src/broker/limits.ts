@@ -65,6 +65,10 @@ export interface BrokerLimits {
   readonly retentionCheckMs: number;
   /** Log starts that one such look moves; what is left over is looked at soon. Range 1 to 100,000. */
   readonly retentionMovesMax: number;
+  /** A replica that its leader heard of this long ago or later can be called in sync, milliseconds. */
+  readonly inSyncHeardMs: number;
+  /** Entries that a replica may be behind what is committed and be called in sync. Range 0 to 100,000. */
+  readonly inSyncLagMax: number;
   /** How long a start waits for news of the catalog before it goes on with what the disk knows, milliseconds. */
   readonly catalogNewsMsMax: number;
   /** Hint in refusals for a full budget, milliseconds. */
@@ -102,6 +106,8 @@ export const defaultBrokerLimits: BrokerLimits = {
   replicasMovingMax: 10,
   sizesMsMax: 2_000,
   promotionLagMax: 1_000,
+  inSyncHeardMs: 2_000,
+  inSyncLagMax: 64,
   retentionCheckMs: 30_000,
   retentionMovesMax: 200,
   catalogNewsMsMax: 10_000,

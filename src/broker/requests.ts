@@ -152,6 +152,8 @@ export interface PartitionInfo {
   readonly replicas: readonly BrokerId[];
   readonly logStart: Offset | null;
   readonly highWatermark: Offset | null;
+  /** Replicas in sync as the leader sees them, itself included. Empty: not known. */
+  readonly inSync: readonly BrokerId[];
 }
 
 /** Where clients reach a broker. */

@@ -18,6 +18,7 @@ import type { AlterWish, CatalogRequest } from './catalog-requests.ts';
 import { answerBy } from './deadline.ts';
 import type { GroupPartitions } from './group-partitions.ts';
 import type { BrokerLimits } from './limits.ts';
+import { inSyncReplicas } from './in-sync.ts';
 import type { LocalGroups, Startable } from './local-groups.ts';
 import type { BrokerObserver } from './observer.ts';
 import type { Locate, PartitionDeps } from './partition.ts';
@@ -433,7 +434,10 @@ export class Topics {
     const { leader: leaderReplica, term } = raft.role;
     const leader = place.replicas.find((replica) => replica.replicaId === leaderReplica)?.brokerId ?? null;
     const leaderEpoch = leader === null ? null : term;
-    return { partition, replicas, leader, leaderEpoch, logStart: raft.log.logStart, highWatermark: raft.highWatermark };
+    const ids = inSyncReplicas(raft, this.#deps.clock.monotonicMs(), this.#deps.limits);
+    const inSync = place.replicas.flatMap(({ replicaId, brokerId }) => (ids.includes(replicaId) ? [brokerId] : []));
+    const marks = { logStart: raft.log.logStart, highWatermark: raft.highWatermark };
+    return { partition, replicas, leader, leaderEpoch, ...marks, inSync };
   }
 }
 
@@ -442,7 +446,7 @@ const movedAway: Refused = refuse(
   'the replica that this broker had was moved away; ask the leader',
 );
 
-const unknownMarks = { leader: null, leaderEpoch: null, logStart: null, highWatermark: null };
+const unknownMarks = { leader: null, leaderEpoch: null, logStart: null, highWatermark: null, inSync: [] };
 
 const toInfo = ({ entry }: HostedTopic): TopicInfo => ({
   name: entry.name,

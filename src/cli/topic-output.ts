@@ -26,6 +26,7 @@ export const topicJson = (topic: TopicDescription): Json => ({
     leader: partition.leader,
     leaderEpoch: partition.leaderEpoch,
     replicas: partition.replicas,
+    inSyncReplicas: partition.inSyncReplicas,
     logStartOffset: int64(partition.logStartOffset),
     highWatermark: int64(partition.highWatermark),
   })),
@@ -75,6 +76,7 @@ const partitionColumns: readonly Column<PartitionDescription>[] = [
   { title: 'leader', align: 'right', cell: ({ leader }) => leader },
   { title: 'epoch', align: 'right', cell: ({ leaderEpoch }) => leaderEpoch },
   { title: 'replicas', cell: ({ replicas }) => replicas.join(',') },
+  { title: 'in sync', cell: ({ inSyncReplicas }) => inSyncReplicas?.join(',') ?? '?' },
   { title: 'log start', align: 'right', cell: ({ logStartOffset }) => logStartOffset },
   { title: 'high watermark', align: 'right', cell: ({ highWatermark }) => highWatermark },
 ];

@@ -15,6 +15,7 @@ import type {
   BrokerReport,
   FetchAnswer,
   FetchPartitionRequest,
+  PartitionInfo,
   RequestContext,
 } from '../../src/broker/requests.ts';
 import type { BrokerError, ErrorCode, LeaderHint, Result } from '../../src/model/errors.ts';
@@ -512,6 +513,52 @@ it('a broker speaks for itself, whichever is asked', async () => {
   assert.equal(codeOf(await broker.describeBroker(there, context())), 'LEADER_NOT_AVAILABLE');
   routes.leader = null;
   assert.deepEqual(await broker.describeBroker(here, context()), ok(bare));
+});
+
+describe('the description of a topic', () => {
+  const topic = {
+    ...{ name: 'orders', topicId: topicUuid, partitionCount: 2, replicationFactor: 1, internal: false },
+    createdAtMs: toMillis(1_700_000_000_000),
+    config: { 'retention.ms': null, 'retention.bytes': null, 'retention.records': null },
+  };
+  const replicas = [there, elsewhere];
+  const hidden = { leader: null, leaderEpoch: null, logStart: null, highWatermark: null, inSync: [] };
+  const led = { leader: elsewhere, leaderEpoch: toTerm(4), logStart: toOffset(2), highWatermark: toOffset(9) };
+  const described = (...partitions: PartitionInfo[]): ReturnType<BrokerApi['describeTopic']> =>
+    Promise.resolve(ok({ topic, partitions, brokers: [{ brokerId: elsewhere, address: 'third:9400' }], catalogRevision: 5 })); // prettier-ignore
+  const own = { partition: 0, replicas: [here], ...led, leader: here, inSync: [here] };
+
+  it('is completed by a replica, which knows the leader, and by the leader, which knows who is in sync', async () => {
+    const other = { partition: 1, replicas };
+    const { broker, peers, far } = forwarding(
+      { describeTopic: () => described(own, { ...other, ...hidden }) },
+      { describeTopic: () => described({ ...other, ...led, inSync: [] }) },
+    );
+    const leader = fakeBroker({ describeTopic: () => described({ ...other, ...led, inSync: replicas }) });
+    const desk = new CallDesk({
+      clock: realClock,
+      limits: defaultApiLimits,
+      onDefect: (defect) => assert.fail(String(defect)),
+    });
+    serveForwarded(peers.of(elsewhere), desk, { broker: leader, codecs, clock: realClock });
+    const answer = await broker.describeTopic('orders', context());
+    assert.ok(answer.kind === 'ok');
+    assert.deepEqual(answer.value.partitions, [own, { ...other, ...led, inSync: replicas }]);
+    assert.deepEqual([far.calls.length, leader.calls.length], [1, 1]);
+  });
+
+  it('is what this broker knows if nobody else can be asked, and asks nobody about what it leads', async () => {
+    const open = { partition: 1, replicas, ...hidden };
+    const { broker, peers, missed, near } = forwarding({ describeTopic: () => described(own, open) }, {});
+    peers.fate = (): PeerAnswer => ({ kind: 'not-sent', why: 'it is dead' });
+    const answer = await broker.describeTopic('orders', context());
+    assert.ok(answer.kind === 'ok');
+    assert.deepEqual(answer.value.partitions, [own, open]);
+    assert.deepEqual([peers.calls.length, missed], [1, ['1 at 2']]);
+    near.script.describeTopic = () => described(own);
+    await broker.describeTopic('orders', context());
+    assert.equal(peers.calls.length, 1);
+  });
 });
 
 it('every error code survives the way between brokers', () => {

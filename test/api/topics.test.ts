@@ -33,8 +33,12 @@ const partitions = [
     replicas: [toBrokerId(0)],
     logStart: toOffset(0),
     highWatermark: toOffset(9),
+    inSync: [toBrokerId(0)],
   },
-  { partition: 1, leader: null, leaderEpoch: null, replicas: [toBrokerId(0)], logStart: null, highWatermark: null },
+  {
+    partition: 1,
+    ...{ leader: null, leaderEpoch: null, replicas: [toBrokerId(0)], logStart: null, highWatermark: null, inSync: [] },
+  },
 ];
 
 test('a created topic is described whole; what is not known is absent', async (t) => {
@@ -53,7 +57,10 @@ test('a created topic is described whole; what is not known is absent', async (t
       retentionRecords: { limit: { $case: 'atLeast', value: 9n } },
     },
     partitions: [
-      { partition: 0, leader: 0, leaderEpoch: 2, replicas: [0], logStartOffset: 0n, highWatermark: 9n },
+      {
+        partition: 0,
+        ...{ leader: 0, leaderEpoch: 2, replicas: [0], logStartOffset: 0n, highWatermark: 9n, inSyncReplicas: [0] },
+      },
       {
         partition: 1,
         leader: undefined,
@@ -61,6 +68,7 @@ test('a created topic is described whole; what is not known is absent', async (t
         replicas: [0],
         logStartOffset: undefined,
         highWatermark: undefined,
+        inSyncReplicas: [],
       },
     ],
   });
@@ -112,6 +120,22 @@ test('a bad setting is refused as INVALID_CONFIG with its key, at creation and i
       assert.deepEqual([key, from, through], ['retention.bytes', '1', '9007199254740991']);
     }
   }
+});
+
+test('an even replication factor gets a warning, an odd one does not', async (t) => {
+  const warnings = async (replicationFactor: number): Promise<readonly string[]> => {
+    const made = { topic: { ...topic, replicationFactor }, partitions, catalogRevision: 1 };
+    const { topics } = await startRig(t, fakeBroker({ createTopic: () => Promise.resolve(ok(made)) }));
+    const request = { name: 'orders', partitions: undefined, replicationFactor, config: undefined };
+    const created = await call<CreateTopicResponse>((reply) => topics.createTopic(request, reply));
+    assert.ok(created.kind === 'ok');
+    return created.value.warnings;
+  };
+  assert.deepEqual([await warnings(1), await warnings(3)], [[], []]);
+  assert.deepEqual(await warnings(4), [
+    'replication factor 4 survives the loss of 1 broker, no more than 3 does: choose an odd one',
+  ]);
+  assert.match(String(await warnings(2)), /^replication factor 2 survives the loss of 0 brokers, no more than 1 does/);
 });
 
 test('a page token leads to the next page', async (t) => {

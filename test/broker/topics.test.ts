@@ -23,7 +23,7 @@ test('a topic is usable when its creation is answered, and described as it is', 
   assert.equal(created.topic.partitionCount, 2);
   assert.equal(created.topic.replicationFactor, 1);
   assert.equal(created.topic.createdAtMs, fixture.clock.wallMs());
-  const leads = { leader: 0, leaderEpoch: 1, replicas: [0], logStart: 0, highWatermark: 0 };
+  const leads = { leader: 0, leaderEpoch: 1, replicas: [0], logStart: 0, highWatermark: 0, inSync: [0] };
   assert.deepEqual(created.partitions, [
     { partition: 0, ...leads },
     { partition: 1, ...leads },

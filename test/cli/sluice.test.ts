@@ -235,7 +235,8 @@ describe('JSON', { concurrency: 3 }, () => {
     const config = { retentionMs: '604800000', retentionBytes: null, retentionRecords: null };
     const facts = { name: 'shape', topicId, partitionCount: 2, replicationFactor: 1, internal: false };
     const summary = { ...facts, createdAtMs, config };
-    const partition = { leader: 0, leaderEpoch: 1, replicas: [0], logStartOffset: '0', highWatermark: '0' };
+    const known = { leader: 0, leaderEpoch: 1, replicas: [0], inSyncReplicas: [0] };
+    const partition = { ...known, logStartOffset: '0', highWatermark: '0' };
     const partitions = [0, 1].map((number) => ({ partition: number, ...partition }));
     assert.deepEqual(JSON.parse(await succeeds('topic describe shape -o json')), { ...summary, partitions });
     const listed = JSON.parse(await succeeds('topic ls -o json')) as { name: string }[];

@@ -210,6 +210,14 @@ describe('cluster of three processes', { timeout: 85_000 }, () => {
     await writer.stop();
     const ends = await endsOf(client, 'orders');
     await until('it has everything on its disk', () => holds(cluster.address(victim), 'orders', ends));
+    await until('every broker tells that all replicas of every partition are in sync', async () => {
+      for (const { id } of cluster.places) {
+        await using one = new Client({ brokers: cluster.address(id) });
+        const { partitions: told } = await one.admin.describeTopic('orders');
+        if (!told.every(({ leader, inSyncReplicas }) => leader !== null && inSyncReplicas?.length === 3)) return false;
+      }
+      return true;
+    });
     const stored = await readAll(client, 'orders');
     for (const [partition, values] of stored.entries()) {
       const promised = writer.acknowledged.filter((one) => one.partition === partition).map(({ value }) => value);

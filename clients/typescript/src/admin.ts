@@ -47,19 +47,26 @@ export interface TopicSummary {
 
 export interface PartitionDescription {
   readonly partition: number;
-  /** Broker id; null: no leader now. */
+  /** Broker id; null: no leader now, or nobody who knows could be asked. */
   readonly leader: number | null;
   readonly leaderEpoch: number | null;
   /** Broker ids. */
   readonly replicas: readonly number[];
-  /** First offset that can be read; null if the broker that answers does not have the partition. */
+  /** Broker ids of the replicas that have what is committed, as the leader sees them; null: not known. */
+  readonly inSyncReplicas: readonly number[] | null;
+  /** First offset that can be read; null: not known. */
   readonly logStartOffset: number | null;
-  /** End of what is committed; null as above. */
+  /** End of what is committed; null: not known. */
   readonly highWatermark: number | null;
 }
 
 export interface TopicDescription extends TopicSummary {
   readonly partitions: readonly PartitionDescription[];
+}
+
+export interface CreatedTopic extends TopicDescription {
+  /** What was done and is probably not what was meant, one sentence each: an even replication factor. */
+  readonly warnings: readonly string[];
 }
 
 export interface ClusterDescription {
@@ -119,11 +126,11 @@ export class Admin {
    * Creates a topic; resolves when it can be used. Rejects with TOPIC_ALREADY_EXISTS, INVALID_TOPIC, INVALID_PARTITIONS,
    * INVALID_REPLICATION_FACTOR, INVALID_CONFIG; `indeterminate` if the connection was lost before the answer came.
    */
-  async createTopic(topic: NewTopic, options: CallOptions = {}): Promise<TopicDescription> {
+  async createTopic(topic: NewTopic, options: CallOptions = {}): Promise<CreatedTopic> {
     const { name, partitions, replicationFactor } = topic;
     const request = { name, partitions, replicationFactor, config: toWireConfig(topic.config ?? {}) };
     const answer = await this.#brokers.call(methods.createTopic, request, options);
-    return described(answer.topic);
+    return { ...described(answer.topic), warnings: answer.warnings };
   }
 
   /**
@@ -272,6 +279,7 @@ function described(topic: WireTopic | undefined): TopicDescription {
     leader: partition.leader ?? null,
     leaderEpoch: partition.leaderEpoch ?? null,
     replicas: partition.replicas,
+    inSyncReplicas: partition.inSyncReplicas.length === 0 ? null : partition.inSyncReplicas,
     logStartOffset: toNumberOrNull(partition.logStartOffset),
     highWatermark: toNumberOrNull(partition.highWatermark),
   }));

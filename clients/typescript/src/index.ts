@@ -30,6 +30,7 @@ export type {
   NewTopic,
   OffsetQuery,
   PartitionDescription,
+  CreatedTopic,
   TopicDescription,
   TopicPartition,
   TopicSummary,

@@ -280,6 +280,7 @@ export class ScriptedServer {
         leader: this.leader(name, number)?.brokerId,
         leaderEpoch: this.leader(name, number)?.epoch,
         replicas: this.cluster.map(({ brokerId }) => brokerId),
+        inSyncReplicas: [],
         logStartOffset: BigInt(partition.logStart),
         highWatermark: BigInt(partition.endOffset),
       })),

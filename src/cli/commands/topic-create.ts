@@ -35,6 +35,7 @@ async function create(name: string, options: Options, command: Command): Promise
       const factor = replicationFactor === undefined ? {} : { replicationFactor };
       const topic = { name, partitions, ...factor, config: retentionChange(options) };
       const created = await admin.createTopic(topic);
+      for (const warning of created.warnings) note(`Warning: ${warning}.`);
       await printOne(options.output, topicJson(created), () => topicFacts(created));
     } catch (error) {
       if (options.ifNotExists !== true || !BrokerError.is(error, 'TOPIC_ALREADY_EXISTS')) throw error;

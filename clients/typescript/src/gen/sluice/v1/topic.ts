@@ -64,22 +64,29 @@ export interface TopicConfig {
 export interface PartitionDescription {
   /** From 0. */
   partition: number;
-  /** Broker id of the leader. Absent: no leader now. */
+  /** Broker id of the leader. Absent: there is none now, or nobody who knows could be asked. */
   leader?:
     | number
     | undefined;
-  /** Term of that leader. Absent: no leader now. */
+  /** Term of that leader. Absent as leader. */
   leaderEpoch?:
     | number
     | undefined;
   /** Broker ids of the replicas. */
   replicas: number[];
-  /** First offset that can be read. Absent if the broker that answers does not have the partition. */
+  /** First offset that can be read, as the broker that answers has it, or the one that it asked. Absent: not known. */
   logStartOffset?:
     | bigint
     | undefined;
-  /** End of what is committed. Absent as above. */
-  highWatermark?: bigint | undefined;
+  /** End of what is committed. As above. */
+  highWatermark?:
+    | bigint
+    | undefined;
+  /**
+   * Broker ids of the replicas that are in sync as the leader sees them, itself included: heard of within 2 s, and at most
+   * 64 entries behind what is committed. Empty: not known.
+   */
+  inSyncReplicas: number[];
 }
 
 /** A topic. */
@@ -126,6 +133,8 @@ export interface CreateTopicResponse {
     | undefined;
   /** Revision of the catalog from which on the topic is known. */
   catalogRevision: bigint;
+  /** What was done and is probably not what was meant, one sentence each: an even replication factor. Empty: nothing. */
+  warnings: string[];
 }
 
 /** Changes the configuration of a topic. */
@@ -444,6 +453,7 @@ function createBasePartitionDescription(): PartitionDescription {
     replicas: [],
     logStartOffset: undefined,
     highWatermark: undefined,
+    inSyncReplicas: [],
   };
 }
 
@@ -476,6 +486,13 @@ export const PartitionDescription: MessageFns<PartitionDescription> = {
         throw new globalThis.Error("value provided for field message.highWatermark of type int64 too large");
       }
       writer.uint32(48).int64(message.highWatermark);
+    }
+    if (message.inSyncReplicas.length !== 0) {
+      writer.uint32(58).fork();
+      for (const v of message.inSyncReplicas) {
+        writer.int32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -550,6 +567,24 @@ export const PartitionDescription: MessageFns<PartitionDescription> = {
 
             message.highWatermark = reader.int64() as bigint;
             continue;
+          }
+          case 7: {
+            if (tag === 56) {
+              message.inSyncReplicas.push(reader.int32());
+
+              continue;
+            }
+
+            if (tag === 58) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.inSyncReplicas.push(reader.int32());
+              }
+
+              continue;
+            }
+
+            break;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {
@@ -779,7 +814,7 @@ export const CreateTopicRequest: MessageFns<CreateTopicRequest> = {
 };
 
 function createBaseCreateTopicResponse(): CreateTopicResponse {
-  return { topic: undefined, catalogRevision: 0n };
+  return { topic: undefined, catalogRevision: 0n, warnings: [] };
 }
 
 export const CreateTopicResponse: MessageFns<CreateTopicResponse> = {
@@ -792,6 +827,9 @@ export const CreateTopicResponse: MessageFns<CreateTopicResponse> = {
         throw new globalThis.Error("value provided for field message.catalogRevision of type int64 too large");
       }
       writer.uint32(16).int64(message.catalogRevision);
+    }
+    for (const v of message.warnings) {
+      writer.uint32(26).string(v!);
     }
     return writer;
   },
@@ -823,6 +861,14 @@ export const CreateTopicResponse: MessageFns<CreateTopicResponse> = {
             }
 
             message.catalogRevision = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
             continue;
           }
         }
