@@ -1,16 +1,20 @@
 /** The tree of commands. One file per command in commands/; what is not in this tree does not exist. */
 import { Command } from 'commander';
 import { addBrokerDescribe } from './commands/broker-describe.ts';
+import { addBrokerOperations } from './commands/broker-operations.ts';
 import { addClusterInfo } from './commands/cluster-info.ts';
+import { addFinalizeUpgrade } from './commands/cluster-finalize.ts';
 import { addConsume } from './commands/consume.ts';
 import { addDev } from './commands/dev.ts';
 import { addGroupOffsets } from './commands/group-offsets.ts';
+import { addPartitionOperations } from './commands/partition-operations.ts';
 import { addProduce } from './commands/produce.ts';
 import { addServerStart } from './commands/server-start.ts';
 import { addTopicAlter } from './commands/topic-alter.ts';
 import { addTopicCreate } from './commands/topic-create.ts';
 import { addTopicDelete } from './commands/topic-delete.ts';
 import { addTopicDescribe } from './commands/topic-describe.ts';
+import { addTopicGrowth } from './commands/topic-growth.ts';
 import { addTopicList } from './commands/topic-list.ts';
 import { addVersion } from './commands/version.ts';
 import { addGlobalOptions } from './connection.ts';
@@ -34,12 +38,18 @@ export function buildProgram(): Command {
   addTopicList(topic);
   addTopicDescribe(topic);
   addTopicAlter(topic);
+  addTopicGrowth(topic);
   addTopicDelete(topic);
   addProduce(program);
   addConsume(program);
   addGroupOffsets(family(program, 'group', 'look at consumer groups'));
-  addClusterInfo(family(program, 'cluster', 'look at the cluster'));
-  addBrokerDescribe(family(program, 'broker', 'look at one broker'));
+  const cluster = family(program, 'cluster', 'look at the cluster, and complete an upgrade');
+  addClusterInfo(cluster);
+  addFinalizeUpgrade(cluster);
+  const broker = family(program, 'broker', 'look at, drain, remove and replace brokers');
+  addBrokerDescribe(broker);
+  addBrokerOperations(broker);
+  addPartitionOperations(family(program, 'partition', 'move replicas and leaderships'));
   addVersion(program);
   return program;
 }

@@ -17,7 +17,7 @@ function leaves(command: Command, path = command.name()): [string, Command][] {
 const commands = leaves(buildProgram());
 
 test('the page lists the commands that exist, with their aliases', () => {
-  const documented = [...page.matchAll(/^\| `(sluice [a-z ]+?)(?: [A-Z[].*?)?`/gm)].map(([, name]) => name);
+  const documented = [...page.matchAll(/^\| `(sluice [a-z -]+?)(?: [A-Z[].*?)?`/gm)].map(([, name]) => name);
   assert.deepEqual(
     documented,
     commands.map(([path]) => path),

@@ -1,7 +1,7 @@
 /** Topics, offsets and the cluster, one call each. */
 import { backoffMs, pause } from './backoff.ts';
 import type { BrokerDescription, BrokerReport } from './broker-report.ts';
-import { brokerReport } from './broker-report.ts';
+import { brokerDescription, brokerReport } from './broker-report.ts';
 import type { Brokers, CallOptions } from './brokers.ts';
 import { fromDetail } from './decode-error.ts';
 import { BrokerError } from './errors.ts';
@@ -10,6 +10,8 @@ import type { FoundOffset as WireFound, OffsetQuery as WireQuery } from './gen/s
 import type { TopicDescription as WireTopic } from './gen/sluice/v1/topic.ts';
 import { toInt64, toNumber, toNumberOrNull } from './int64.ts';
 import { methods } from './methods.ts';
+import type { Decommissioning, Impact, OperationOptions, ReplicaMove } from './operations.ts';
+import { impactOf } from './operations.ts';
 import type { TopicConfig, TopicConfigChange } from './topic-config.ts';
 import { fromWireConfig, resetKeys, toWireConfig } from './topic-config.ts';
 
@@ -175,7 +177,7 @@ export class Admin {
     const answer = await this.#brokers.describeCluster(options);
     return {
       clusterId: answer.clusterId,
-      brokers: answer.brokers.map((broker) => ({ ...broker, rack: broker.rack ?? null })),
+      brokers: answer.brokers.map(brokerDescription),
       catalogLeader: answer.catalogLeader ?? null,
       catalogRevision: toNumber(answer.catalogRevision),
       activeVersion: answer.activeVersion,
@@ -190,6 +192,89 @@ export class Admin {
    */
   async describeBroker(brokerId?: number, options: CallOptions = {}): Promise<BrokerReport> {
     return brokerReport(await this.#brokers.call(methods.describeBroker, { brokerId }, options));
+  }
+
+  /** A broker gives its leaderships away and gets no more, also across restarts. Rejects with UNSAFE_OPERATION. */
+  async drainBroker(brokerId: number, { dryRun = false, ...options }: OperationOptions = {}): Promise<Impact> {
+    return impactOf((await this.#brokers.call(methods.drainBroker, { brokerId, dryRun }, options)).impact);
+  }
+
+  /** Ends a drain, or a decommissioning that is not complete. */
+  async undrainBroker(brokerId: number, { dryRun = false, ...options }: OperationOptions = {}): Promise<Impact> {
+    return impactOf((await this.#brokers.call(methods.undrainBroker, { brokerId, dryRun }, options)).impact);
+  }
+
+  /** Moves everything away from a broker and removes it; resolves at once. Call it again to see how far it is. */
+  async decommissionBroker(
+    brokerId: number,
+    { dryRun = false, ...options }: OperationOptions = {},
+  ): Promise<Decommissioning> {
+    const answer = await this.#brokers.call(methods.decommissionBroker, { brokerId, dryRun }, options);
+    return { impact: impactOf(answer.impact), replicasLeft: answer.replicasLeft, removed: answer.removed };
+  }
+
+  /**
+   * Gives up the disk of a dead broker: the next one with its id and an empty disk takes its place. With `incarnation`:
+   * only if it is the broker's disk. Rejects with UNSAFE_OPERATION while the broker is heard of.
+   */
+  async replaceBroker(
+    brokerId: number,
+    { dryRun = false, incarnation, ...options }: OperationOptions & { readonly incarnation?: string } = {},
+  ): Promise<Impact> {
+    const request = { brokerId, incarnation, dryRun };
+    return impactOf((await this.#brokers.call(methods.replaceBroker, request, options)).impact);
+  }
+
+  /**
+   * Places replicas on other brokers; resolves when it is decided. With `supersede` it takes the place of a move that is
+   * under way, else it rejects with REASSIGNMENT_IN_PROGRESS.
+   */
+  async moveReplicas(
+    moves: readonly ReplicaMove[],
+    { dryRun = false, supersede = false, ...options }: OperationOptions & { readonly supersede?: boolean } = {},
+  ): Promise<Impact> {
+    const wire = moves.map(({ topic, partition, brokerIds }) => ({ topic, partition, brokerIds: [...brokerIds] }));
+    const request = { moves: wire, dryRun, supersede };
+    return impactOf((await this.#brokers.call(methods.moveReplicas, request, options)).impact);
+  }
+
+  /** Makes the broker's replica the preferred leader; resolves when it leads. */
+  async transferLeadership(
+    { topic, partition }: TopicPartition,
+    brokerId: number,
+    { dryRun = false, ...options }: OperationOptions = {},
+  ): Promise<Impact> {
+    const request = { topic, partition, brokerId, dryRun };
+    return impactOf((await this.#brokers.call(methods.transferLeadership, request, options)).impact);
+  }
+
+  /** Lets all brokers use the newest format. Resolves with the version that is in force, or would be. */
+  async finalizeUpgrade({ dryRun = false, ...options }: OperationOptions = {}): Promise<{
+    readonly impact: Impact;
+    readonly activeVersion: number;
+  }> {
+    const answer = await this.#brokers.call(methods.finalizeUpgrade, { dryRun }, options);
+    return { impact: impactOf(answer.impact), activeVersion: answer.activeVersion };
+  }
+
+  /** Gives a topic more partitions: `partitions` in all. Keys may go to others from then on. */
+  async addPartitions(
+    name: string,
+    partitions: number,
+    { dryRun = false, topicId, ...options }: OperationOptions & { readonly topicId?: string } = {},
+  ): Promise<Impact> {
+    const request = { name, topicId, partitions, dryRun };
+    return impactOf((await this.#brokers.call(methods.addPartitions, request, options)).impact);
+  }
+
+  /** Changes how many replicas each partition has; resolves when it is decided. */
+  async changeReplicationFactor(
+    name: string,
+    replicationFactor: number,
+    { dryRun = false, topicId, ...options }: OperationOptions & { readonly topicId?: string } = {},
+  ): Promise<Impact> {
+    const request = { name, topicId, replicationFactor, dryRun };
+    return impactOf((await this.#brokers.call(methods.changeReplicationFactor, request, options)).impact);
   }
 
   /**

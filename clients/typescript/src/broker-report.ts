@@ -1,7 +1,7 @@
 /** A broker as its cluster sees it, and how it is by its own account. */
 import { BrokerError } from './errors.ts';
-import type { DescribeBrokerResponse as Wire } from './gen/sluice/v1/cluster.ts';
-import { DiskLevel } from './gen/sluice/v1/cluster.ts';
+import type { BrokerDescription as WireBroker, DescribeBrokerResponse as Wire } from './gen/sluice/v1/cluster.ts';
+import { BrokerDuty, DiskLevel } from './gen/sluice/v1/cluster.ts';
 import { toNumber, toNumberOrNull } from './int64.ts';
 
 export interface BrokerDescription {
@@ -19,7 +19,27 @@ export interface BrokerDescription {
   readonly healthUnknown: boolean;
   /** Where it stands; null: not said. */
   readonly rack: string | null;
+  /** What operators have ordered for it; null: of a version that this client does not know. */
+  readonly duty: 'active' | 'draining' | 'decommissioning' | null;
+  /** Replicas that are placed on it, or still leaving it. */
+  readonly replicaCount: number;
+  /** Its disk is given up: another one may come and take its place. */
+  readonly replaceable: boolean;
+  /** Newest format version that its software knows. */
+  readonly formatVersion: number;
 }
+
+const duties: Readonly<Partial<Record<number, BrokerDescription['duty']>>> = {
+  [BrokerDuty.BROKER_DUTY_ACTIVE]: 'active',
+  [BrokerDuty.BROKER_DUTY_DRAINING]: 'draining',
+  [BrokerDuty.BROKER_DUTY_DECOMMISSIONING]: 'decommissioning',
+};
+
+export const brokerDescription = (wire: WireBroker): BrokerDescription => ({
+  ...wire,
+  rack: wire.rack ?? null,
+  duty: duties[wire.duty] ?? null,
+});
 
 /** The catalog's own replica is not counted. */
 export interface ReplicaCounts {
@@ -105,7 +125,7 @@ export function brokerReport({ broker, replicas, quarantined, disk, runtime, pee
   if (broker === undefined || replicas === undefined)
     throw new BrokerError('INTERNAL', 'The broker answered without itself.');
   return {
-    broker: { ...broker, rack: broker.rack ?? null },
+    broker: brokerDescription(broker),
     replicas,
     quarantined: quarantined.map(({ topic, topicId, partition, group, reason, sinceMs }) => ({
       topic: topic === '' ? null : topic,

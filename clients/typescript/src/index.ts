@@ -35,6 +35,7 @@ export type {
   TopicPartition,
   TopicSummary,
 } from './admin.ts';
+export type { Decommissioning, Impact, OperationOptions, PartitionAtRisk, ReplicaMove } from './operations.ts';
 export { serdes, topic } from './serde.ts';
 export type { Bytes, Serde, SerdeContext, Topic } from './serde.ts';
 export { Consumer } from './consumer.ts';

@@ -73,4 +73,58 @@ export const methods = {
     cluster.DescribeBrokerRequest,
     cluster.DescribeBrokerResponse,
   ),
+  drainBroker: method(
+    'ClusterService/DrainBroker',
+    'repeatable',
+    cluster.DrainBrokerRequest,
+    cluster.DrainBrokerResponse,
+  ),
+  undrainBroker: method(
+    'ClusterService/UndrainBroker',
+    'repeatable',
+    cluster.UndrainBrokerRequest,
+    cluster.UndrainBrokerResponse,
+  ),
+  decommissionBroker: method(
+    'ClusterService/DecommissionBroker',
+    'repeatable',
+    cluster.DecommissionBrokerRequest,
+    cluster.DecommissionBrokerResponse,
+  ),
+  replaceBroker: method(
+    'ClusterService/ReplaceBroker',
+    'repeatable',
+    cluster.ReplaceBrokerRequest,
+    cluster.ReplaceBrokerResponse,
+  ),
+  moveReplicas: method(
+    'ClusterService/MoveReplicas',
+    'repeatable',
+    cluster.MoveReplicasRequest,
+    cluster.MoveReplicasResponse,
+  ),
+  transferLeadership: method(
+    'ClusterService/TransferLeadership',
+    'repeatable',
+    cluster.TransferLeadershipRequest,
+    cluster.TransferLeadershipResponse,
+  ),
+  finalizeUpgrade: method(
+    'ClusterService/FinalizeUpgrade',
+    'repeatable',
+    cluster.FinalizeUpgradeRequest,
+    cluster.FinalizeUpgradeResponse,
+  ),
+  addPartitions: method(
+    'TopicService/AddPartitions',
+    'repeatable',
+    topic.AddPartitionsRequest,
+    topic.AddPartitionsResponse,
+  ),
+  changeReplicationFactor: method(
+    'TopicService/ChangeReplicationFactor',
+    'repeatable',
+    topic.ChangeReplicationFactorRequest,
+    topic.ChangeReplicationFactorResponse,
+  ),
 } as const;

@@ -20,8 +20,10 @@ async function info(options: { readonly output: Format }, command: Command): Pro
 const clusterJson = (cluster: ClusterDescription): Json => ({
   clusterId: cluster.clusterId,
   brokers: cluster.brokers.map(
-    ({ brokerId, address, rack, incarnation, version, healthy, unhealthyReason, healthUnknown }) => {
-      return { brokerId, address, rack, incarnation, version, healthy, unhealthyReason, healthUnknown };
+    ({ brokerId, address, rack, incarnation, version, healthy, unhealthyReason, healthUnknown, ...ordered }) => {
+      const { duty, replicaCount, replaceable, formatVersion } = ordered;
+      const told = { brokerId, address, rack, incarnation, version, healthy, unhealthyReason, healthUnknown };
+      return { ...told, duty, replicaCount, replaceable, formatVersion };
     },
   ),
   catalogLeader: cluster.catalogLeader,
@@ -37,6 +39,8 @@ const brokerColumns: readonly Column<BrokerDescription>[] = [
   { title: 'rack', cell: ({ rack }) => rack },
   { title: 'incarnation', cell: ({ incarnation }) => incarnation },
   { title: 'version', cell: ({ version }) => version },
+  { title: 'duty', cell: ({ duty, replaceable }) => (replaceable ? 'awaits another disk' : duty) },
+  { title: 'replicas', align: 'right', cell: ({ replicaCount }) => replicaCount },
   { title: 'health', cell: ({ healthy, unhealthyReason }) => (healthy ? 'healthy' : unhealthyReason) },
 ];
 
