@@ -1,6 +1,7 @@
 /** The cluster suite: what three brokers promise together, whatever dies. */
 import type { CaseResult, SuiteOptions } from '../report.ts';
 import { runAllKills, runLeaderKills } from './cluster-kills.ts';
+import { runPartitions, runPoison } from './many-partitions.ts';
 
 interface ClusterCase {
   readonly name: string;
@@ -10,6 +11,8 @@ interface ClusterCase {
 const cases: readonly ClusterCase[] = [
   { name: 'cluster/leader-kill', run: (short) => runLeaderKills(short ? 5 : 50) },
   { name: 'cluster/all-kill', run: (short) => runAllKills(short ? 3 : 50) },
+  { name: 'cluster/partitions', run: (short) => runPartitions(short ? 100 : 1_000) },
+  { name: 'cluster/poison', run: (short) => runPoison(short ? 100 : 1_000) },
 ];
 
 export async function runCluster({ short, only, report }: SuiteOptions): Promise<void> {
