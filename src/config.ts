@@ -159,6 +159,17 @@ const schema = z.strictObject({
     sessionTimeoutMs: span('1s', '1h', '45s', 'Without a heartbeat for this long a member is out.'),
     heartbeatIntervalMs: span('100ms', '10m', '5s', 'How often members send a heartbeat.'),
   }),
+  retention: z.strictObject({
+    checkInterval: span('100ms', '1h', '30s', 'How often it is looked whether topics keep more than they need to.'),
+  }),
+  clock: z.strictObject({
+    strayMaxMs: span(
+      '100ms',
+      '1h',
+      '10s',
+      'How far the clock may be from those of other brokers; beyond it this broker lets go of nothing by age.',
+    ),
+  }),
   log: z.strictObject({
     level: z
       .enum(['trace', 'debug', 'info', 'warn', 'error', 'silent'])

@@ -236,6 +236,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     onFault: fault,
     observer: logBroker(logger),
     groupSettings: { ...defaultGroupSettings, ...config.groups },
+    limits: { retentionCheckMs: config.retention.checkInterval },
     cluster: { ...admitted, seeds: seedsOf(config), rpc: peers, processOf: (id) => book.processOf(id), directory },
   });
   book.follow((id) => broker.peerOf(id));

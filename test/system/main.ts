@@ -6,12 +6,14 @@ import { parseArgs } from 'node:util';
 import { runDurability } from './durability/durability.ts';
 import { runBroker } from './broker/broker.ts';
 import { runCluster } from './cluster/cluster.ts';
+import { runSpace } from './space/space.ts';
 import { Report, type SuiteOptions } from './report.ts';
 
 const suites: Readonly<Record<string, (options: SuiteOptions) => Promise<void>>> = {
   durability: runDurability,
   broker: runBroker,
   cluster: runCluster,
+  space: runSpace,
 };
 
 const { values } = parseArgs({
