@@ -38,6 +38,7 @@ import { randomUuid } from './model/random.ts';
 import { raftLimitsDefault } from './raft/core/limits.ts';
 import { driverLimitsDefault } from './raft/driver-limits.ts';
 import { MultiRaftHost } from './raft/host.ts';
+import { PeerClocks } from './raft/peer-clocks.ts';
 import { GrpcPeers } from './raft/grpc-transport.ts';
 import { PeerBindError } from './raft/grpc-service.ts';
 import { peerLimitsDefault } from './raft/grpc-limits.ts';
@@ -194,7 +195,9 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
   if (entrance.kind === 'founds') book.foundedBy(entrance.genesis.founders);
   const identity: BrokerIdentity = { ...place, clusterId };
 
+  const clocks = new PeerClocks(clock, config.clock.strayMaxMs);
   const host = new MultiRaftHost({
+    clocks,
     logs,
     clusterId,
     mayVote: true,
@@ -219,6 +222,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
   const gauges = new ProcessGauges(clock);
   gauges.start();
   const broker = new Broker({
+    clocks,
     identity,
     host,
     clock,

@@ -17,6 +17,7 @@ import { partitionForKey } from '../model/partitioner.ts';
 import type { Random } from '../model/random.ts';
 import type { RoleState } from '../raft/core/ready.ts';
 import type { RaftGroup, RaftHost } from '../raft/group.ts';
+import type { PeerClocks } from '../raft/peer-clocks.ts';
 import type { Access, Operation } from './access.ts';
 import { openAccess } from './access.ts';
 import { AppendBudget } from './append-budget.ts';
@@ -112,6 +113,8 @@ export interface BrokerOptions {
   readonly groupSettings?: GroupSettings;
   /** Default: nothing is measured. */
   readonly facts?: BrokerFacts;
+  /** Whether the wall clock can be trusted, as other brokers' clocks say (D23). Default: it always is. */
+  readonly clocks?: Pick<PeerClocks, 'agrees'>;
   /** Default: it founds a cluster by itself. */
   readonly cluster?: ClusterMembership;
 }
@@ -213,7 +216,7 @@ export class Broker implements BrokerApi {
     const departures = new Departures({ clusterId, brokerId, clock, rpc, ...leaving });
     this.#departures = departures;
     this.#placements = new PlacementKeeper({ ...running, departures, clock, limits });
-    const clockAgrees = (): boolean => true;
+    const clockAgrees = (): boolean => options.clocks?.agrees(catalog.state.brokers.size > 1) ?? true;
     this.#retention = new RetentionKeeper({ ...running, clock, limits, observer, clockAgrees, onFault });
     this.#drain = new DrainKeeper({
       ...{ brokerId, catalog, clock, intervalMs: limits.upkeepIntervalMs },

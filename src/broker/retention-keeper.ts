@@ -147,7 +147,8 @@ export class RetentionKeeper {
       this.#changed.add(group);
       return null;
     }
-    const nowMs = this.#clockAgreed ? this.#deps.clock.wallMs() : null;
+    const { clock, clockAgrees } = this.#deps;
+    const nowMs = clockAgrees() ? clock.wallMs() : null;
     return { config: topic.config, logStart: log.logStart, highWatermark, payloadBytes, nowMs };
   }
 

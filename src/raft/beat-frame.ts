@@ -6,7 +6,7 @@
  * a quiet thousand of groups costs a few bytes. Revisions number the sender's set for this receiver, from 1; 0 is the
  * empty set. Both kinds travel on the beat channel, best effort, in any order, perhaps twice.
  */
-import type { GroupNumber, ReplicaId, Term } from '../model/ids.ts';
+import type { GroupNumber, Millis, ReplicaId, Term } from '../model/ids.ts';
 
 /** A replica of a group on the broker that receives the request. */
 export interface BeatTarget {
@@ -36,6 +36,8 @@ export interface BeatRequest {
   readonly announced: readonly BeatLead[];
   /** In the set at `base`, not any more. */
   readonly ended: readonly BeatTarget[];
+  /** What the sender's wall clock shows (peer-clocks.ts); absent: it does not say. */
+  readonly wallMs?: Millis;
 }
 
 /** A leadership of the set that the answer does not cover, and why: it is no sign of life for that group. */
@@ -74,6 +76,8 @@ export interface BeatReply {
    */
   readonly holds: number;
   readonly exceptions: readonly BeatException[];
+  /** What the answering broker's wall clock shows; absent: it does not say. */
+  readonly wallMs?: Millis;
 }
 
 export type BeatFrame = BeatRequest | BeatReply;

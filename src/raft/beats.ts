@@ -22,7 +22,7 @@
  */
 import { assert } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
-import type { BrokerId, GroupNumber, ReplicaId, Term } from '../model/ids.ts';
+import type { BrokerId, GroupNumber, Millis, ReplicaId, Term } from '../model/ids.ts';
 import { indexZero } from '../model/ids.ts';
 import type { Random } from '../model/random.ts';
 import type { BeatException, BeatFrame, BeatLead, BeatReply, BeatRequest, BeatTarget } from './beat-frame.ts';
@@ -30,6 +30,7 @@ import { beatLeadsMax } from './beat-frame.ts';
 import type { HeardLead, Hosted, HostedLead } from './beat-state.ts';
 import { Peer } from './beat-state.ts';
 import type { RaftObserver } from './observer.ts';
+import type { PeerClocks } from './peer-clocks.ts';
 import type { TimedTask, TimerWheel } from './timer-wheel.ts';
 import type { PeerDirectory, PeerTransport } from './transport.ts';
 import type { TurnQueue, TurnTaker } from './turns.ts';
@@ -44,6 +45,8 @@ export interface BeatsOptions {
   readonly observer: RaftObserver;
   /** Between two frames to the same broker, in ms; a read makes one leave earlier. */
   readonly heartbeatMs: number;
+  /** Hears what the clocks of the others show. Null: nobody wants to know, and nothing is said. */
+  readonly clocks: PeerClocks | null;
   hosted(group: GroupNumber): Hosted | undefined;
 }
 
@@ -203,10 +206,16 @@ export class Beats implements TimedTask, TurnTaker {
   #send(peer: Peer): void {
     if (peer.led.size === 0) return;
     peer.sentFrame = ++this.#frame;
-    this.#options.transport.sendBeat(peer.broker, peer.led.request(this.#process, this.#frame));
+    this.#options.transport.sendBeat(peer.broker, { ...peer.led.request(this.#process, this.#frame), ...this.#clock });
+  }
+
+  /** What every frame says of the own clock. */
+  get #clock(): { readonly wallMs?: Millis } {
+    return this.#options.clocks === null ? {} : { wallMs: this.#options.clock.wallMs() };
   }
 
   #receive(from: BrokerId, frame: BeatFrame): void {
+    if (frame.wallMs !== undefined) this.#options.clocks?.heard(from, frame.wallMs);
     if (frame.kind === 'request') this.#onRequest(this.#peer(from), frame);
     else this.#onReply(this.#peer(from), frame);
   }
@@ -233,6 +242,7 @@ export class Beats implements TimedTask, TurnTaker {
       sequence: request.sequence,
       holds: peer.leads.holds(request.process),
       exceptions,
+      ...this.#clock,
     });
   }
 

@@ -41,6 +41,8 @@ import type { TurnTaker } from './turns.ts';
 /** What a driver needs of the host. */
 export interface DriverPort {
   readonly clock: Clock;
+  /** The wall time that an entry gets. */
+  stampMs(): Millis;
   readonly limits: DriverLimits;
   readonly observer: RaftObserver;
   /** Places for snapshots, shared by all groups (P80). */
@@ -199,13 +201,13 @@ export class GroupDriver implements RaftGroup, TurnTaker {
 
   propose(draft: EntryDraft, listener: ProposalListener): Proposed {
     if (this.#state !== 'running') return { kind: 'refused', why: this.#state };
-    const answer = this.#core.propose(draft, this.#port.clock.wallMs(), this.#port.clock.monotonicMs());
+    const answer = this.#core.propose(draft, this.#port.stampMs(), this.#port.clock.monotonicMs());
     return answer.kind === 'refused' ? answer : this.#accepted(answer.entry, listener);
   }
 
   changeConfiguration(target: Configuration, listener: ProposalListener): ConfigurationProposed {
     if (this.#state !== 'running') return { kind: 'refused', why: this.#state };
-    const answer = this.#core.proposeConfiguration(target, this.#port.clock.wallMs(), this.#port.clock.monotonicMs());
+    const answer = this.#core.proposeConfiguration(target, this.#port.stampMs(), this.#port.clock.monotonicMs());
     return answer.kind === 'refused' ? answer : this.#accepted(answer.entry, listener);
   }
 

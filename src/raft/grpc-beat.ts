@@ -1,6 +1,8 @@
 /** Beat frames (beat-frame.ts) between the model and sluice/internal/v1/peer.proto. */
 import type * as wire from '../gen/sluice/internal/v1/peer.ts';
 import { BeatExceptionReason } from '../gen/sluice/internal/v1/peer.ts';
+import type { Millis } from '../model/ids.ts';
+import { toMillis } from '../model/ids.ts';
 import type { BeatException, BeatFrame, BeatReply, BeatRequest, BeatTarget } from './beat-frame.ts';
 import { beatChangesMax, beatLeadsMax } from './beat-frame.ts';
 import { groupOf, replicaOf, termOf } from './grpc-convert.ts';
@@ -40,6 +42,7 @@ function toWireRequest(frame: BeatRequest): wire.BeatRequest {
       term: BigInt(lead.term),
     })),
     ended: frame.ended.map(toWireTarget),
+    wallMs: toWireWall(frame),
   };
 }
 
@@ -57,21 +60,35 @@ function fromWireRequest(frame: wire.BeatRequest): BeatRequest {
       term: termOf(lead.term),
     })),
     ended: frame.ended.map(fromWireTarget),
+    ...fromWireWall(frame),
   };
 }
 
 function toWireReply(frame: BeatReply): wire.BeatReply {
   const { process, asker } = frame;
   const [sequence, holds] = [BigInt(frame.sequence), BigInt(frame.holds)];
-  return { process, asker, sequence, holds, exceptions: frame.exceptions.map(toWireException) };
+  return {
+    process,
+    asker,
+    sequence,
+    holds,
+    exceptions: frame.exceptions.map(toWireException),
+    wallMs: toWireWall(frame),
+  };
 }
 
 function fromWireReply(frame: wire.BeatReply): BeatReply {
   if (frame.exceptions.length > beatLeadsMax) throw new FieldError('too many exceptions');
   const { process, asker } = frame;
   const [sequence, holds] = [numberOf(frame.sequence), numberOf(frame.holds)];
-  return { kind: 'reply', process, asker, sequence, holds, exceptions: frame.exceptions.map(fromWireException) };
+  const exceptions = frame.exceptions.map(fromWireException);
+  return { kind: 'reply', process, asker, sequence, holds, exceptions, ...fromWireWall(frame) };
 }
+
+const toWireWall = ({ wallMs }: BeatFrame): bigint | undefined => (wallMs === undefined ? undefined : BigInt(wallMs));
+
+const fromWireWall = ({ wallMs }: { readonly wallMs?: bigint | undefined }): { readonly wallMs?: Millis } =>
+  wallMs === undefined ? {} : { wallMs: toMillis(numberOf(wallMs)) };
 
 const reasons = {
   'unknown-group': BeatExceptionReason.BEAT_EXCEPTION_REASON_UNKNOWN_GROUP,

@@ -19,6 +19,7 @@ import { Beats } from './beats.ts';
 import { BrokenGroup } from './broken-group.ts';
 import type { GroupSpec, LocalReplica, RaftGroup, RaftHost, StateMachine } from './group.ts';
 import type { RaftObserver } from './observer.ts';
+import type { PeerClocks } from './peer-clocks.ts';
 import { genesisOf, recover } from './recover.ts';
 import { SnapshotSlots } from './snapshot-slots.ts';
 import { TimerWheel } from './timer-wheel.ts';
@@ -38,6 +39,8 @@ export interface HostOptions {
    */
   readonly mayVote: boolean;
   readonly clock: Clock;
+  /** Bounds the stamps of entries by the clocks of other brokers (D23). Absent: stamps are what the wall clock shows. */
+  readonly clocks?: PeerClocks;
   /** Election time-outs. */
   readonly random: Random;
   readonly crc32c: Crc32c;
@@ -82,6 +85,7 @@ export class MultiRaftHost implements RaftHost {
     this.#timers = new TimerWheel(options.clock, options.schedule);
     this.#port = {
       clock: options.clock,
+      stampMs: () => options.clocks?.stampMs() ?? options.clock.wallMs(),
       limits: options.driverLimits,
       observer: options.observer,
       sendSlots: new SnapshotSlots(options.driverLimits.snapshotsSentMax),
@@ -110,6 +114,7 @@ export class MultiRaftHost implements RaftHost {
     this.#beats = new Beats({
       ...{ clock, random, transport, directory, observer, timers: this.#timers, turns: this.#turns },
       heartbeatMs: options.raftLimits.heartbeatMs,
+      clocks: options.clocks ?? null,
       hosted: (group) => this.#hosted.get(group),
     });
     this.#gate = new VoteGate({

@@ -14,13 +14,15 @@ import type { AppendReceipt, ClusterInfo, PartitionInfo, RequestContext } from '
 import { GarbageMeter } from '../../src/log/garbage-meter.ts';
 import { DurableGroupLogs } from '../../src/log/group-logs.ts';
 import { TailCacheBudget } from '../../src/log/tail-cache-budget.ts';
+import type { Clock } from '../../src/model/clock.ts';
 import type { Result } from '../../src/model/errors.ts';
 import type { BrokerId, GroupNumber } from '../../src/model/ids.ts';
-import { catalogGroup, millisPlus, toBrokerId, toOffset } from '../../src/model/ids.ts';
+import { catalogGroup, millisPlus, toBrokerId, toMillis, toOffset } from '../../src/model/ids.ts';
 import { readBatchHeader } from '../../src/model/record-batch.ts';
 import { raftLimitsDefault } from '../../src/raft/core/limits.ts';
 import { driverLimitsDefault } from '../../src/raft/driver-limits.ts';
 import type { RaftGroup, RaftHost } from '../../src/raft/group.ts';
+import { PeerClocks } from '../../src/raft/peer-clocks.ts';
 import { MultiRaftHost } from '../../src/raft/host.ts';
 import { crc32c } from '../../src/runtime/crc32c.ts';
 import { BrokerNetwork } from '../fakes/broker-network.ts';
@@ -89,6 +91,7 @@ function recording(host: RaftHost, groups: Map<GroupNumber, RaftGroup>): RaftHos
 
 const testLimits: Partial<BrokerLimits> = { groupsPartitions: 1, producerIdBlock: 10 };
 const stepMs = 50;
+const strayMsMax = 10_000;
 
 export class Cluster {
   readonly clock = new ManualClock();
@@ -103,6 +106,8 @@ export class Cluster {
   readonly faults: unknown[] = [];
   /** Where a broker's next process runs, if not on `host-<id>`. */
   readonly hosts = new Map<number, string>();
+  /** How far the wall clocks of brokers are ahead of the others, milliseconds. */
+  readonly wallAheadMs = new Map<number, number>();
   readonly #limits: Partial<BrokerLimits>;
   readonly #racks: readonly string[];
   #seed = 0;
@@ -241,6 +246,12 @@ export class Cluster {
       // a process that crashed finds its store closed; nobody is there to hear of it
       if (!stop.signal.aborted) this.faults.push(error);
     };
+    const clock: Clock = {
+      wallMs: () => toMillis(this.clock.wallMs() + (this.wallAheadMs.get(id) ?? 0)),
+      monotonicMs: () => this.clock.monotonicMs(),
+      setTimer: (delayMs, fire) => this.clock.setTimer(delayMs, fire),
+    };
+    const clocks = new PeerClocks(clock, strayMsMax);
     const host = new MultiRaftHost({
       logs: new DurableGroupLogs({
         store: disk.store,
@@ -250,7 +261,8 @@ export class Cluster {
       }),
       clusterId,
       mayVote: true,
-      clock: this.clock,
+      clock,
+      clocks,
       random: new SeededRandom(seed),
       crc32c,
       raftLimits: raftLimitsDefault,
@@ -275,7 +287,8 @@ export class Cluster {
     const broker = new Broker({
       identity,
       host: recording(host, groups),
-      clock: this.clock,
+      clock,
+      clocks,
       random: new SeededRandom(seed),
       compression,
       disk: { admit: () => true },

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { TopicConfig } from '../../src/broker/topic-config.ts';
-import { text } from './batches.ts';
+import { toOffset } from '../../src/model/ids.ts';
+import { idempotent, text } from './batches.ts';
 import type { FixtureOptions } from './broker-fixture.ts';
 import { BrokerFixture, code, error, offsets, settle, value } from './broker-fixture.ts';
 
@@ -196,4 +197,39 @@ test('a restart finds the log start, and goes on with retention', async () => {
   assert.equal(await startOf(restarted, 'orders'), 1);
   await pass(restarted, 4_000);
   assert.equal(await startOf(restarted, 'orders'), 2);
+});
+
+test('committed offsets stay as they are, below the log start too', async () => {
+  const fixture = await started();
+  await topic(fixture, 'orders', { 'retention.ms': 1_000 });
+  value(await fixture.append('orders', text(['a', 'b', 'c'])));
+  const offset = {
+    topic: 'orders',
+    topicId: null,
+    partition: 0,
+    offset: toOffset(1),
+    leaderEpoch: null,
+    metadata: 'm',
+  };
+  const commit = { group: 'g', member: null, offsets: [offset] };
+  assert.deepEqual(value(await fixture.broker.commitOffsets(commit, fixture.context())), [null]);
+  await pass(fixture, 3_000);
+  assert.equal(await startOf(fixture, 'orders'), 3);
+  const request = { group: 'g', partitions: null };
+  const [committed] = value(await fixture.broker.fetchCommitted(request, fixture.context()));
+  assert.deepEqual([committed?.offset, committed?.metadata], [1, 'm']);
+  assert.equal((await fixture.fetch('orders', 1)).error?.code, 'OFFSET_OUT_OF_RANGE');
+});
+
+test('pit-P100: a retry is answered with its offset though retention took the batch, and after a restart', async () => {
+  const fixture = await started();
+  await topic(fixture, 'orders', { 'retention.ms': 1_000 });
+  assert.equal(value(await fixture.append('orders', idempotent(7, 0, 0))).baseOffset, 0);
+  await pass(fixture, 3_000);
+  assert.equal(await startOf(fixture, 'orders'), 1);
+  fixture.group().saveCheckpoint();
+  for (const one of [fixture, await fixture.restarted()]) {
+    const again = value(await one.append('orders', idempotent(7, 0, 0)));
+    assert.deepEqual([again.duplicate, again.baseOffset], [true, 0]);
+  }
 });

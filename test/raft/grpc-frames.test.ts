@@ -115,7 +115,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
 
 const target = { group, target: replica };
 const uint32 = crc;
-const beat: fc.Arbitrary<BeatFrame> = fc.oneof(
+const silentBeat: fc.Arbitrary<BeatFrame> = fc.oneof(
   record({
     kind: fc.constant('request' as const),
     process: uint32,
@@ -148,6 +148,10 @@ const beat: fc.Arbitrary<BeatFrame> = fc.oneof(
     ),
   }),
 );
+/** A frame of a broker that says what its clock shows, or of an older one that does not. */
+const beat = fc
+  .tuple(silentBeat, fc.option(fc.nat({ max: 2 ** 42 }), { nil: null }))
+  .map(([frame, wallMs]): BeatFrame => (wallMs === null ? frame : { ...frame, wallMs: toMillis(wallMs) }));
 
 const content: fc.Arbitrary<FrameContent> = fc.oneof(
   record({ kind: fc.constant('message' as const), group, message }),

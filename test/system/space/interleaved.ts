@@ -71,7 +71,7 @@ class Week {
   #endlessBytes = 0;
   #hourlyBytes = 0;
   /** Acknowledged in the last hour, oldest first. */
-  #young: Written[] = [];
+  readonly #young: Written[] = [];
   #youngBytes = 0;
   #failures = 0;
   #samples = 0;

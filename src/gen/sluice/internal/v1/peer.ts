@@ -500,6 +500,8 @@ export interface BeatRequest {
   announced: BeatLead[];
   /** In the set at base, not any more. */
   ended: BeatTarget[];
+  /** What the sender's wall clock shows, milliseconds since 1970. Absent: it does not say. */
+  wallMs?: bigint | undefined;
 }
 
 /** A leadership on the sending broker, as far as it concerns one replica on the receiving one. */
@@ -534,6 +536,8 @@ export interface BeatReply {
   holds: bigint;
   /** What is not covered. */
   exceptions: BeatException[];
+  /** What the answering broker's wall clock shows, milliseconds since 1970. Absent: it does not say. */
+  wallMs?: bigint | undefined;
 }
 
 /** A leadership that a BeatReply does not cover, and why. */
@@ -2791,7 +2795,7 @@ export const CallReply: MessageFns<CallReply> = {
 };
 
 function createBaseBeatRequest(): BeatRequest {
-  return { process: 0, sequence: 0n, base: 0n, revision: 0n, announced: [], ended: [] };
+  return { process: 0, sequence: 0n, base: 0n, revision: 0n, announced: [], ended: [], wallMs: undefined };
 }
 
 export const BeatRequest: MessageFns<BeatRequest> = {
@@ -2822,6 +2826,12 @@ export const BeatRequest: MessageFns<BeatRequest> = {
     }
     for (const v of message.ended) {
       BeatTarget.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.wallMs !== undefined) {
+      if (BigInt.asUintN(64, message.wallMs) !== message.wallMs) {
+        throw new globalThis.Error("value provided for field message.wallMs of type fixed64 too large");
+      }
+      writer.uint32(57).fixed64(message.wallMs);
     }
     return writer;
   },
@@ -2885,6 +2895,14 @@ export const BeatRequest: MessageFns<BeatRequest> = {
             }
 
             message.ended.push(BeatTarget.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 57) {
+              break;
+            }
+
+            message.wallMs = reader.fixed64() as bigint;
             continue;
           }
         }
@@ -3055,7 +3073,7 @@ export const BeatTarget: MessageFns<BeatTarget> = {
 };
 
 function createBaseBeatReply(): BeatReply {
-  return { process: 0, asker: 0, sequence: 0n, holds: 0n, exceptions: [] };
+  return { process: 0, asker: 0, sequence: 0n, holds: 0n, exceptions: [], wallMs: undefined };
 }
 
 export const BeatReply: MessageFns<BeatReply> = {
@@ -3080,6 +3098,12 @@ export const BeatReply: MessageFns<BeatReply> = {
     }
     for (const v of message.exceptions) {
       BeatException.encode(v!, writer.uint32(42).fork()).join();
+    }
+    if (message.wallMs !== undefined) {
+      if (BigInt.asUintN(64, message.wallMs) !== message.wallMs) {
+        throw new globalThis.Error("value provided for field message.wallMs of type fixed64 too large");
+      }
+      writer.uint32(49).fixed64(message.wallMs);
     }
     return writer;
   },
@@ -3135,6 +3159,14 @@ export const BeatReply: MessageFns<BeatReply> = {
             }
 
             message.exceptions.push(BeatException.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.wallMs = reader.fixed64() as bigint;
             continue;
           }
         }
