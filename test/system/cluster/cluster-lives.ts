@@ -12,8 +12,9 @@ import type { PartitionBook, TopicBook } from '../broker/ledger.ts';
 import { Ledger, mixedBytes } from '../broker/ledger.ts';
 import { patience, until, wait } from '../broker/patience.ts';
 import type { SeededChance } from '../durability/random.ts';
+import { ProbeWriter } from './probe-writer.ts';
 
-const brokersCount = 3;
+export const brokersCount = 3;
 const partitionsCount = 12;
 const topicName = 'records';
 /** Records of one producer that wait for their acknowledgement. */
@@ -24,6 +25,16 @@ const turnMs = 4;
 const deliveryTimeoutMs = 3_600_000;
 /** Of an idle machine. */
 const settleMsMax = 20_000;
+/** Acknowledgements of the load that a life of the cluster has at least. */
+const ackedPerLifeMin = 200;
+
+interface LivesOptions {
+  readonly chance: SeededChance;
+  /** The data directory of a broker; none: one in a folder of its own that goes at the end. */
+  readonly dataDirOf?: (id: number) => string;
+  /** More settings of every broker, as for --set. */
+  readonly settings?: Readonly<Record<string, string | number>>;
+}
 
 interface Place {
   readonly port: number;
@@ -37,8 +48,10 @@ export class ClusterLives {
   readonly problems: string[] = [];
   readonly topic: TopicBook;
   readonly client: Client;
+  readonly pulse: ProbeWriter;
   readonly #chance: SeededChance;
   readonly #folder: string;
+  readonly #settings: Readonly<Record<string, string | number>>;
   readonly #places: readonly Place[];
   readonly #door: FrontDoor;
   readonly #brokers: BrokerProcess[] = [];
@@ -48,12 +61,13 @@ export class ClusterLives {
   #ended = false;
 
   /** Founds the cluster and its topic, and begins to produce. */
-  static async begin(chance: SeededChance): Promise<ClusterLives> {
+  static async begin(options: LivesOptions): Promise<ClusterLives> {
     const folder = mkdtempSync(join(tmpdir(), 'sluice-cluster-'));
+    const { dataDirOf = (id: number): string => join(folder, `broker-${id}`) } = options;
     const places: Place[] = [];
     for (let id = 0; id < brokersCount; id++)
-      places.push({ port: await freePort(), peerPort: await freePort(), dataDir: join(folder, `broker-${id}`) });
-    const lives = new ClusterLives(chance, folder, places);
+      places.push({ port: await freePort(), peerPort: await freePort(), dataDir: dataDirOf(id) });
+    const lives = new ClusterLives(options, folder, places);
     try {
       await lives.#found();
     } catch (error) {
@@ -63,9 +77,10 @@ export class ClusterLives {
     return lives;
   }
 
-  private constructor(chance: SeededChance, folder: string, places: readonly Place[]) {
+  private constructor({ chance, settings = {} }: LivesOptions, folder: string, places: readonly Place[]) {
     this.#chance = chance;
     this.#folder = folder;
+    this.#settings = settings;
     this.#places = places;
     const addresses = places.map(({ port }) => `127.0.0.1:${port}`);
     this.client = new Client({ brokers: addresses });
@@ -73,14 +88,28 @@ export class ClusterLives {
     this.topic = this.ledger.addTopic(topicName, partitionsCount);
     this.#producers = Array.from({ length: producersCount }, () => this.client.producer({ deliveryTimeoutMs }));
     this.#inFlight = this.#producers.map(() => 0);
+    this.pulse = new ProbeWriter(addresses, this.ledger, this.topic, producersCount);
   }
 
   get all(): readonly number[] {
     return this.#places.map((_, id) => id);
   }
 
-  /** Starts these brokers; resolves with whether all of them serve. */
-  async start(ids: readonly number[], label: string): Promise<boolean> {
+  get partitions(): readonly number[] {
+    return this.topic.partitions.map(({ partition }) => partition);
+  }
+
+  broker(id: number): BrokerProcess {
+    const broker = this.#brokers[id];
+    if (broker === undefined) throw new RangeError(`there is no broker ${id}`);
+    return broker;
+  }
+
+  /**
+   * Starts these brokers; resolves with whether all of them serve.
+   * @param prefix a command that runs each of them
+   */
+  async start(ids: readonly number[], label: string, prefix: readonly string[] = []): Promise<boolean> {
     const founders = this.#places.map(({ peerPort }, id) => `${id}@127.0.0.1:${peerPort}`).join(',');
     for (const id of ids) {
       const { port, peerPort, dataDir } = this.#places[id] ?? { port: 0, peerPort: 0, dataDir: '' };
@@ -89,8 +118,9 @@ export class ClusterLives {
         'cluster.founders': founders,
         'listen.broker.port': peerPort,
         'storage.ballastBytes': '1MiB',
+        ...this.#settings,
       };
-      this.#brokers[id] = new BrokerProcess({ dataDir, port, settings });
+      this.#brokers[id] = new BrokerProcess({ dataDir, port, settings, prefix });
     }
     const served = await Promise.all(ids.map(async (id) => this.#brokers[id]?.ready()));
     for (const [n, id] of ids.entries())
@@ -127,6 +157,25 @@ export class ClusterLives {
     return counts.indexOf(Math.max(...counts));
   }
 
+  /**
+   * Waits until each of these partitions takes records again; resolves with how long after `fromMs` each did, or null if
+   * one does not.
+   */
+  async served(fromMs: number, partitions: readonly number[] = this.partitions): Promise<readonly number[] | null> {
+    let pauses: readonly number[] | null = null;
+    const waiting = partitions.map((partition) => this.pulse.pauseAfter(fromMs, partition));
+    void Promise.all(waiting).then((each) => (pauses = each));
+    await until(() => pauses !== null, settleMsMax);
+    return pauses;
+  }
+
+  /** Lets the load run for a random time, and until it proves something. False: it does not get through. */
+  async live(fromMs: number, belowMs: number): Promise<boolean> {
+    const { acked } = this.ledger.counts;
+    await wait(fromMs + this.#chance.below(belowMs));
+    return until(() => this.ledger.counts.acked - acked >= ackedPerLifeMin, settleMsMax);
+  }
+
   /** Sends one record to this partition behind those that wait; resolves with whether it was acknowledged. */
   async probe(partition: number): Promise<boolean> {
     const book = this.topic.partitions[partition];
@@ -147,8 +196,11 @@ export class ClusterLives {
   /** Every record is acknowledged in the end; then the last audit. */
   async finish(): Promise<void> {
     this.#ended = true;
-    await Promise.all(this.#loops);
-    const isThrough = await until(() => this.#inFlight.every((count) => count === 0), settleMsMax);
+    await Promise.all([...this.#loops, this.pulse.finish()]);
+    const isThrough = await until(
+      () => this.#inFlight.every((count) => count === 0) && this.pulse.open === 0,
+      settleMsMax,
+    );
     if (!isThrough) this.problems.push('the end: the producers did not get through');
     await this.check('the end');
   }
@@ -156,6 +208,7 @@ export class ClusterLives {
   async end(): Promise<void> {
     this.#ended = true;
     for (const producer of this.#producers) producer.abandon();
+    this.pulse.close();
     void this.client.close().catch(() => undefined);
     this.#door.close();
     await this.kill(this.all.filter((id) => this.#brokers[id] !== undefined));
@@ -172,6 +225,7 @@ export class ClusterLives {
     this.topic.state = 'live';
     if ((await this.leaders()) === null) throw new Error('a new topic has no leaders');
     for (const [writer, producer] of this.#producers.entries()) this.#loops.push(this.#produce(producer, writer));
+    this.pulse.start();
   }
 
   async #produce(producer: Producer, writer: number): Promise<void> {

@@ -9,7 +9,7 @@ interface ClusterCase {
 }
 
 const cases: readonly ClusterCase[] = [
-  { name: 'cluster/leader-kill', run: (short) => runLeaderKills(short ? 5 : 50) },
+  { name: 'cluster/leader-kill', run: (short) => runLeaderKills(short ? 5 : 50, short) },
   { name: 'cluster/all-kill', run: (short) => runAllKills(short ? 3 : 50) },
   { name: 'cluster/partitions', run: (short) => runPartitions(short ? 100 : 1_000) },
   { name: 'cluster/poison', run: (short) => runPoison(short ? 100 : 1_000) },
