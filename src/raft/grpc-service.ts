@@ -45,6 +45,8 @@ export interface PeerServerOptions {
   beat(from: PeerIdentity, frame: BeatFrame): void;
   /** A peer has proven who it is, on a stream that it opened. */
   admitted(peer: PeerIdentity): void;
+  /** A stream of this broker has ended, and none is left that carries its beats. */
+  silent(from: BrokerId): void;
   /** A handler of a request rejected: the process must end. */
   defect(error: unknown): void;
 }
@@ -205,6 +207,10 @@ class IncomingStream {
     this.#options.admitted(peer);
   }
 
+  get lane(): PeerLane {
+    return this.#lane;
+  }
+
   /** Whether its peer is that very process. */
   isOf(peer: PeerIdentity): boolean {
     return this.#peer?.processNonce === peer.processNonce && this.#peer.incarnation === peer.incarnation;
@@ -273,9 +279,11 @@ class IncomingStream {
     this.#late?.cancel();
     this.#paused?.cancel();
     if (this.#peer === null) return;
-    const streams = this.#streams.get(this.#peer.brokerId);
+    const { brokerId } = this.#peer;
+    const streams = this.#streams.get(brokerId);
     streams?.delete(this);
-    if (streams?.size === 0) this.#streams.delete(this.#peer.brokerId);
+    if (streams?.size === 0) this.#streams.delete(brokerId);
+    if (![...(streams ?? [])].some(({ lane }) => lane === 'beat')) this.#options.silent(brokerId);
   }
 }
 

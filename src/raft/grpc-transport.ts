@@ -69,6 +69,7 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
   });
   #receive: (group: GroupNumber, message: Message) => void = nobody;
   #receiveBeat: (from: BrokerId, frame: BeatFrame) => void = nobody;
+  #silent: (from: BrokerId) => void = nobody;
   #unreachable: (group: GroupNumber, replica: ReplicaId) => void = nobody;
 
   constructor(options: GrpcPeersOptions) {
@@ -85,6 +86,9 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
       },
       admitted: (peer) => {
         this.#heard(peer);
+      },
+      silent: (from) => {
+        this.#silent(from);
       },
       defect: (error) => {
         options.onDefect(error);
@@ -124,6 +128,10 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
 
   onBeat(receive: (from: BrokerId, frame: BeatFrame) => void): void {
     this.#receiveBeat = receive;
+  }
+
+  onSilent(receive: (from: BrokerId) => void): void {
+    this.#silent = receive;
   }
 
   onUnreachable(receive: (group: GroupNumber, replica: ReplicaId) => void): void {

@@ -145,6 +145,9 @@ export class MultiRaftHost implements RaftHost {
       if (message.kind === 'vote-request') this.#beats.catchUp(hosted);
       hosted.driver.feed({ kind: 'message', message });
     });
+    options.transport.onSilent?.((broker) => {
+      this.#silent(broker);
+    });
     options.transport.onUnreachable?.((group, replica) => {
       this.#hosted.get(group)?.driver.feed({ kind: 'peer-unreachable', to: replica });
     });
@@ -215,6 +218,7 @@ export class MultiRaftHost implements RaftHost {
       crc32c: this.#options.crc32c,
       now: clock.monotonicMs(),
       framesSent: () => this.#beats.framesSent,
+      eager: true,
     });
     assert(!this.#closed, 'host-1: a closed host starts nothing', `group ${spec.group}`);
     const { appliedIndex: applied } = recovered.state;
@@ -271,6 +275,18 @@ export class MultiRaftHost implements RaftHost {
     if (this.#gate.passes(hosted, null)) hosted.driver.feed({ kind: 'tick' });
     // asked again then, since it may have become known where the voters are; a welcome is heard of at once
     else hosted.putOffMs = now + this.#options.raftLimits.electionTimeoutMs;
+  }
+
+  /** A broker that leads groups here may have died: they need not wait for their whole time-out. */
+  #silent(broker: BrokerId): void {
+    for (const hosted of this.#hosted.values()) {
+      const { leader: from } = hosted.driver.role;
+      if (from === null || from === hosted.driver.replicaId) continue;
+      if (this.#options.directory.brokerOf(from) !== broker) continue;
+      // what was heard of it until now counts as heard before
+      this.#beats.catchUp(hosted);
+      hosted.driver.feed({ kind: 'leader-cut-off', from });
+    }
   }
 
   #standingChanged(): void {

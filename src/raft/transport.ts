@@ -44,6 +44,12 @@ export interface PeerTransport {
    * a replica was dropped, or was on a connection that broke. A transport that can not tell leaves it to Raft's time-outs.
    */
   onUnreachable?(receive: (group: GroupNumber, replica: ReplicaId) => void): void;
+  /**
+   * Called by the host once, before the first group starts. Tells that the last connection broke on which a broker is
+   * heard; what came on its connections before was received before. Told again when another one of its connections
+   * breaks. A transport that can not tell leaves it to the election time-outs.
+   */
+  onSilent?(receive: (from: BrokerId) => void): void;
   /** What the other brokers think of this one. Absent where nobody remembers brokers: then nothing waits for it. */
   readonly standing?: Standing;
 }

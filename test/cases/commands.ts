@@ -257,6 +257,11 @@ export const commands: Readonly<Record<string, Command>> = {
   unreachable: onActors((actor, words) =>
     actor.step({ kind: 'peer-unreachable', to: toReplicaId(words.integer('peer')) }),
   ),
+  'cut-off': (stage, words) => {
+    const actors = actorsOf(stage, words);
+    const from = toReplicaId(words.number('from'));
+    for (const actor of actors) actor.step({ kind: 'leader-cut-off', from });
+  },
   heard: onActors((actor, words) => {
     const [from, term, round] = [words.number('from'), words.number('term'), words.number('round')];
     const { at } = words.options();

@@ -17,6 +17,7 @@ export class MemoryNetwork {
   readonly #receivers = new Map<number, Receive>();
   /** By broker; a test may deliver by itself what it kept on its way. */
   readonly beatReceivers = new Map<number, ReceiveBeat>();
+  readonly #silentReceivers = new Map<number, (from: BrokerId) => void>();
   readonly #brokers = new Map<number, BrokerId>();
   /** By broker, if brokers judge each other. */
   readonly standings = new Map<number, StandingRecord>();
@@ -58,9 +59,17 @@ export class MemoryNetwork {
       onBeat: (receive) => {
         this.beatReceivers.set(broker, receive);
       },
+      onSilent: (receive) => {
+        this.#silentReceivers.set(broker, receive);
+      },
       brokerOf: (replica: ReplicaId) => this.brokerOf(replica),
       ...(this.judges === null ? {} : { standing: this.#standingOf(broker) }),
     };
+  }
+
+  /** Tells everybody that the connections broke on which broker `from` is heard. */
+  reset(from: number): void {
+    for (const [broker, receive] of this.#silentReceivers) if (broker !== from) receive(toBrokerId(from));
   }
 
   brokerOf(replica: ReplicaId): BrokerId | null {

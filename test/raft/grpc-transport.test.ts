@@ -465,6 +465,24 @@ describe('connections of brokers that break', () => {
     await until(() => b.messages.length === 2);
   });
 
+  it('who is heard no more is told of when its last connection with beats broke, and not before', options, async () => {
+    const { book, b } = await pair();
+    const proxy = closing(await CuttableProxy.to(b.port));
+    book.addresses.set(two, proxy.address);
+    const c = await rig({ broker: 3, book });
+    const silent: number[] = [];
+    b.peers.onSilent((from) => silent.push(from));
+    c.peers.sendBeat(two, beat(1));
+    void c.peers.call({ kind: 'broker', broker: two }, 'nothing', new Uint8Array(), 5_000);
+    await until(() => b.beats.length === 1 && b.peers.connections === 2);
+    c.peers.identityChanged();
+    await until(() => b.peers.connections === 1);
+    assert.deepEqual(silent, [], 'the stream with its beats is there');
+    proxy.reset();
+    await until(() => silent.length > 0);
+    assert.deepEqual([...new Set(silent)], [3]);
+  });
+
   it('a connection that swallows everything is given up, its queue is bounded, and it recovers', options, async () => {
     const limits = { ...quick, bulkUnsentBytesMax: 4 * 1024 * 1024, keepaliveMs: 500, keepaliveTimeoutMs: 500 };
     const { a, b, book } = await pair({ limits });

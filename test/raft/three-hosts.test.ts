@@ -71,6 +71,52 @@ test('three hosts elect a leader; what it commits is applied by all, and its out
   for (const one of listening) assert.deepEqual(one.heard, ['durable', 'committed']);
 });
 
+test('a new group is led by its first voter as soon as a second one runs, and one that is started alone keeps trying', async () => {
+  const three = new Three();
+  await three.start(1);
+  await three.pass(500);
+  assert.equal(three.members.get(1)?.group.role.term, 0, 'asking for pre-votes moves no term');
+  await three.start(2);
+  await three.pass(450);
+  assert.deepEqual(three.leader.group.role, { role: 'leader', term: 1, leader: 1, serving: true });
+});
+
+test('a first voter that comes back ends nobody else’s leadership', async () => {
+  const three = await Three.started();
+  const first = three.leader;
+  assert.equal(first, three.members.get(1));
+  await first.rig.host.close();
+  await three.pass(3_000);
+  const { role } = three.leader.group;
+  await three.start(1, first.rig.logs);
+  await three.pass(3_000);
+  assert.deepEqual(three.leader.group.role, role);
+});
+
+test('when the connections of a leader break, the others have another one in half of the least time-out', async () => {
+  const three = await Three.started();
+  const old = three.leader;
+  const { term } = old.group.role;
+  three.network.cutOff.add(1);
+  three.network.reset(1);
+  await three.pass(250);
+  assert.deepEqual(three.followers, [...three.members.values()].slice(1), 'a leader that lives has time to come back');
+  await three.pass(350);
+  const [leader, ...others] = [...three.members.values()].slice(1).filter(({ group }) => group.role.serving);
+  assert.equal(others.length, 0);
+  assert.equal(leader?.group.role.term, term + 1);
+});
+
+test('pit-P12: connections that break and are made again cost no election', async () => {
+  const three = await Three.started();
+  const { term } = three.leader.group.role;
+  for (let i = 0; i < 30; i++) {
+    for (const id of voters) three.network.reset(id);
+    await three.pass(200);
+  }
+  for (const { group } of three.members.values()) assert.deepEqual([group.role.term, group.role.leader], [term, 1]);
+});
+
 test("an entry is committed by the two others while the leader's own disk waits; `durable` is then left out", async () => {
   const three = await Three.started();
   const { rig, group } = three.leader;

@@ -62,6 +62,7 @@ export class SimPeers implements PeerTransport, PeerDirectory {
   #receive: (group: GroupNumber, message: Message) => void = () => undefined;
   #receiveBeat: (from: BrokerId, frame: BeatFrame) => void = () => undefined;
   #unreachable: (group: GroupNumber, replica: ReplicaId) => void = () => undefined;
+  #silent: (from: BrokerId) => void = () => undefined;
   #isOpen = true;
 
   constructor(options: SimPeersOptions) {
@@ -78,6 +79,10 @@ export class SimPeers implements PeerTransport, PeerDirectory {
 
   onUnreachable(receive: (group: GroupNumber, replica: ReplicaId) => void): void {
     this.#unreachable = receive;
+  }
+
+  onSilent(receive: (from: BrokerId) => void): void {
+    this.#silent = receive;
   }
 
   send(group: GroupNumber, message: Message): void {
@@ -111,7 +116,7 @@ export class SimPeers implements PeerTransport, PeerDirectory {
       return;
     }
     const incoming = this.#incoming.get(stream);
-    if (body.kind === 'reset') this.#incoming.delete(stream);
+    if (body.kind === 'reset') this.#end(stream);
     else if (body.kind === 'handshake') this.#step(incoming ?? this.#accept(frame), stream, body.bytes);
     else if (incoming?.phase === 'open') this.#content(incoming, body);
     else this.#answer(frame, stream, { kind: 'reset' });
@@ -122,7 +127,7 @@ export class SimPeers implements PeerTransport, PeerDirectory {
     const links = this.#links.get(node);
     links?.bulk.take({ kind: 'reset' });
     links?.beat.take({ kind: 'reset' });
-    for (const [stream, { from }] of this.#incoming) if (from === node) this.#incoming.delete(stream);
+    for (const [stream, { from }] of this.#incoming) if (from === node) this.#end(stream);
   }
 
   /** The node died: nothing leaves and nothing arrives any more. */
@@ -189,12 +194,22 @@ export class SimPeers implements PeerTransport, PeerDirectory {
   #accept({ stream, from, to, channel }: StreamFrame): Incoming {
     // its caller has given up the one before
     for (const [known, other] of this.#incoming) {
-      if (other.from === from && other.channel === channel && known < stream) this.#incoming.delete(known);
+      if (other.from === from && other.channel === channel && known < stream) this.#end(known);
     }
     const handshake = new ResponderHandshake(this.#options.handshake, channel);
     const incoming: Incoming = { from, to, channel, handshake, phase: 'handshake', peer: null };
     this.#incoming.set(stream, incoming);
     return incoming;
+  }
+
+  /** Told of, once no stream is left on which beats of its node come. */
+  #end(stream: number): void {
+    const ended = this.#incoming.get(stream);
+    this.#incoming.delete(stream);
+    if (ended?.phase !== 'open') return;
+    const carriesBeats = ({ from, channel, phase }: Incoming): boolean =>
+      from === ended.from && channel === 'beat' && phase === 'open';
+    if (![...this.#incoming.values()].some(carriesBeats)) this.#silent(toBrokerId(ended.from));
   }
 
   #step(incoming: Incoming, stream: number, bytes: Buffer): void {
@@ -233,7 +248,7 @@ export class SimPeers implements PeerTransport, PeerDirectory {
     // a node that was started again is not to be heard from its former life
     for (const [known, other] of this.#incoming) {
       if (other.from === incoming.from && other.peer !== null && other.peer.processNonce !== peer.processNonce)
-        this.#incoming.delete(known);
+        this.#end(known);
     }
     this.#answer(incoming, stream, { kind: 'handshake', bytes: incoming.handshake.welcome });
   }

@@ -135,6 +135,8 @@ export class SimWorld {
     this.#touched.add(node);
     node.crash(keep);
     this.tell('onCrash', node);
+    // the system closes the connections of a process that was killed; a machine without power tells nobody
+    if (keep === 'all') this.#closeConnections(node);
   }
 
   /** Starts it after a while, unless it is to stay down by then. */
@@ -285,6 +287,15 @@ export class SimWorld {
       if (triesLeft > 0) this.scheduler.after(resendMs, () => this.#carry(frame, triesLeft - 1));
     };
     this.network.post({ from, to, channel, inOrder: true, arrive, lost });
+  }
+
+  #closeConnections({ number: from }: SimNode): void {
+    for (const other of this.nodes) {
+      const arrive = (): void => {
+        other.breakStreams(from);
+      };
+      if (other.number !== from) this.network.post({ from, to: other.number, channel: 'beat', inOrder: true, arrive });
+    }
   }
 
   /** Others have found what is wrong with the node's disk: there must be something, and it is found for good. */

@@ -5,6 +5,7 @@ import type { VoteReply } from './messages.ts';
 import { tally } from './quorum.ts';
 import { becomeLeader } from './leader.ts';
 import type { Replica } from './replica.ts';
+import { tryAgainEarly } from './succession.ts';
 
 /** The election time-out passed. A sole voter asks nobody, so it skips the pre-vote. */
 export function electionTimeout(replica: Replica): void {
@@ -26,6 +27,7 @@ function preCampaign(replica: Replica): void {
   replica.becomeFollower(replica.term, null);
   const votes = new Map([[replica.id, true]]);
   replica.role = { kind: 'pre-candidate', votes };
+  tryAgainEarly(replica);
   askForVotes(replica, nextTerm(replica.term), true, false);
 }
 

@@ -18,6 +18,11 @@ export class ElectionTimer {
     this.deadlineMs = from + this.#timeoutMs + this.#random.below(this.#timeoutMs);
   }
 
+  /** Campaign earlier than it would: at some time in [from, from + spread). Puts nothing off. */
+  hasten(from: number, spread: number): void {
+    this.deadlineMs = Math.min(this.deadlineMs, from + this.#random.below(Math.max(1, Math.floor(spread))));
+  }
+
   /** Campaign at the next tick. */
   expire(now: Millis): void {
     this.deadlineMs = now;

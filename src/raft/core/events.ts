@@ -28,6 +28,11 @@ export type RaftEvent =
       readonly round: number;
       readonly heardMs?: number;
     }
+  /**
+   * The connection on which the leader `from` is heard broke, and there is no other: its process may have died. What it
+   * sent before was fed before.
+   */
+  | { readonly kind: 'leader-cut-off'; readonly from: ReplicaId }
   /** What was sent lately may not have arrived, and what was told be forgotten (the peer began anew). */
   | { readonly kind: 'peer-unreachable'; readonly to: ReplicaId }
   /** Answered in Ready.readStates once leadership was confirmed after this event. */

@@ -30,6 +30,7 @@ export function becomeLeader(replica: Replica): void {
   };
   replica.role = { kind: 'leader', lead };
   replica.leader = replica.id;
+  replica.earlyPauseMs = null;
   replica.timer.stop();
   followMembership(replica, lead, lead.noOpIndex);
   appendNoOp(replica);

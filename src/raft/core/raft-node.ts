@@ -35,6 +35,7 @@ import { Replica } from './replica.ts';
 import { neededAbove, neededByLive, onEntriesRead, onUnreachable, replicate } from './replication.ts';
 import { onSnapshotInstalled, onSnapshotRefused } from './snapshot-receiving.ts';
 import { onSnapshotRead } from './snapshot-sending.ts';
+import { beginEarly, onLeaderCutOff } from './succession.ts';
 import { startTransfer } from './transfer.ts';
 
 export type RaftNodeOptions = ReplicaOptions;
@@ -67,6 +68,7 @@ export class RaftNode implements RaftCore {
     this.#toldRole = replica.roleState;
     if (replica.membership.isSoleVoter(replica.id)) replica.timer.expire(options.now);
     else if (replica.promotable) replica.timer.restart(options.now);
+    if (options.eager === true) beginEarly(replica);
   }
 
   get role(): RoleState {
@@ -202,6 +204,9 @@ export class RaftNode implements RaftCore {
         return;
       case 'peer-heard':
         this.#peerHeard(event);
+        return;
+      case 'leader-cut-off':
+        onLeaderCutOff(replica, event.from);
         return;
       case 'peer-unreachable':
         onUnreachable(replica, event.to);

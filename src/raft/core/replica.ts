@@ -64,6 +64,8 @@ export interface ReplicaOptions {
    * the newest frame that it sent to anybody. Rounds are then numbers of frames.
    */
   readonly framesSent?: () => number;
+  /** True: the preferred leader campaigns as soon as it is started (succession.ts). Default false. */
+  readonly eager?: boolean;
 }
 
 export class Replica {
@@ -92,6 +94,10 @@ export class Replica {
   leader: ReplicaId | null = null;
   /** When a leader of this term was last heard; -Infinity: never since the start. */
   leaderHeardMs = -Infinity;
+  /** When the way to the leader broke that is followed now; -Infinity: it did not (succession.ts). */
+  cutOffMs = -Infinity;
+  /** The next pause between campaigns of a preferred leader that has just started; null: no more (succession.ts). */
+  earlyPauseMs: number | null = null;
   /** The log is equal to this term's leader's through this index, at least the commit index (P19). */
   verified: LogIndex;
   receiving: Receiving | null = null;
@@ -174,8 +180,10 @@ export class Replica {
       return false;
     }
     if (this.role.kind !== 'follower' || this.leader === null) this.becomeFollower(this.term, from);
-    else this.#restartTimer(at);
+    // what was said before the way broke says nothing of who is at its other end now
+    else if (at > this.cutOffMs) this.#restartTimer(at);
     this.leaderHeardMs = at;
+    this.earlyPauseMs = null;
     return true;
   }
 
@@ -210,6 +218,7 @@ export class Replica {
     this.role = { kind: 'follower' };
     this.leader = leader;
     this.verified = this.commit;
+    this.cutOffMs = -Infinity;
   }
 
   #restartTimer(from: number = this.now): void {

@@ -1,6 +1,7 @@
 /** Answering candidates (Raft sections 5.2 and 5.4.1, thesis sections 4.2.3 and 9.6). */
 import type { VoteRequest } from './messages.ts';
 import type { Replica } from './replica.ts';
+import { isLoyal, stepForward } from './succession.ts';
 
 /**
  * While a leader is heard nobody is helped to replace it, and its own lease holds as long as it leads (P12); a campaign
@@ -8,8 +9,7 @@ import type { Replica } from './replica.ts';
  */
 export function isWithinLease(replica: Replica, request: VoteRequest): boolean {
   if (request.transfer) return false;
-  if (replica.role.kind === 'leader') return true;
-  return replica.leader !== null && replica.now - replica.leaderHeardMs < replica.limits.electionTimeoutMs;
+  return isLoyal(replica);
 }
 
 /**
@@ -29,6 +29,8 @@ export function onVoteRequest(replica: Replica, request: VoteRequest): void {
     replica.voteFor(request.from);
     replica.timer.restart(replica.now);
   }
+  // it can not win, and this replica may
+  if (request.pre && compareLogs(replica, request) < 0) stepForward(replica);
   // a granted pre-vote answers for the term that was asked for, everything else for the present one
   const term = granted ? request.term : replica.term;
   const { id: from } = replica;
