@@ -1,7 +1,9 @@
 /** The cluster suite: what three brokers promise together, whatever dies. */
 import type { CaseResult, SuiteOptions } from '../report.ts';
+import { runDrains } from './cluster-drains.ts';
 import { runAllKills, runLeaderKills } from './cluster-kills.ts';
 import { runPartitions, runPoison } from './many-partitions.ts';
+import { runAllPowerCuts, runAllPowerCutsControl } from './cluster-power-cuts.ts';
 
 interface ClusterCase {
   readonly name: string;
@@ -13,6 +15,9 @@ const cases: readonly ClusterCase[] = [
   { name: 'cluster/all-kill', run: (short) => runAllKills(short ? 3 : 50) },
   { name: 'cluster/partitions', run: (short) => runPartitions(short ? 100 : 1_000) },
   { name: 'cluster/poison', run: (short) => runPoison(short ? 100 : 1_000) },
+  { name: 'cluster/all-power-cut', run: (short) => runAllPowerCuts(short ? 2 : 20) },
+  { name: 'cluster/control-no-sync', run: () => runAllPowerCutsControl(5) },
+  { name: 'cluster/drain', run: (short) => runDrains(short ? 5 : 50, short) },
 ];
 
 export async function runCluster({ short, only, report }: SuiteOptions): Promise<void> {
