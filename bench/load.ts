@@ -21,6 +21,7 @@ import {
 } from '../src/gen/sluice/v1/log.ts';
 import { Compression } from '../src/gen/sluice/v1/record.ts';
 import { TopicServiceClient } from '../src/gen/sluice/v1/topic.ts';
+import type { PartitionDescription } from '../src/gen/sluice/v1/topic.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -28,12 +29,15 @@ const { values: options } = parseArgs({
     mode: { type: 'string' },
     topic: { type: 'string' },
     partitions: { type: 'string', default: '4' },
+    replicas: { type: 'string' },
     megabytes: { type: 'string', default: '1024' },
     inflight: { type: 'string', default: '64' },
     calls: { type: 'string', default: '20000' },
   },
 });
-const address = options.address ?? '127.0.0.1:9400';
+/** Of one broker, or of all brokers, separated by commas: then each partition's batches go to its leader. */
+const addresses = (options.address ?? '127.0.0.1:9400').split(',');
+const address = addresses[0] ?? '';
 const topic = options.topic ?? 'bench';
 const partitions = Number(options.partitions);
 const bytesTotal = Number(options.megabytes) * 1e6;
@@ -77,10 +81,31 @@ function createTopic(): Promise<void> {
   });
 }
 
+/** Where each partition is led, by partition; waits until all are. */
+async function leaders(): Promise<readonly string[]> {
+  if (addresses.length === 1) return Array.from({ length: partitions }, () => address);
+  for (;;) {
+    // the addresses are given by broker id
+    const led = (await describeTopic()).map(({ leader }) => (leader === undefined ? undefined : addresses[leader]));
+    const known = led.filter((at) => at !== undefined);
+    if (known.length === partitions) return known;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+function describeTopic(): Promise<readonly PartitionDescription[]> {
+  const client = new TopicServiceClient(address, credentials, channel);
+  return new Promise((resolve, reject) => {
+    client.describeTopic({ name: topic }, (error, reply) => {
+      client.close();
+      if (error !== null) reject(error);
+      else resolve(reply.topic?.partitions ?? []);
+    });
+  });
+}
+
 async function produceStream(): Promise<object> {
   const batch = await batchOf(recordsPerBatch, 1024);
-  const method = LogServiceService.produceStream;
-  const client = new grpc.Client(address, credentials, channel);
   const bodies = Array.from({ length: partitions }, (_, partition) =>
     ProduceRequest.encode({
       topic,
@@ -96,14 +121,51 @@ async function produceStream(): Promise<object> {
   );
   const total = Math.ceil(bytesTotal / batch.byteLength);
   const inflightMax = Number(options.inflight);
+  let byLeader = await bodiesByLeader(bodies);
   const started = process.hrtime.bigint();
   const startCpu = process.cpuUsage();
-  await new Promise<void>((resolve, reject) => {
+  let acknowledged = 0;
+  let leaderChanges = 0;
+  for (;;) {
+    const share = (of: number, led: readonly Uint8Array[]): number => Math.ceil((of * led.length) / partitions);
+    const rest = total - acknowledged;
+    const pumps = [...byLeader].map(([leader, led]) => pump(leader, led, share(rest, led), share(inflightMax, led)));
+    for (const { answered, refusal } of await Promise.all(pumps)) {
+      acknowledged += answered;
+      if (refusal !== null && addresses.length === 1) throw new Error(`refused: ${refusal}`);
+      if (refusal !== null) leaderChanges += 1;
+    }
+    if (acknowledged >= total) break;
+    // a leader was lost, as it happens on a machine that is too busy: what has no answer is sent again to the next one
+    byLeader = await bodiesByLeader(bodies);
+  }
+  const bytes = acknowledged * batch.byteLength;
+  return { ...figures(started, startCpu, bytes, acknowledged * recordsPerBatch), leaderChanges };
+}
+
+async function bodiesByLeader(bodies: readonly Uint8Array[]): Promise<ReadonlyMap<string, readonly Uint8Array[]>> {
+  const byLeader = new Map<string, Uint8Array[]>();
+  for (const [partition, leader] of (await leaders()).entries())
+    byLeader.set(leader, [...(byLeader.get(leader) ?? []), ...bodies.slice(partition, partition + 1)]);
+  return byLeader;
+}
+
+interface Pumped {
+  /** Requests that were acknowledged. */
+  readonly answered: number;
+  /** What ended it before all were; null: all are. */
+  readonly refusal: string | null;
+}
+
+/** Sends `total` requests over one stream, in turn those of `bodies`, until all are answered or one is refused. */
+async function pump(to: string, bodies: readonly Uint8Array[], total: number, inflightMax: number): Promise<Pumped> {
+  const client = new grpc.Client(to, credentials, channel);
+  const pumped = await new Promise<Pumped>((resolve, reject) => {
     const stream = client.makeBidiStreamRequest<number, ProduceStreamResponse>(
-      method.path,
+      LogServiceService.produceStream.path,
       (id) => {
         const head = ProduceStreamRequest.encode({ correlationId: BigInt(id), produce: undefined }).finish();
-        const body = bodies[id % partitions] ?? new Uint8Array();
+        const body = bodies[id % bodies.length] ?? new Uint8Array();
         const tag = [0x12];
         for (let rest = body.byteLength; ; rest >>>= 7) {
           tag.push(rest > 127 ? (rest & 127) | 128 : rest);
@@ -115,7 +177,7 @@ async function produceStream(): Promise<object> {
     );
     let sent = 0;
     let answered = 0;
-    const pump = (): void => {
+    const more = (): void => {
       while (sent < total && sent - answered < inflightMax) {
         sent += 1;
         stream.write(sent);
@@ -123,25 +185,22 @@ async function produceStream(): Promise<object> {
     };
     stream.on('data', (reply: ProduceStreamResponse) => {
       if (reply.result?.$case !== 'produced') {
-        reject(
-          new Error(
-            `refused: ${JSON.stringify(reply.result, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v))}`,
-          ),
-        );
+        const told = JSON.stringify(reply.result, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v));
+        resolve({ answered, refusal: told });
         stream.cancel();
         return;
       }
       answered += 1;
       if (answered === total) {
         stream.end();
-        resolve();
-      } else pump();
+        resolve({ answered, refusal: null });
+      } else more();
     });
     stream.on('error', reject);
-    pump();
+    more();
   });
   client.close();
-  return figures(started, startCpu, total * batch.byteLength, total * recordsPerBatch);
+  return pumped;
 }
 
 async function produceUnary(): Promise<object> {

@@ -1,140 +1,100 @@
 /**
  * `npm run bench`: the figures of docs/BENCHMARKS.md. Every round measures the floors (a plain file with fdatasync, the
- * store alone) and the whole broker one after the other, so that the ratios hold when the machine's speed drifts; the
- * median of the rounds is printed. Broker and load generator share the machine.
+ * store alone) and what was asked for one after the other, so that the ratios hold when the machine's speed drifts; the
+ * median of the rounds is printed. Brokers and load generator share the machine.
  *
  *   --rounds N      default 5
  *   --megabytes N   of each throughput run, default 1000
+ *   --only NAME     produce, fetch, unary or cluster; can be given several times; default: all
  */
-import { spawn } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import os from 'node:os';
-import path from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { load, withBrokers } from './brokers.ts';
 import { benchFloor, benchStore } from './store.ts';
 
 const { values: options } = parseArgs({
-  options: { rounds: { type: 'string', default: '5' }, megabytes: { type: 'string', default: '1000' } },
+  options: {
+    rounds: { type: 'string', default: '5' },
+    megabytes: { type: 'string', default: '1000' },
+    only: { type: 'string', multiple: true },
+  },
 });
 const rounds = Number(options.rounds);
-const megabytes = options.megabytes;
-const root = path.dirname(import.meta.dirname);
+const { megabytes } = options;
+const gigabytes = Number(megabytes) / 1_000;
 
-interface LoadFigures {
-  readonly megabytesPerSecond: number;
-  readonly callsPerSecond?: number;
-  readonly clientCpuSecondsPerGigabyte: number;
-}
-
-function load(address: string, args: readonly string[]): Promise<LoadFigures> {
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', path.join(import.meta.dirname, 'load.ts'), '--address', address, ...args],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    },
-  );
-  let text = '';
-  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
-  return new Promise((resolve, reject) => {
-    child.on('close', (code) => {
-      if (code === 0) resolve(JSON.parse(text) as LoadFigures);
-      else reject(new Error(`load ${args.join(' ')} ended with ${code}`));
-    });
-  });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
-
-/** Runs `measure` against a fresh broker. */
-async function withBroker<T>(measure: (address: string, pid: number) => Promise<T>): Promise<T> {
-  const folder = await mkdtemp(path.join(os.tmpdir(), 'sluice-bench-broker-'));
-  const port = await freePort();
-  const settings = [
-    `listen.client.port=${port}`,
-    'listen.broker.port=0',
-    `storage.dataDir=${folder}`,
-    'log.level=warn',
-  ].flatMap((each) => ['--set', each]);
-  const broker = spawn(process.execPath, [path.join(root, 'dist/src/main.js'), ...settings], {
-    stdio: ['ignore', 'ignore', 'inherit'],
-    env: { ...process.env, UV_THREADPOOL_SIZE: '8' },
-  });
-  try {
-    await sleep(2_000);
-    return await measure(`127.0.0.1:${port}`, broker.pid ?? 0);
-  } finally {
-    const gone = new Promise((resolve) => broker.once('exit', resolve));
-    broker.kill('SIGTERM');
-    await gone;
-    await rm(folder, { recursive: true, force: true });
-  }
-}
-
-const batches = {
-  name: 'batches',
-  valueBytes: 65_536,
-  valuesPerWrite: 1,
-  writers: 64,
-  totalBytes: Number(megabytes) * 1e6,
-};
-const groups = {
-  name: 'groups',
-  valueBytes: 65_536,
-  valuesPerWrite: 16,
-  writers: 1,
-  totalBytes: Number(megabytes) * 1e6,
-};
+const totalBytes = Number(megabytes) * 1e6;
+const batches = { name: 'batches', valueBytes: 65_536, valuesPerWrite: 1, writers: 64, totalBytes };
+const groups = { name: 'groups', valueBytes: 65_536, valuesPerWrite: 16, writers: 1, totalBytes };
 
 const rows: Record<string, number[]> = {};
 const note = (name: string, value: number): void => {
   (rows[name] ??= []).push(value);
 };
 
+const stream = (topic: string): readonly string[] => [
+  ...['--mode', 'produce-stream', '--topic', topic],
+  ...['--megabytes', megabytes, '--inflight', '256'],
+];
+
+/** What can be measured, by name; each gets what the store alone did in the same round. */
+const parts: Readonly<Record<string, (storeRate: number) => Promise<void>>> = {
+  produce: async (storeRate) => {
+    await withBrokers(1, async ([broker]) => {
+      const cpu = broker?.cpuSeconds() ?? NaN;
+      const produce = await load(broker?.address ?? '', stream('stream'));
+      note('ProduceStream, acks=all, 1 KiB records in 64 KiB batches, 256 in flight, MB/s', produce.megabytesPerSecond);
+      note('ProduceStream as a share of the store alone, %', (produce.megabytesPerSecond / storeRate) * 100);
+      note('ProduceStream, CPU of the broker, s/GB', ((broker?.cpuSeconds() ?? NaN) - cpu) / gigabytes);
+    });
+  },
+  fetch: async () => {
+    await withBrokers(1, async ([broker]) => {
+      const address = broker?.address ?? '';
+      await load(address, ['--mode', 'produce-stream', '--topic', 'tail', '--megabytes', '64']);
+      const fetch = await load(address, ['--mode', 'fetch-stream', '--topic', 'tail', '--megabytes', megabytes]);
+      note('FetchStream from a filled tail cache, MB/s', fetch.megabytesPerSecond);
+    });
+  },
+  unary: async () => {
+    await withBrokers(1, async ([broker]) => {
+      const unary = await load(broker?.address ?? '', [
+        ...['--mode', 'produce-unary', '--topic', 'unary'],
+        ...['--calls', '20000', '--inflight', '256'],
+      ]);
+      note('unary Produce of one 1 KiB record, 256 callers, calls/s', unary.callsPerSecond ?? 0);
+    });
+  },
+  // three partitions, each led by another broker; the client sends to each leader, as ours does
+  cluster: async (storeRate) => {
+    await withBrokers(3, async (brokers) => {
+      const addresses = brokers.map(({ address }) => address).join(',');
+      const before = brokers.map((broker) => broker.cpuSeconds());
+      const produce = await load(addresses, [...stream('replicated'), '--partitions', '3', '--replicas', '3']);
+      const used = brokers.map((broker, id) => broker.cpuSeconds() - (before[id] ?? NaN));
+      const all = used.reduce((sum, seconds) => sum + seconds, 0);
+      const rate = produce.megabytesPerSecond;
+      note('3 brokers, RF 3, acks=all, 1 KiB records in 64 KiB batches, 256 in flight, MB/s', rate);
+      note(
+        '3 brokers: what their disks took together as a share of the store alone, %',
+        ((3 * rate) / storeRate) * 100,
+      );
+      used.forEach((seconds, id) => note(`3 brokers: CPU of broker ${id}, s/GB`, seconds / gigabytes));
+      note('3 brokers: leaders that were lost meanwhile', produce.leaderChanges ?? 0);
+      note('3 brokers: CPU of the load generator, s/GB', produce.clientCpuSecondsPerGigabyte);
+      note('3 brokers: CPU of everything, s/GB', all / gigabytes + produce.clientCpuSecondsPerGigabyte);
+    });
+  },
+};
+const chosen = options.only ?? Object.keys(parts);
+for (const name of chosen)
+  if (!Object.hasOwn(parts, name)) throw new Error(`--only ${name}: there are ${Object.keys(parts).join(', ')}`);
+
 async function round(): Promise<void> {
   note('plain file + fdatasync, 1 MiB groups, MB/s', (await benchFloor(groups)).megabytesPerSecond);
   const store = (await benchStore(batches)).megabytesPerSecond;
   note('store alone, 64 KiB values, MB/s', store);
-  await withBroker(async (address) => {
-    const produce = await load(address, [
-      '--mode',
-      'produce-stream',
-      '--topic',
-      'stream',
-      '--megabytes',
-      megabytes,
-      '--inflight',
-      '256',
-    ]);
-    note('ProduceStream, acks=all, 1 KiB records in 64 KiB batches, 256 in flight, MB/s', produce.megabytesPerSecond);
-    note('ProduceStream as a share of the store alone, %', (produce.megabytesPerSecond / store) * 100);
-  });
-  await withBroker(async (address) => {
-    await load(address, ['--mode', 'produce-stream', '--topic', 'tail', '--megabytes', '64']);
-    const fetch = await load(address, ['--mode', 'fetch-stream', '--topic', 'tail', '--megabytes', megabytes]);
-    note('FetchStream from a filled tail cache, MB/s', fetch.megabytesPerSecond);
-  });
-  await withBroker(async (address) => {
-    const unary = await load(address, [
-      '--mode',
-      'produce-unary',
-      '--topic',
-      'unary',
-      '--calls',
-      '20000',
-      '--inflight',
-      '256',
-    ]);
-    note('unary Produce of one 1 KiB record, 256 callers, calls/s', unary.callsPerSecond ?? 0);
-  });
+  for (const name of chosen) await parts[name]?.(store);
 }
 
 function median(values: readonly number[]): number {
@@ -142,19 +102,18 @@ function median(values: readonly number[]): number {
   return sorted[sorted.length >> 1] ?? NaN;
 }
 
+const shown = (value: number): string => value.toFixed(value < 20 ? 2 : 0);
+
 console.log(
   `Node ${process.versions.node}, ${os.cpus().length} cores (${os.cpus()[0]?.model ?? '?'}), load ${os.loadavg()[0]?.toFixed(2)}`,
 );
 for (let i = 1; i <= rounds; i++) {
   await round();
-  console.error(
-    `round ${i} of ${rounds}: ${Object.values(rows)
-      .map((values) => values.at(-1)?.toFixed(0))
-      .join('  ')}`,
-  );
+  const newest = Object.values(rows).map((values) => shown(values.at(-1) ?? NaN));
+  console.error(`round ${i} of ${rounds}: ${newest.join('  ')}`);
 }
 console.log('| what | median | lowest | highest |\n|---|---|---|---|');
 for (const [name, values] of Object.entries(rows)) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
-  console.log(`| ${name} | ${median(values).toFixed(0)} | ${low.toFixed(0)} | ${high.toFixed(0)} |`);
+  console.log(`| ${name} | ${shown(median(values))} | ${shown(low)} | ${shown(high)} |`);
 }
