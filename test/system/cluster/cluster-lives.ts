@@ -105,23 +105,33 @@ export class ClusterLives {
     return broker;
   }
 
+  dataDir(id: number): string {
+    return this.#place(id).dataDir;
+  }
+
+  /**
+   * Starts the process of a broker.
+   * @param prefix a command that runs it
+   */
+  launch(id: number, prefix: readonly string[] = []): void {
+    const founders = this.#places.map(({ peerPort }, each) => `${each}@127.0.0.1:${peerPort}`).join(',');
+    const { port, peerPort, dataDir } = this.#place(id);
+    const settings = {
+      'broker.id': id,
+      'cluster.founders': founders,
+      'listen.broker.port': peerPort,
+      'storage.ballastBytes': '1MiB',
+      ...this.#settings,
+    };
+    this.#brokers[id] = new BrokerProcess({ dataDir, port, settings, prefix });
+  }
+
   /**
    * Starts these brokers; resolves with whether all of them serve.
    * @param prefix a command that runs each of them
    */
   async start(ids: readonly number[], label: string, prefix: readonly string[] = []): Promise<boolean> {
-    const founders = this.#places.map(({ peerPort }, id) => `${id}@127.0.0.1:${peerPort}`).join(',');
-    for (const id of ids) {
-      const { port, peerPort, dataDir } = this.#places[id] ?? { port: 0, peerPort: 0, dataDir: '' };
-      const settings = {
-        'broker.id': id,
-        'cluster.founders': founders,
-        'listen.broker.port': peerPort,
-        'storage.ballastBytes': '1MiB',
-        ...this.#settings,
-      };
-      this.#brokers[id] = new BrokerProcess({ dataDir, port, settings, prefix });
-    }
+    for (const id of ids) this.launch(id, prefix);
     const served = await Promise.all(ids.map(async (id) => this.#brokers[id]?.ready()));
     for (const [n, id] of ids.entries())
       if (served[n] !== true)
@@ -213,6 +223,12 @@ export class ClusterLives {
     this.#door.close();
     await this.kill(this.all.filter((id) => this.#brokers[id] !== undefined));
     rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  #place(id: number): Place {
+    const place = this.#places[id];
+    if (place === undefined) throw new RangeError(`there is no place for broker ${id}`);
+    return place;
   }
 
   async #found(): Promise<void> {

@@ -1,6 +1,7 @@
 /** The cluster suite: what three brokers promise together, whatever dies. */
 import type { CaseResult, SuiteOptions } from '../report.ts';
 import { runDrains } from './cluster-drains.ts';
+import { runRolledBackDisks, runWipedDisks } from './cluster-disks.ts';
 import { runAllKills, runLeaderKills } from './cluster-kills.ts';
 import { runPartitions, runPoison } from './many-partitions.ts';
 import { runAllPowerCuts, runAllPowerCutsControl } from './cluster-power-cuts.ts';
@@ -18,6 +19,8 @@ const cases: readonly ClusterCase[] = [
   { name: 'cluster/all-power-cut', run: (short) => runAllPowerCuts(short ? 2 : 20) },
   { name: 'cluster/control-no-sync', run: () => runAllPowerCutsControl(5) },
   { name: 'cluster/drain', run: (short) => runDrains(short ? 5 : 50, short) },
+  { name: 'cluster/wiped-disk', run: (short) => runWipedDisks(short ? 1 : 20) },
+  { name: 'cluster/rolled-back-disk', run: (short) => runRolledBackDisks(short ? 1 : 20) },
 ];
 
 export async function runCluster({ short, only, report }: SuiteOptions): Promise<void> {
