@@ -297,13 +297,19 @@ export class Admin {
     signal: AbortSignal | undefined,
   ): Promise<readonly FoundOffset[]> {
     const found = new Map<OffsetQuery, FoundOffset>();
+    let refusal: BrokerError | null = null;
     for (let attempt = 0; ; attempt++) {
       const open = queries.filter((query) => !found.has(query));
       const options = {
         timeoutMs: Math.max(1, deadlineMs - this.#nowMs()),
         ...(signal === undefined ? {} : { signal }),
       };
-      const { offsets } = await this.#brokers.call(methods.listOffsets, { queries: open.map(wireQuery) }, options);
+      const { offsets } = await this.#brokers
+        .call(methods.listOffsets, { queries: open.map(wireQuery) }, options)
+        .catch((error: unknown) => {
+          // that a partition has no leader says more than that the time for asking again was over
+          throw refusal !== null && BrokerError.is(error, 'REQUEST_TIMED_OUT') ? refusal : error;
+        });
       const refused: BrokerError[] = [];
       for (const [at, query] of open.entries()) {
         const answer = foundOffset(offsets[at], query);
@@ -313,6 +319,7 @@ export class Admin {
       }
       const [first] = refused;
       if (first === undefined) return queries.flatMap((query) => found.get(query) ?? []);
+      refusal = first;
       const { backoff, environment } = this.#brokers;
       const hintMs = Math.max(0, ...refused.map(({ retryAfterMs }) => retryAfterMs ?? 0));
       const waitMs = backoffMs(attempt, backoff, environment, hintMs);

@@ -2,6 +2,7 @@
  * The way to the brokers: whom to ask next, how often to try, and learning from answers where everything is. What is known
  * lies in cluster-view.ts.
  */
+import { status } from '@grpc/grpc-js';
 import { backoffMs, pause } from './backoff.ts';
 import type { BackoffOptions } from './backoff.ts';
 import { ClusterView } from './cluster-view.ts';
@@ -149,17 +150,38 @@ export class Brokers {
     if (this.#reachedOne) this.#lookAtCluster();
   }
 
-  /** A unary call with its attempts; rejects with the last attempt's BrokerError. */
+  /**
+   * A unary call with its attempts; rejects with the last attempt's BrokerError. A refusal speaks of its own attempt only:
+   * once an attempt may have taken effect, the call may have, whatever came of those after it (design D18).
+   */
   async call<Request, Response>(
     method: Method<Request, Response>,
     request: Request,
     options: CallOptions = {},
+  ): Promise<Response> {
+    const outcome = { isOpen: false };
+    try {
+      return await this.#attempts(method, request, options, outcome);
+    } catch (thrown) {
+      const error = asBrokerError(thrown);
+      throw outcome.isOpen && !error.indeterminate ? error.with({ indeterminate: true }) : error;
+    }
+  }
+
+  /** @param outcome told when an attempt ended without a certain answer */
+  async #attempts<Request, Response>(
+    method: Method<Request, Response>,
+    request: Request,
+    options: CallOptions,
+    outcome: { isOpen: boolean },
   ): Promise<Response> {
     const startedMs = this.#nowMs();
     const totalMs = options.timeoutMs ?? this.timeouts.totalMs;
     /** Whom to ask next; null: anybody. */
     let next: string | null = null;
     let hintsFollowed = 0;
+    /** The last reason that a broker gave: it says more than that the time was over. */
+    let told: BrokerError | null = null;
     for (let attempt = 0; ; attempt++) {
       if (this.#closed) throw closedError('client');
       const limitMs = this.#reachedOne ? totalMs : Math.min(totalMs, this.timeouts.connectMs);
@@ -174,9 +196,11 @@ export class Brokers {
         return answer;
       } catch (thrown) {
         const error = asBrokerError(thrown);
+        if (error.indeterminate) outcome.isOpen = true;
         const unreachable = isUnreachable(error);
         if (isAway(error)) this.failed(address);
         if (!error.retriable || (error.indeterminate && method.effect === 'once')) throw error;
+        if (error.grpcStatus !== status.DEADLINE_EXCEEDED) told = error;
         this.#reachedOne ||= !unreachable;
         const hint = error.leaderHint?.address;
         const isHinted = hint !== undefined && hint !== address;
@@ -185,7 +209,7 @@ export class Brokers {
           ? hintsFollowed++ < hintsAtOnceMax
           : unreachable && this.#view.hasPresent(this.#nowMs());
         const waitMs = tryAtOnce ? 0 : backoffMs(attempt, this.backoff, this.environment, error.retryAfterMs);
-        if (this.#nowMs() - startedMs + waitMs >= limitMs) throw error;
+        if (this.#nowMs() - startedMs + waitMs >= limitMs) throw told ?? error;
         await pause(waitMs, this.environment, options.signal);
       }
     }

@@ -47,6 +47,8 @@ const memberDoubted: ReadonlySet<string> = new Set([
   'GROUP_ID_NOT_FOUND',
 ]);
 
+const notAMember = new BrokerError('UNKNOWN_MEMBER_ID', 'The consumer is not a member of its group now.');
+
 export class Committer {
   readonly #brokers: Brokers;
   readonly #group: string;
@@ -147,15 +149,20 @@ export class Committer {
   }
 
   async #send(offsets: OffsetToCommit[], timeoutMs: number | undefined): Promise<CommitResponse> {
+    /** An attempt may have been stored, although it was refused when it was repeated. */
+    let isOpen = false;
     for (let attempt = 0; ; attempt++) {
       const { state } = this.#membership;
-      if (state === null) throw new BrokerError('UNKNOWN_MEMBER_ID', 'The consumer is not a member of its group now.');
+      if (state === null) throw notAMember.with({ indeterminate: isOpen });
       const sequence = toInt64(++this.#sequence, 'sequence');
       try {
         const request = { group: this.#group, ...state, sequence, offsets };
         return await this.#brokers.call(methods.commit, request, timeoutMs === undefined ? {} : { timeoutMs });
-      } catch (error) {
-        if (!BrokerError.is(error, 'STALE_MEMBER_EPOCH') || attempt >= epochRetriesMax) throw error;
+      } catch (thrown) {
+        const error = asBrokerError(thrown);
+        isOpen ||= error.indeterminate;
+        if (error.code !== 'STALE_MEMBER_EPOCH' || attempt >= epochRetriesMax)
+          throw error.with({ indeterminate: isOpen });
         if (this.#membership.state?.memberEpoch === state.memberEpoch) await this.#membership.beat();
       }
     }

@@ -18,7 +18,7 @@ import { consumerSettings } from './consumer-options.ts';
 import type { ConsumerOptions, ConsumerSettings } from './consumer-options.ts';
 import { inRange } from './producer-options.ts';
 import { Doorbell } from './doorbell.ts';
-import { asBrokerError, BrokerError, closedError } from './errors.ts';
+import { abortedError, asBrokerError, BrokerError, closedError } from './errors.ts';
 import { Fetcher, partitionKey } from './fetcher.ts';
 import type { Cursor } from './fetcher.ts';
 import type { TopicPartitions } from './gen/sluice/v1/group.ts';
@@ -182,7 +182,8 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
   async commit(what?: InRecord<K, V> | readonly TopicPartitionOffset[], options: CallOptions = {}): Promise<void> {
     this.#check();
     const offsets = this.#offsetsOf(what);
-    await unlessAborted(this.#committer.commit(offsets, options.timeoutMs), options.signal);
+    if (options.signal?.aborted === true) throw abortedError(options.signal);
+    await unlessAborted(this.#committer.commit(offsets, options.timeoutMs), options.signal, true);
     for (const offset of offsets) this.#noteCommitted(offset);
   }
 

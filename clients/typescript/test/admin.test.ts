@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import type { ErrorCode } from '../../../src/model/errors.ts';
 import { Client } from '../src/client.ts';
 import { ScriptedServer } from './scripted-server.ts';
 
@@ -51,6 +52,38 @@ describe('admin', () => {
     server.unaryFault = (method, attempt) => (method === 'deleteTopic' && attempt < 2 ? 'LEADER_NOT_AVAILABLE' : null);
     await client.admin.deleteTopic('t');
     assert.equal(server.calls.get('deleteTopic'), 3, 'a certain refusal is tried again');
+  });
+
+  it('stays open once an attempt may have taken effect, whatever those after it were told (design D18)', async () => {
+    server.createTopic('t');
+    const consumer = client.consumer({ group: 'g', topics: ['t'], onNoOffset: 'earliest' });
+    await consumer.start();
+    const commit = (timeoutMs = 5_000): Promise<void> =>
+      consumer.commit([{ topic: 't', partition: 0, offset: 1 }], { timeoutMs });
+    let first = 'drop' as const as 'drop' | null;
+    const after = (code: ErrorCode): void => {
+      first = 'drop';
+      server.unaryFault = (method) => {
+        if (method !== 'commit') return null;
+        const fault = first ?? code;
+        first = null;
+        return fault;
+      };
+    };
+    after('LEADER_NOT_AVAILABLE');
+    await assert.rejects(commit(2_000), { code: 'LEADER_NOT_AVAILABLE', indeterminate: true });
+    after('FENCED_MEMBER_EPOCH');
+    await assert.rejects(commit(), { code: 'FENCED_MEMBER_EPOCH', indeterminate: true });
+    first = null;
+    await assert.rejects(commit(), { code: 'FENCED_MEMBER_EPOCH', indeterminate: false });
+    after('STALE_MEMBER_EPOCH');
+    await assert.rejects(commit(), { code: 'STALE_MEMBER_EPOCH', indeterminate: true });
+    after('LEADER_NOT_AVAILABLE');
+    const aborted = consumer.commit([{ topic: 't', partition: 0, offset: 1 }], { signal: AbortSignal.timeout(500) });
+    await assert.rejects(aborted, { code: 'ABORTED', indeterminate: true });
+    const never = consumer.commit([{ topic: 't', partition: 0, offset: 1 }], { signal: AbortSignal.abort() });
+    await assert.rejects(never, { code: 'ABORTED', indeterminate: false });
+    server.unaryFault = null;
   });
 
   it('ends at its time limit, with the last reason', async () => {

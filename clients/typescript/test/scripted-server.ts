@@ -13,7 +13,7 @@ import { toMillis, toOffset, toTerm } from '../../../src/model/ids.ts';
 import { patchBatch } from '../../../src/model/record-batch.ts';
 import { crc32c } from '../src/crc32c.ts';
 import { Status } from '../src/gen/google/rpc/status.ts';
-import { ClusterServiceService } from '../src/gen/sluice/v1/cluster.ts';
+import * as cluster from '../src/gen/sluice/v1/cluster.ts';
 import { ErrorCode as WireCode, ErrorDetail } from '../src/gen/sluice/v1/error.ts';
 import * as group from '../src/gen/sluice/v1/group.ts';
 import * as log from '../src/gen/sluice/v1/log.ts';
@@ -145,30 +145,33 @@ export class ScriptedServer {
       listOffsets: this.#unary('listOffsets', (request: log.ListOffsetsRequest) => this.#listOffsets(request)),
     });
     server.addService(topic.TopicServiceService, {
-      createTopic: this.#unary('createTopic', (request: topic.CreateTopicRequest) => {
+      createTopic: this.#unary('createTopic', (request: topic.CreateTopicRequest): topic.CreateTopicResponse => {
         if (this.topics.has(request.name)) throw new Refusal('TOPIC_ALREADY_EXISTS');
         this.createTopic(request.name, request.partitions ?? 1);
-        return { topic: this.#describe(request.name), catalogRevision: 1n };
+        return { topic: this.#describe(request.name), catalogRevision: 1n, warnings: [] };
       }),
-      deleteTopic: this.#unary('deleteTopic', (request: topic.DeleteTopicRequest) => {
+      deleteTopic: this.#unary('deleteTopic', (request: topic.DeleteTopicRequest): topic.DeleteTopicResponse => {
         this.#find(request.name);
         this.topics.delete(request.name);
         return { catalogRevision: 2n };
       }),
-      describeTopic: this.#unary('describeTopic', (request: topic.DescribeTopicRequest) => ({
-        topic: this.#describe(request.name),
-        catalogRevision: 1n,
-        brokers: this.cluster.map(({ brokerId, address }) => ({ brokerId, address })),
-      })),
-      listTopics: this.#unary('listTopics', (request: topic.ListTopicsRequest) => {
+      describeTopic: this.#unary(
+        'describeTopic',
+        (request: topic.DescribeTopicRequest): topic.DescribeTopicResponse => ({
+          topic: this.#describe(request.name),
+          catalogRevision: 1n,
+          brokers: this.cluster.map(({ brokerId, address }) => ({ brokerId, address })),
+        }),
+      ),
+      listTopics: this.#unary('listTopics', (request: topic.ListTopicsRequest): topic.ListTopicsResponse => {
         const names = [...this.topics.keys()].sort().filter((name) => name > request.pageToken);
         const page = names.slice(0, 2);
         const nextPageToken = names.length > page.length ? (page.at(-1) ?? '') : '';
         return { topics: page.map((name) => this.#describe(name)), nextPageToken, catalogRevision: 1n };
       }),
     });
-    server.addService(ClusterServiceService, {
-      describeCluster: this.#unary('describeCluster', () => ({
+    server.addService(cluster.ClusterServiceService, {
+      describeCluster: this.#unary('describeCluster', (): cluster.DescribeClusterResponse => ({
         clusterId: 'cluster',
         brokers: this.cluster.map(({ brokerId, address }) => ({
           brokerId,
@@ -178,6 +181,10 @@ export class ScriptedServer {
           healthy: true,
           unhealthyReason: '',
           healthUnknown: false,
+          duty: cluster.BrokerDuty.BROKER_DUTY_UNSPECIFIED,
+          replicaCount: 0,
+          replaceable: false,
+          formatVersion: 1,
         })),
         catalogLeader: 1,
         catalogRevision: 1n,
