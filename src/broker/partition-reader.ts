@@ -34,9 +34,10 @@ export function readPartition(partition: Partition, request: ReadRequest): Read 
   const raft = partition.raft;
   const unreadable = partition.unreadable;
   if (raft === null || unreadable !== null) return failed(partition, request, unreadable);
-  const refused = refuseEpoch(raft, request.leaderEpoch) ?? refuseOffset(partition, raft, request.offset);
+  const refused = refuseEpoch(raft, request.leaderEpoch) ?? refuseBelow(raft, request.offset);
   if (refused !== null) return failed(partition, request, refused);
   const below = partition.highWatermark;
+  if (request.offset > below) return readAbove(partition, raft, request);
   // A follower may know less than the leader that sent the reader here: it waits.
   if (request.offset >= below || request.bytesMax === 0) return found(partition, request, []);
   const cached = raft.log.readFromCache(request.offset, below, request.bytesMax);
@@ -59,8 +60,25 @@ async function readFromDisk(partition: Partition, raft: RaftGroup, request: Read
 
 /** Nothing is there although it was below the high watermark: retention or deletion came between. */
 function recheck(partition: Partition, raft: RaftGroup, request: ReadRequest): Read {
-  const refused = partition.unreadable ?? refuseOffset(partition, raft, request.offset);
+  const refused = partition.unreadable ?? refuseBelow(raft, request.offset);
   return refused === null ? found(partition, request, []) : failed(partition, request, refused);
+}
+
+/**
+ * Above the high watermark only the leader knows that nothing is there (design D13), and only once its leadership was
+ * confirmed: one that was deposed unnoticed knows less than others have shown already (P16, P107).
+ */
+function readAbove(partition: Partition, raft: RaftGroup, request: ReadRequest): Read | Promise<Read> {
+  if (partition.notServing !== null) return failed(partition, request, notKnownYet(partition, request.offset));
+  return new Promise((resolve) => {
+    raft.readIndex((index) => {
+      const end = partition.highWatermark;
+      if (index === null || raft.appliedIndex < index || partition.unreadable !== null)
+        resolve(failed(partition, request, partition.unreadable ?? notKnownYet(partition, request.offset)));
+      else if (request.offset <= end) resolve(found(partition, request, []));
+      else resolve(failed(partition, request, outOfRange(raft, end, request.offset)));
+    });
+  });
 }
 
 /** H2: a reader that knows of another leader must look again, or wait. */
@@ -73,23 +91,24 @@ function refuseEpoch(raft: RaftGroup, asked: Term | null): Refused | null {
     : refuse('UNKNOWN_LEADER_EPOCH', `leader epoch ${asked} is not known here yet; it is ${term}`, { fields });
 }
 
-/** O6; above the high watermark only the leader knows that nothing is there (design D13). */
-function refuseOffset(partition: Partition, raft: RaftGroup, offset: Offset): Refused | null {
-  const { logStart } = raft.log;
-  const end = partition.highWatermark;
-  const fields = { logStart: `${logStart}`, highWatermark: `${end}`, actual: `${offset}` };
-  if (offset < logStart) {
-    return refuse('OFFSET_OUT_OF_RANGE', `offset ${offset} is below the log start ${logStart}: it was removed`, {
-      fields,
-    });
-  }
-  if (offset <= end) return null;
-  if (partition.notServing === null) {
-    return refuse('OFFSET_OUT_OF_RANGE', `offset ${offset} is above the high watermark ${end}`, { fields });
-  }
-  return refuse('OFFSET_NOT_AVAILABLE', `offset ${offset} is not known here yet; the high watermark is ${end}`, {
-    fields,
-  });
+/** O6 */
+function refuseBelow({ log, highWatermark }: RaftGroup, offset: Offset): Refused | null {
+  const { logStart } = log;
+  if (offset >= logStart) return null;
+  const fields = { logStart: `${logStart}`, highWatermark: `${highWatermark}`, actual: `${offset}` };
+  const what = `offset ${offset} is below the log start ${logStart}: it was removed`;
+  return refuse('OFFSET_OUT_OF_RANGE', what, { fields });
+}
+
+function outOfRange(raft: RaftGroup, end: Offset, offset: Offset): Refused {
+  const fields = { logStart: `${raft.log.logStart}`, highWatermark: `${end}`, actual: `${offset}` };
+  return refuse('OFFSET_OUT_OF_RANGE', `offset ${offset} is above the high watermark ${end}`, { fields });
+}
+
+function notKnownYet({ highWatermark, logStart }: Partition, offset: Offset): Refused {
+  const fields = { logStart: `${logStart}`, highWatermark: `${highWatermark}`, actual: `${offset}` };
+  const what = `offset ${offset} is not known here yet; the high watermark is ${highWatermark}`;
+  return refuse('OFFSET_NOT_AVAILABLE', what, { fields });
 }
 
 function found(partition: Partition, request: ReadRequest, entries: readonly Entry[]): Read {

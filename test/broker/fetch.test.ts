@@ -242,3 +242,13 @@ test('on close waiting fetches are answered early', async () => {
   assert.equal(fixture.clock.timers, 0);
   assert.equal(code(await fixture.fetchMany([at('orders', 0)])), 'BROKER_SHUTTING_DOWN');
 });
+
+test('pit-P107: who was deposed unnoticed does not say that an offset above its high watermark is out of range', async () => {
+  const fixture = await filled(1);
+  fixture.group().readIndex = (done) => {
+    done(null);
+  };
+  const above = await fixture.fetch('orders', 3);
+  assert.equal(above.error?.code, 'OFFSET_NOT_AVAILABLE');
+  assert.equal(above.error.fields?.highWatermark, '2');
+});
