@@ -186,8 +186,8 @@ export class BrokerWorld {
     for (const { disk } of this.brokers) {
       const image = disk.cached.get(group);
       if (image === undefined) continue;
-      if (committed === undefined && image.header.genesis.length > 0)
-        found.push(decodeConfiguration(image.header.genesis));
+      const genesis = committed === undefined ? decodeConfiguration(image.header.genesis) : null;
+      if (genesis !== null && genesis.voters.length > 0) found.push(genesis);
       for (const { index, payload } of image.configurations)
         if (index > (committed?.index ?? 0)) found.push(decodeConfiguration(payload));
     }
@@ -307,8 +307,8 @@ export class BrokerWorld {
   #holderOf(group: GroupNumber, replica: ReplicaId): SimBroker | null {
     const found = this.brokers.find(({ disk }) => disk.cached.get(group)?.header.replicaId === replica);
     if (found !== undefined) return found;
-    const place = this.catalog.state.placeOf(group)?.replicas.find((one) => one.replicaId === replica);
-    return place === undefined ? null : this.broker(place.brokerId);
+    const at = this.catalog.state.brokerOf(replica);
+    return at === null ? null : this.broker(at);
   }
 
   #make(number: number, wire: PeerWire, random: SimRandom): SimBroker {
@@ -404,6 +404,9 @@ export class BrokerWorld {
       this.trace.say(broker.number, null, 'refused', reason.why);
       this.count('startsRefused');
       if (!broker.isLost) this.fail(new SimViolation('sim-start', `b${broker.number} does not start: ${reason.why}`));
+    } else if (broker.isLost) {
+      // its catalog was set apart with everything else, and no broker goes on without one (design D7)
+      this.trace.say(broker.number, null, 'process ends', String(reason.error));
     } else if (reason.error instanceof SimDiskFault) {
       this.trace.say(broker.number, null, 'process ends', reason.error.message);
       this.count('failedWrites');

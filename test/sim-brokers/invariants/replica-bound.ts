@@ -17,11 +17,6 @@ export class ReplicaBound extends BrokerInvariant {
       known === undefined || known === incarnation,
       `replica ${replica} of group ${group} was made on disk ${known}, and now on ${incarnation} of b${broker.number}`,
     );
-    const lost = this.world.lostImages.get(replica);
-    this.check(
-      lost === undefined,
-      `replica ${replica} of group ${group} was lost and is made again on b${broker.number}`,
-    );
     this.#disks.set(replica, incarnation);
   }
 }
