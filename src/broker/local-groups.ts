@@ -85,7 +85,19 @@ export class LocalGroups {
 
   /** Replicas of the topic that are here, or shall be, and that the catalog does not call opened yet. */
   unopened(topic: TopicEntry): readonly PartitionPlace[] {
-    return topic.partitions.filter(({ replicas }) => this.replicaHere(replicas)?.opened === false);
+    return topic.partitions.filter((place) => this.#unopenedHere(place) !== null);
+  }
+
+  /**
+   * Null: nothing is to be made here. A founding voter is made although it shall leave, as long as the group does not do
+   * without it: a group that was moved before all of its founding voters were there may have no majority else.
+   */
+  #unopenedHere({ replicas, leaving, reached, genesis }: PartitionPlace): ReplicaPlace | null {
+    const here = this.replicaHere(replicas);
+    if (here !== null) return here.opened ? null : here;
+    const left = this.replicaHere(leaving);
+    const isNeeded = left?.opened === false && reached < left.leftAt && genesis.includes(left.replicaId);
+    return isNeeded ? left : null;
   }
 
   /** Replicas of the topic that the group does without by now: their data may go (local-1). */
@@ -153,9 +165,10 @@ export class LocalGroups {
     await Promise.all(groups.map((group) => this.#step(group, () => this.#removeGroup(group))));
   }
 
-  async #createGroup({ group, replicas, genesis }: PartitionPlace, kind: StateMachine['kind']): Promise<void> {
-    const here = this.replicaHere(replicas);
-    if (this.#closed || this.#onDisk.has(group) || here === null || here.opened) return;
+  async #createGroup(place: PartitionPlace, kind: StateMachine['kind']): Promise<void> {
+    const { group, genesis } = place;
+    const here = this.#unopenedHere(place);
+    if (this.#closed || this.#onDisk.has(group) || here === null) return;
     const { replicaId } = here;
     const voters = genesis.includes(replicaId) ? genesis : [];
     await this.#deps.host.create({ group, replicaId, voters }, kind);

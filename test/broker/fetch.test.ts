@@ -250,5 +250,5 @@ test('pit-P107: who was deposed unnoticed does not say that an offset above its 
   };
   const above = await fixture.fetch('orders', 3);
   assert.equal(above.error?.code, 'OFFSET_NOT_AVAILABLE');
-  assert.equal(above.error.fields?.highWatermark, '2');
+  assert.equal(above.error.fields?.['highWatermark'], '2');
 });
