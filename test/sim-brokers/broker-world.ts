@@ -315,9 +315,11 @@ export class BrokerWorld {
     const { shape } = this;
     const founders = Array.from({ length: shape.founders }, (_, at) => at + 1);
     const isFounder = number <= shape.founders;
+    const others = Array.from({ length: shape.founders + shape.joiners }, (_, at) => at + 1);
     const settings: Settings = {
       founders: isFounder ? founders : [],
-      seeds: isFounder ? [] : founders,
+      // whoever joins is told of all, for any of them may be lost by then
+      seeds: isFounder ? [] : others.filter((one) => one !== number),
       rack: shape.racks === 0 ? null : `rack-${number % shape.racks}`,
     };
     return new SimBroker(number, settings, {

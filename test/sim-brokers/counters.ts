@@ -42,7 +42,33 @@ export type Counters = Record<CounterName, number>;
 export const noCounts = (): Counters => Object.fromEntries(names.map((name) => [name, 0])) as Counters;
 
 /** What a hundred seeds must show at least: a third of what they do show, or less. */
-const leastPerHundred: Partial<Counters> = {};
+const leastPerHundred: Partial<Counters> = {
+  acked: 3_000,
+  duplicates: 20,
+  unknown: 15,
+  refused: 15,
+  forwarded: 2_000,
+  fetchedRecords: 15_000,
+  topicsCreated: 60,
+  topicsDeleted: 40,
+  topicsRecreated: 25,
+  staleTopicIds: 40,
+  movesFinished: 15,
+  groupsRemoved: 60,
+  brokersJoined: 25,
+  brokersStopped: 15,
+  crashes: 250,
+  allCrashed: 8,
+  pauses: 25,
+  failedWrites: 15,
+  wiped: 8,
+  rolledBack: 6,
+  startsRefused: 40,
+  condemned: 6,
+  catalogLeaders: 100,
+  catalogLeadersKilled: 8,
+  partitionsHealed: 60,
+};
 
 /** Fewer seeds than this say nothing about what is rare. */
 const seedsMin = 100;
