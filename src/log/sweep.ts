@@ -103,15 +103,26 @@ export class Sweep {
   }
 
   async #sweep(): Promise<void> {
-    const { garbage, limits } = this.#parts;
+    const { garbage } = this.#parts;
     const deletedBytes = garbage.garbageBytes;
-    const enough = this.#isEnough(deletedBytes) && (this.#pressed || garbage.ratio >= limits.garbageRatioMax);
+    const enough = this.#isEnough(deletedBytes) && (this.#pressed || (await this.#isMuch(deletedBytes)));
     if (enough || (this.#pressed && !this.#droppedOnce)) {
       await this.#pass(0);
       this.#droppedOnce = true;
       garbage.reclaimed(deletedBytes);
     }
     await this.#rewriteWhileWorthwhile();
+  }
+
+  /**
+   * Whether what was deleted is much of everything; or much of the files, together with the garbage that is known to be in
+   * them: each for itself could stay below the limit while both are far above it.
+   */
+  async #isMuch(deletedBytes: number): Promise<boolean> {
+    const { store, garbage, limits } = this.#parts;
+    if (garbage.ratio >= limits.garbageRatioMax) return true;
+    const { bytes, garbageBytes } = await store.valueFiles();
+    return garbageBytes > 0 && deletedBytes + garbageBytes >= bytes * limits.garbageRatioMax;
   }
 
   /** Ends when little garbage is left, when there is no room, or when rewriting does not make it less. */

@@ -107,6 +107,18 @@ test('sweeps once garbage passes its part of everything, not before', async () =
   assert.equal(store.reclaimed.length, 1, 'a little garbage can wait');
 });
 
+test('what was deleted and what the files hold of garbage count together: neither hides behind its own limit', async () => {
+  const { store, garbage, sweep } = await rigOf([1]);
+  garbage.stored(1_000 * mebibyte);
+  garbage.dropped(250 * mebibyte);
+  store.files = { bytes: 1_250 * mebibyte, garbageBytes: 100 * mebibyte };
+  await sweep.lookOnce();
+  assert.deepEqual(store.parts, [], '350 of 1,250 MiB');
+  store.files = { bytes: 1_250 * mebibyte, garbageBytes: 250 * mebibyte };
+  await sweep.lookOnce();
+  assert.deepEqual(store.parts, [0], '500 of 1,250 MiB, although each is below 30 % of its own');
+});
+
 test('keeps what became garbage during a sweep in mind', async () => {
   const { garbage, sweep, store } = await rigOf([1]);
   garbage.stored(400 * mebibyte);

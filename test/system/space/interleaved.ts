@@ -129,10 +129,11 @@ class Week {
     const open = new Set<Promise<void>>();
     const began = performance.now();
     for (let hour = 1; hour <= hours; hour++) {
-      for (let n = 0; ; n++) {
+      for (;;) {
         const isEndless = this.#endlessBytes / endlessBytes <= this.#hourlyBytes / hourlyBytes;
         const [written, planned] = isEndless ? [this.#endlessBytes, endlessBytes] : [this.#hourlyBytes, hourlyBytes];
         if (written >= (planned * hour) / hours) break;
+        const n = written / recordBytes;
         const topic = `${isEndless ? 'endless' : 'hourly'}-${1 + (n % 2)}`;
         if (isEndless) this.#endlessBytes += recordBytes;
         else this.#hourlyBytes += recordBytes;
