@@ -7,7 +7,7 @@ export type Counts = Readonly<Record<string, number>>;
 /** What a simulator makes of one seed. */
 export type Simulate = (
   seed: number,
-  options: { readonly faults: boolean },
+  options: { readonly faults: boolean; readonly long: boolean },
 ) => Promise<{
   readonly violation: SimViolation | null;
   readonly events: number;
@@ -22,6 +22,8 @@ export interface SeedRange {
   /** Every so many seeds one is run twice and its traces compared; 0: none. */
   readonly twiceEvery: number;
   readonly faults: boolean;
+  /** Runs that are longer and larger. Default false. */
+  readonly long?: boolean;
 }
 
 export interface Failure {
@@ -63,23 +65,26 @@ export function added(a: RangeResult, b: RangeResult): RangeResult {
 }
 
 export async function runRange(
-  { from, seeds, twiceEvery, faults }: SeedRange,
+  { from, seeds, twiceEvery, faults, long = false }: SeedRange,
   simulate: Simulate,
 ): Promise<RangeResult> {
+  const run: Run = (seed) => simulate(seed, { faults, long });
   let total = noResult();
   for (let seed = from; seed < from + seeds && total.failure === null; seed++) {
-    const one = await runSeed(simulate, seed, faults, twiceEvery > 0 && seed % twiceEvery === 0);
+    const one = await runSeed(run, seed, twiceEvery > 0 && seed % twiceEvery === 0);
     total = added(total, one);
   }
   return total;
 }
 
-async function runSeed(simulate: Simulate, seed: number, faults: boolean, isTwice: boolean): Promise<RangeResult> {
-  const { violation, events, virtualMs, counters, hash } = await simulate(seed, { faults });
+type Run = (seed: number) => ReturnType<Simulate>;
+
+async function runSeed(run: Run, seed: number, isTwice: boolean): Promise<RangeResult> {
+  const { violation, events, virtualMs, counters, hash } = await run(seed);
   if (violation !== null) {
     return { ...noResult(), failure: { seed, invariant: violation.invariant, message: violation.message } };
   }
-  const again = isTwice ? (await simulate(seed, { faults })).hash : hash;
+  const again = isTwice ? (await run(seed)).hash : hash;
   const message = `seed ${seed} is not deterministic: trace ${hash}, then ${again}`;
   const failure = again === hash ? null : { seed, invariant: 'sim-deterministic', message };
   return { seeds: 1, twice: isTwice ? 1 : 0, events, virtualMs, counters, failure };

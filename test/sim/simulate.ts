@@ -37,6 +37,8 @@ import { drawShape } from './world-shape.ts';
 export interface SimOptions {
   /** Whether anything fails. Default true. */
   readonly faults?: boolean;
+  /** A longer run of more nodes and groups. Default false. */
+  readonly long?: boolean;
   /** Takes the place of what the seed would draw. */
   readonly shape?: Partial<WorldShape>;
   /** Exactly these faults, instead of drawn ones. */
@@ -61,7 +63,7 @@ export interface SimResult {
 
 export async function simulate(seed: number, options: SimOptions = {}): Promise<SimResult> {
   const random = new SimRandom(seed);
-  const shape = { ...drawShape(random.split('shape')), ...options.shape };
+  const shape = { ...drawShape(random.split('shape'), options.long ?? false), ...options.shape };
   const world = new SimWorld(shape, random.split('world'));
   world.trace.verbose = options.verbose ?? false;
   watch(world);

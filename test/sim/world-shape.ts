@@ -27,13 +27,14 @@ export interface WorldShape {
   readonly retentionMsMean: number;
 }
 
-export function drawShape(random: SimRandom): WorldShape {
-  const nodes = random.pick([1, 3, 3, 3, 4, 5, 5, 5]);
+/** @param isLong ten times as long, with more nodes and groups */
+export function drawShape(random: SimRandom, isLong: boolean): WorldShape {
+  const nodes = random.pick(isLong ? [5, 6, 7] : [1, 3, 3, 3, 4, 5, 5, 5]);
   return {
     nodes,
-    groups: random.between(1, 3),
+    groups: isLong ? random.between(4, 8) : random.between(1, 3),
     voters: nodes < 3 ? nodes : nodes > 4 && random.chance(0.4) ? 5 : 3,
-    safetyMs: random.between(10_000, 60_000),
+    safetyMs: random.between(10_000, 60_000) * (isLong ? 10 : 1),
     mustSurvive: random.chance(0.9),
     steady: false,
     raftLimits: {
