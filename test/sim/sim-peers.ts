@@ -18,7 +18,7 @@ import type { SimClock } from './sim-clock.ts';
 import { SimLink } from './sim-link.ts';
 import type { BeatDelivery, Delivery, Link, NodeNumber } from './sim-network.ts';
 import type { SimRandom } from './sim-random.ts';
-import type { StreamBody, StreamContent, StreamFrame } from './sim-stream.ts';
+import type { StreamBody, StreamFrame } from './sim-stream.ts';
 
 export interface SimPeersOptions {
   readonly number: NodeNumber;
@@ -31,7 +31,7 @@ export interface SimPeersOptions {
   readonly carry: (frame: StreamFrame) => void;
   /** In a later turn of the process. */
   later(run: () => void): void;
-  /** See what leaves. */
+  /** See what is handed over to be sent. */
   readonly onMessage: (delivery: Delivery) => void;
   readonly onBeat: (delivery: BeatDelivery) => void;
   /** A stream of that node was turned away here. */
@@ -88,6 +88,8 @@ export class SimPeers implements PeerTransport, PeerDirectory {
   send(group: GroupNumber, message: Message): void {
     const to = this.#options.nodeOf(message.to);
     if (!this.#isOpen || to === undefined || to === this.#options.number) return;
+    // what it promises is judged now: it may wait for its connection until the group is gone from here
+    this.#options.onMessage({ from: this.#options.number, to, group, message });
     const links = this.#linksTo(to);
     const carriesLog = message.kind === 'append-request' || message.kind === 'snapshot-chunk';
     if (carriesLog) links.fed.set(group, message.to);
@@ -98,7 +100,9 @@ export class SimPeers implements PeerTransport, PeerDirectory {
   }
 
   sendBeat(to: BrokerId, frame: BeatFrame): void {
-    if (this.#isOpen) this.#linksTo(to).beat.send({ content: { kind: 'beat', frame }, dropped: () => undefined });
+    if (!this.#isOpen) return;
+    this.#options.onBeat({ from: this.#options.number, to, frame });
+    this.#linksTo(to).beat.send({ content: { kind: 'beat', frame }, dropped: () => undefined });
   }
 
   brokerOf(replica: ReplicaId): BrokerId | null {
@@ -156,12 +160,7 @@ export class SimPeers implements PeerTransport, PeerDirectory {
     const { number: from, handshake, clock, random, carry, newStream } = this.#options;
     const link: Link = { from, to, channel };
     return new SimLink({
-      ...{ link, handshake, clock, random, newStream, down },
-      carry: (frame) => {
-        const { body } = frame;
-        if (body.kind === 'content') this.#leaves(to, body.content);
-        carry(frame);
-      },
+      ...{ link, handshake, clock, random, newStream, carry, down },
       up: () => {
         this.standing.welcomed(toBrokerId(to));
       },
@@ -176,12 +175,6 @@ export class SimPeers implements PeerTransport, PeerDirectory {
         this.#options.unremembered(error);
       },
     });
-  }
-
-  #leaves(to: NodeNumber, content: StreamContent): void {
-    const { number: from, onMessage, onBeat } = this.#options;
-    if (content.kind === 'beat') onBeat({ from, to, frame: content.frame });
-    else onMessage({ from, to, group: content.group, message: content.message });
   }
 
   /** In a later turn: the core is told while it is not sending. */
