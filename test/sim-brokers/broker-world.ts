@@ -141,13 +141,18 @@ export class BrokerWorld {
     if (process === null || broker.api === null) return;
     this.trace.say(broker.number, null, 'stop', '');
     process.enter('input', () => {
-      void broker.stop().then(() => {
-        if (broker.process !== process) return;
-        this.trace.say(broker.number, null, 'stopped', '');
-        this.count('brokersStopped');
-        broker.crash('all');
-        then();
-      });
+      broker.stop().then(
+        () => {
+          if (broker.process !== process) return;
+          this.trace.say(broker.number, null, 'stopped', '');
+          this.count('brokersStopped');
+          broker.crash('all');
+          then();
+        },
+        (error: unknown) => {
+          if (broker.process === process) this.#onExit(broker, { kind: 'fault', error });
+        },
+      );
     });
   }
 
