@@ -235,9 +235,9 @@ describe('retries', () => {
   });
 
   it('come to an end at the delivery deadline: certain if every attempt was refused', async () => {
-    const producer = client.producer({ deliveryTimeoutMs: 600 });
+    const producer = client.producer({ deliveryTimeoutMs: 3_000 });
     await producer.send('t', value('before'));
-    server.appendFault = () => ({ kind: 'refuse', code: 'NOT_ENOUGH_REPLICAS', retryAfterMs: 700 });
+    server.appendFault = () => ({ kind: 'refuse', code: 'NOT_ENOUGH_REPLICAS', retryAfterMs: 3_500 });
     const error = await producer.send('t', value('a')).catch((thrown: unknown) => thrown);
     assert.ok(BrokerError.is(error, 'DELIVERY_TIMEOUT'));
     assert.equal(error.indeterminate, false);
@@ -265,7 +265,7 @@ describe('retries', () => {
   });
 
   it('take another epoch although the reply that raised it was lost', async () => {
-    const producer = client.producer({ deliveryTimeoutMs: 150 });
+    const producer = client.producer({ deliveryTimeoutMs: 1_500 });
     await producer.send('t', value('before'));
     server.appendFault = () => ({ kind: 'refuse', code: 'REQUEST_TIMED_OUT' });
     await assert.rejects(producer.send('t', value('lost')), { indeterminate: true });
@@ -293,7 +293,7 @@ describe('retries', () => {
     await slow.close();
     server.unaryFault = null;
     const patient = new Client({ brokers: server.address, backoff: { initialMs: 5, maxMs: 50 } });
-    const producer = patient.producer({ deliveryTimeoutMs: 300 });
+    const producer = patient.producer({ deliveryTimeoutMs: 2_000 });
     server.appendFault = () => ({ kind: 'silent' });
     await assert.rejects(producer.send('t', value('a')), { code: 'DELIVERY_TIMEOUT', indeterminate: true });
     producer.abandon();
