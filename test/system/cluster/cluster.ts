@@ -4,6 +4,7 @@ import { runDrains } from './cluster-drains.ts';
 import { runRolledBackDisks, runWipedDisks } from './cluster-disks.ts';
 import { runAllKills, runLeaderKills } from './cluster-kills.ts';
 import { runPartitions, runPoison } from './many-partitions.ts';
+import { runOperatorDrains } from './operator-drains.ts';
 import { runAllPowerCuts, runAllPowerCutsControl } from './cluster-power-cuts.ts';
 
 interface ClusterCase {
@@ -19,6 +20,7 @@ const cases: readonly ClusterCase[] = [
   { name: 'cluster/all-power-cut', run: (short) => runAllPowerCuts(short ? 2 : 20) },
   { name: 'cluster/control-no-sync', run: () => runAllPowerCutsControl(5) },
   { name: 'cluster/drain', run: (short) => runDrains(short ? 5 : 50, short) },
+  { name: 'cluster/operator-drain', run: (short) => runOperatorDrains(short ? 5 : 50) },
   { name: 'cluster/wiped-disk', run: (short) => runWipedDisks(short ? 1 : 20) },
   { name: 'cluster/rolled-back-disk', run: (short) => runRolledBackDisks(short ? 1 : 20) },
 ];
