@@ -5,42 +5,9 @@ import { toBrokerId } from '../../src/model/ids.ts';
 import { code } from './broker-fixture.ts';
 import { text } from './batches.ts';
 import { Cluster } from './cluster-fixture.ts';
+import { led, pauses } from './cluster-operations.ts';
 
 const pauseMsMax = 300;
-
-/** Groups that a broker leads and serves. */
-const led = (cluster: Cluster, id: number): readonly number[] =>
-  [...cluster.member(id).groups].filter(([, { role }]) => role.serving).map(([group]) => group);
-
-/** By group, how long nobody served it while `work` went on, milliseconds; looked at every step of the clock. */
-async function pauses(cluster: Cluster, work: Promise<void>): Promise<ReadonlyMap<number, number>> {
-  const groups = [...new Set([...cluster.members.values()].flatMap((member) => [...member.groups.keys()]))];
-  const longest = new Map<number, number>(groups.map((group) => [group, 0]));
-  const since = new Map<number, number>();
-  const stepMs = 10;
-  let done = false;
-  const ended = work.finally(() => {
-    done = true;
-  });
-  const look = (): void => {
-    const nowMs = cluster.clock.monotonicMs();
-    for (const group of groups) {
-      const served = [...cluster.members.keys()].some((id) => led(cluster, id).includes(group));
-      if (served) since.delete(group);
-      else longest.set(group, Math.max(longest.get(group) ?? 0, nowMs - (since.get(group) ?? nowMs) + stepMs));
-      if (!served && !since.has(group)) since.set(group, nowMs);
-    }
-  };
-  for (let passed = 0; !done; passed += stepMs) {
-    assert.ok(passed < 20_000, 'the broker stops');
-    cluster.clock.advance(stepMs);
-    // every hand-on of a message takes a few turns, as it takes a moment on a network
-    await cluster.settle(4);
-    look();
-  }
-  await ended;
-  return longest;
-}
 
 test('promise-drain: a broker that stops pauses a partition less than 300 ms, the catalog too', async () => {
   const cluster = await Cluster.started(3);

@@ -45,6 +45,8 @@ export interface Beginning {
   readonly incarnation?: string;
   /** Ids of the brokers that found the cluster together, by this broker's settings. Default: broker 0 alone. */
   readonly founders?: readonly number[];
+  /** Newest format that its software knows. Default: that of this software. */
+  readonly formatVersion?: number;
   /** Dies there: before or after the step is on the disk. */
   readonly crashAt?: CrashPoint;
 }
@@ -171,7 +173,7 @@ export class Cluster {
   }
 
   /** A new process, up to where its broker is to be started; with an empty disk it may claim an old one's identity. */
-  async begin(id: number, { incarnation, founders = [0], crashAt }: Beginning = {}): Promise<Member> {
+  async begin(id: number, { incarnation, founders = [0], crashAt, formatVersion }: Beginning = {}): Promise<Member> {
     const brokerId = toBrokerId(id);
     const seed = ++this.#seed;
     const disk = this.disks.get(id) ?? {
@@ -189,6 +191,7 @@ export class Cluster {
       peerAddress: `${this.host(id)}:9401`,
       rack: this.#racks[id] ?? null,
       version: '0.1.0',
+      ...(formatVersion === undefined ? {} : { formatVersion }),
     };
     const rpc = this.network.rpcOf(brokerId, place.peerAddress, () => {
       const { incarnation, clusterId } = disk;

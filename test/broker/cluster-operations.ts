@@ -111,6 +111,36 @@ export async function brokerInfo(cluster: Cluster, at: number, id: number): Prom
 export const revisionAt = async (cluster: Cluster, at: number): Promise<number> =>
   (await cluster.cluster(at)).catalogRevision;
 
+/** By group, how long nobody served it while `work` went on, milliseconds; looked at every step of the clock. */
+export async function pauses(cluster: Cluster, work: Promise<void>): Promise<ReadonlyMap<number, number>> {
+  const groups = [...new Set([...cluster.members.values()].flatMap((member) => [...member.groups.keys()]))];
+  const longest = new Map<number, number>(groups.map((group) => [group, 0]));
+  const since = new Map<number, number>();
+  const stepMs = 10;
+  let done = false;
+  const ended = work.finally(() => {
+    done = true;
+  });
+  const look = (): void => {
+    const nowMs = cluster.clock.monotonicMs();
+    for (const group of groups) {
+      const served = [...cluster.members.keys()].some((id) => led(cluster, id).includes(group));
+      if (served) since.delete(group);
+      else longest.set(group, Math.max(longest.get(group) ?? 0, nowMs - (since.get(group) ?? nowMs) + stepMs));
+      if (!served && !since.has(group)) since.set(group, nowMs);
+    }
+  };
+  for (let passed = 0; !done; passed += stepMs) {
+    assert.ok(passed < 20_000, 'the broker stops');
+    cluster.clock.advance(stepMs);
+    // every hand-on of a message takes a few turns, as it takes a moment on a network
+    await cluster.settle(4);
+    look();
+  }
+  await ended;
+  return longest;
+}
+
 /**
  * A producer beside the operations: one record after the other on each partition, each sent until it is acknowledged.
  * Without an identity, so what an indeterminate answer leaves behind is counted as possible, not as wrong.
@@ -135,6 +165,11 @@ export class Load {
 
   grow(partitions: number): void {
     this.#partitions = partitions;
+  }
+
+  /** Ends it without a look at what was written. */
+  end(): void {
+    this.#running = false;
   }
 
   /** Ends it, and checks that everything that was acknowledged is there, once each, in order. */
