@@ -34,7 +34,7 @@ const clusterJson = (cluster: ClusterDescription): Json => ({
 });
 
 const brokerColumns: readonly Column<BrokerDescription>[] = [
-  { title: 'broker', align: 'right', cell: ({ brokerId }) => brokerId },
+  { title: 'id', align: 'right', cell: ({ brokerId }) => brokerId },
   { title: 'address', cell: ({ address }) => address },
   { title: 'rack', cell: ({ rack }) => rack },
   { title: 'incarnation', cell: ({ incarnation }) => incarnation },
