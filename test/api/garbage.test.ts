@@ -65,6 +65,22 @@ const samples: Readonly<Record<string, unknown>> = {
   listTopics: { includeInternal: false, pageSize: 5, pageToken: 'a' },
   describeCluster: {},
   describeBroker: { brokerId: 3 },
+  alterTopic: {
+    name: 'orders',
+    topicId: undefined,
+    config: { retentionMs: { limit: { $case: 'atLeast', value: 5n } } },
+    reset: ['retention.bytes'],
+    dryRun: true,
+  },
+  addPartitions: { name: 'orders', topicId: undefined, partitions: 5, dryRun: true },
+  changeReplicationFactor: { name: 'orders', topicId: undefined, replicationFactor: 3, dryRun: true },
+  drainBroker: { brokerId: 3, dryRun: true },
+  undrainBroker: { brokerId: 3, dryRun: true },
+  decommissionBroker: { brokerId: 3, dryRun: true },
+  replaceBroker: { brokerId: 3, incarnation: 'c9bf9e57-1685-4c89-bafb-ff5af830be8a', dryRun: true },
+  moveReplicas: { moves: [{ topic: 'orders', partition: 0, brokerIds: [1, 2, 3] }], dryRun: true, supersede: true },
+  transferLeadership: { topic: 'orders', partition: 0, brokerId: 2, dryRun: true },
+  finalizeUpgrade: { dryRun: true },
 };
 
 type Method = MethodDefinition<never, unknown>;
@@ -106,6 +122,8 @@ const refusingAll = (): ReturnType<typeof fakeBroker> => {
     openCursor: () => refused,
     listOffsets: later,
     createTopic: later,
+    alterTopic: later,
+    operate: later,
     deleteTopic: later,
     describeTopic: later,
     listTopics: later,
