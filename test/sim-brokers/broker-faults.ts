@@ -191,6 +191,7 @@ export class BrokerFaults {
   #mayLose(broker: SimBroker): boolean {
     return (
       !broker.isLost &&
+      !this.#world.hasOldCopy &&
       broker.files.content.clusterId !== null &&
       this.#world.groups.every((group) => this.#world.canElectWithout(group, [broker]))
     );
@@ -210,6 +211,10 @@ export class BrokerFaults {
       // a copy of another incarnation, or of what is there now, is not an old one
       const isOld = copy.files.incarnation === broker.incarnation && copy.store.commit < broker.disk.durableCommit;
       if (!isOld || !this.#mayLose(broker)) return;
+      if (!this.#world.isFound(broker, copy)) {
+        this.#world.count('oldCopiesUnknown');
+        return;
+      }
       this.#world.crash(broker, 'all');
       this.#world.rollBack(broker, copy);
       this.#world.startLater(broker, downMs);
@@ -220,7 +225,7 @@ export class BrokerFaults {
   #move(): void {
     const random = this.#random;
     const topics = this.#world.catalog.live;
-    if (topics.length === 0) return;
+    if (topics.length === 0 || this.#world.hasOldCopy) return;
     const topic = random.pick(topics);
     const partition = random.below(topic.partitions.length);
     const count = topic.partitions[partition]?.replicas.length ?? 0;

@@ -217,6 +217,38 @@ export class BrokerWorld {
     );
   }
 
+  /**
+   * Whether an old copy of a disk is found before it votes, whatever else fails: nowhere do the broker and those who can
+   * not tell it from the newest decide by themselves that it may. Where they do, nobody could find it, so design D4 does
+   * not promise it.
+   */
+  isFound(broker: SimBroker, { store, files }: DirectoryCopy): boolean {
+    const cannotTell = this.brokers.filter((other) => {
+      const remembered = other.files.content.peers.get(files.incarnation ?? '');
+      const knowsMore =
+        remembered !== undefined &&
+        (store.starts.length + 1 <= remembered.bootNumber || store.commit < remembered.durableCommit);
+      return other === broker || !knowsMore;
+    });
+    const isStranger = (group: GroupNumber, replica: ReplicaId): boolean => {
+      const holder = this.#holderOf(group, replica);
+      return holder === null || cannotTell.includes(holder);
+    };
+    const hasMajority = (group: GroupNumber, half: readonly ReplicaId[]): boolean =>
+      half.length === 0 || half.filter((replica) => isStranger(group, replica)).length * 2 > half.length;
+    return this.groups.every((group) => {
+      const own = store.groups.get(group);
+      const inCopy = own === undefined ? [] : [own.configurations.at(-1)?.payload ?? own.header.genesis];
+      const all = [...this.configurations(group), ...inCopy.map(decodeConfiguration)];
+      return !all.some(({ voters, outgoing }) => [voters, outgoing].every((half) => hasMajority(group, half)));
+    });
+  }
+
+  /** An old copy runs, or will, and is not set apart yet: what would let it go unfound must not happen meanwhile. */
+  get hasOldCopy(): boolean {
+    return this.brokers.some(({ isOldCopy, files }) => isOldCopy && !files.content.lost);
+  }
+
   /** A group of the catalog or of a topic that exists. */
   get groups(): readonly GroupNumber[] {
     const places = [...this.catalog.state.topics.values()].flatMap(({ partitions }) => partitions);

@@ -24,6 +24,8 @@ const names = [
   'failedWrites',
   'wiped',
   'rolledBack',
+  /** Nobody could have found the old copy for certain, so the disk was left alone. */
+  'oldCopiesUnknown',
   /** A broker's start ended because the cluster does not take its disk. */
   'startsRefused',
   /** A broker was set apart because another one knows its disk as an old copy. */

@@ -116,7 +116,10 @@ function unfinished(world: BrokerWorld): readonly string[] {
     found.push(...unequal(group, holders));
     const touchesLost = [...replicas, ...leaving].some(({ brokerId }) => isLost(brokerId));
     if (reached !== revision && !touchesLost) found.push(`group ${group} reached ${reached} of ${revision}`);
-    for (const { brokerId } of leaving) if (!isLost(brokerId)) found.push(`group ${group} is leaving b${brokerId}`);
+    for (const { brokerId, leftAt } of leaving) {
+      const mayStay = leftAt > reached && touchesLost;
+      if (!isLost(brokerId) && !mayStay) found.push(`group ${group} is leaving b${brokerId}`);
+    }
   }
   for (const { group, replicas } of state.tombstones.values()) {
     for (const { brokerId } of replicas)

@@ -93,6 +93,8 @@ export class SimBroker {
   api: BrokerApi | null = null;
   /** Its disk lost something: it was wiped, or is an old copy. It is not expected to come back by itself. */
   isLost = false;
+  /** Its disk is an old copy of itself. */
+  isOldCopy = false;
   lives = 0;
   #peers: SimPeers | null = null;
   #host: WatchedHost | null = null;
@@ -178,12 +180,14 @@ export class SimBroker {
 
   /** The disk, which must be crashed, is an old copy of itself from now on. */
   rollBack({ store, files }: DirectoryCopy): void {
+    this.isOldCopy = true;
     this.disk.rollBack(store, false);
     this.files.replace(files);
   }
 
   /** Everything is gone, as after `rm -rf`; the disk must be crashed. */
   wipe(): void {
+    this.isOldCopy = false;
     this.disk.wipe();
     this.files.replace();
   }
