@@ -102,6 +102,11 @@ export class PeerServer {
     });
   }
 
+  /** This broker is somebody else by now: who opened a stream for calls before opens another one, and hears it. */
+  identityChanged(): void {
+    for (const stream of [...this.#streams.values()].flatMap((streams) => [...streams])) stream.renew();
+  }
+
   close(): void {
     this.#server.forceShutdown();
     this.#sessions.destroyAll();
@@ -214,6 +219,13 @@ class IncomingStream {
   /** Whether its peer is that very process. */
   isOf(peer: PeerIdentity): boolean {
     return this.#peer?.processNonce === peer.processNonce && this.#peer.incarnation === peer.incarnation;
+  }
+
+  /** What is carried out for it now stays without an answer. */
+  renew(): void {
+    if (this.#phase !== 'open' || this.#lane !== 'call') return;
+    this.#gone();
+    this.#stream.end();
   }
 
   #supersede(): void {

@@ -106,10 +106,11 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
     return this.#server.connections;
   }
 
-  /** This broker has joined a cluster: connections that it opened before that say otherwise. */
+  /** This broker has joined a cluster: connections that were opened before that, by it or by others, say otherwise. */
   identityChanged(): void {
     const lanes = [...this.#calls.values(), ...this.#addressCalls.values()];
     for (const lane of lanes) lane.restart('this broker has joined a cluster');
+    this.#server.identityChanged();
   }
 
   close(): void {

@@ -596,6 +596,29 @@ describe('requests between brokers', () => {
     assert.deepEqual(heard.at(-1), [one, b.identity.clusterId, 5_000]);
   });
 
+  it(
+    'tell who answers, also when that broker has come into a cluster since the connection was opened',
+    options,
+    async () => {
+      const { a, b, book } = await pair({ identity: { clusterId: null } });
+      const joined = b.identity;
+      b.identity = { ...joined, clusterId: null };
+      b.peers.serve('echo', (_from, payload) => Promise.resolve(payload));
+      const seed = { kind: 'address', address: book.addresses.get(two)! } as const;
+      const before = await a.peers.call(seed, 'echo', Buffer.from('abc'), 5_000);
+      assert.equal(before.kind === 'answered' && before.from.clusterId, null);
+      b.identity = joined;
+      b.peers.identityChanged();
+      let told: string | null = null;
+      // a call that leaves before the end of the old connection has come says what it was opened with
+      while (told === null) {
+        const reply = await a.peers.call(seed, 'echo', Buffer.from('abc'), 5_000);
+        told = reply.kind === 'answered' ? reply.from.clusterId : null;
+      }
+      assert.equal(told, joined.clusterId);
+    },
+  );
+
   it('many at once are answered each by its own', options, async () => {
     const { a, b } = await pair();
     b.peers.serve('echo', async (_from, payload) => {

@@ -78,6 +78,13 @@ export class IncomingStream implements StreamUser {
     stream.send({ kind: 'handshake', bytes: this.#handshake.welcome });
   }
 
+  /** The peer opens another stream, and hears who this broker is now. */
+  renew(): void {
+    if (this.#phase !== 'open' || this.#options.lane !== 'call') return;
+    this.#options.stream.close();
+    this.ended();
+  }
+
   #isOf(peer: PeerIdentity): boolean {
     return this.#peer?.processNonce === peer.processNonce && this.#peer.incarnation === peer.incarnation;
   }

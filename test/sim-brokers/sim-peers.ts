@@ -80,6 +80,7 @@ export class SimPeers implements PeerTransport, PeerDirectory, PeerRpc {
   /** This broker has joined a cluster: connections that it opened before that say otherwise. */
   identityChanged(): void {
     for (const calls of this.#calls.values()) calls.restart('this broker has joined a cluster');
+    for (const stream of [...this.#streams.values()].flatMap((streams) => [...streams])) stream.renew();
   }
 
   onMessage(receive: (group: GroupNumber, message: Message) => void): void {
