@@ -60,8 +60,8 @@ export class CatalogLink {
   /** The barrier under way, and the one that begins after it, for those who came meanwhile. */
   #barrier: Promise<Refused | null> | null = null;
   #nextBarrier: Promise<Refused | null> | null = null;
-  /** When the newest barrier began that was passed; -Infinity: none was. */
-  #passedMs = -Infinity;
+  /** When the newest barrier began that was passed; null: none was. */
+  #passedMs: Millis | null = null;
 
   constructor(deps: CatalogLinkDeps) {
     this.#deps = deps;
@@ -82,10 +82,11 @@ export class CatalogLink {
     return leader === this.#deps.identity.brokerId ? null : leader;
   }
 
-  /** True: a barrier that began this long ago or later was passed. */
+  /** True: a barrier that began this long ago or later was passed. Infinity: one that this process began. */
   isCurrent(withinMs: number): boolean {
     const { catalog, clock } = this.#deps;
-    return catalog.unavailable === null || this.#passedMs >= clock.monotonicMs() - withinMs;
+    if (catalog.unavailable === null) return true;
+    return this.#passedMs !== null && this.#passedMs >= clock.monotonicMs() - withinMs;
   }
 
   /** Has the request decided by the leader; its effect is visible here when this resolves. */
