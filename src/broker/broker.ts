@@ -199,7 +199,8 @@ export class Broker implements BrokerApi {
       limits,
       failed,
     });
-    this.#localGroups = new LocalGroups({ host, identity, clock, limits, observer });
+    const isNewest = (): boolean => link.isCurrent(Infinity);
+    this.#localGroups = new LocalGroups({ host, identity, clock, limits, observer, isNewest });
     const changed = (group: GroupNumber): void => {
       this.#retention.changed(group);
     };

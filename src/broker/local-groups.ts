@@ -7,8 +7,9 @@
  *   configuration does without it.
  * - local-2: a replica that was here once is never made anew: an empty one would pass for all that it had voted for and
  *   acknowledged (P61). So a replica is made, then the catalog is told that it is `opened`, and only after that was
- *   committed does it take part; what the catalog calls opened and the disk does not have is missing. And nothing is made
- *   before this process has seen the newest catalog: an old one may not know that the replica was opened.
+ *   committed does it take part; what the catalog calls opened and the disk does not have is missing. And nothing is made,
+ *   or called missing, before this process has seen the newest catalog: an old one may not know that the replica was
+ *   opened, or that it was deleted or moved away.
  * - local-3: a replica belongs to the disk that it was placed on (its incarnation), not to the broker's number.
  */
 import type { Clock } from '../model/clock.ts';
@@ -43,6 +44,8 @@ interface LocalGroupsDeps {
   readonly clock: Clock;
   readonly limits: BrokerLimits;
   readonly observer: BrokerObserver;
+  /** Whether this process has seen the catalog as it was at its start, or later (local-2). */
+  readonly isNewest: () => boolean;
 }
 
 export class LocalGroups {
@@ -100,6 +103,22 @@ export class LocalGroups {
     return isNeeded ? left : null;
   }
 
+  /** Replicas of the topic that are said to be here, and are not: missing, unless the newest catalog knows better. */
+  absent(topic: TopicEntry): readonly GroupNumber[] {
+    const absent = topic.partitions.filter((place) => {
+      const isKnown = this.#onDisk.has(place.group) || this.#missing.has(place.group);
+      return !isKnown && this.#openedHere(place) !== null;
+    });
+    return absent.map((place) => place.group);
+  }
+
+  /** Null: no replica was opened here, or the group does without it and its data may be gone. */
+  #openedHere({ replicas, leaving, reached }: PartitionPlace): ReplicaPlace | null {
+    const needed = leaving.filter(({ leftAt }) => leftAt > reached);
+    const here = this.replicaHere([...replicas, ...needed]);
+    return here?.opened === true ? here : null;
+  }
+
   /** Replicas of the topic that the group does without by now: their data may go (local-1). */
   dispensable(topic: TopicEntry): readonly GroupNumber[] {
     const gone = topic.partitions.filter(({ leaving, reached }) => {
@@ -149,12 +168,13 @@ export class LocalGroups {
 
   /**
    * Starts the opened replicas of a topic that are here and do not run; resolves when all of them run or are set apart.
+   * Leaves alone what is absent until this process has seen the newest catalog.
    * @param startable what partition n is
    */
   async start(topic: TopicEntry, startable: (partition: number) => Startable | null): Promise<void> {
     const starts = topic.partitions.map((place, partition) => {
-      const here = this.replicaHere([...place.replicas, ...place.leaving]);
-      if (here?.opened !== true) return Promise.resolve();
+      const here = this.#openedHere(place);
+      if (here === null) return Promise.resolve();
       return this.#step(place.group, () => this.#startGroup(place.group, here, () => startable(partition)));
     });
     await Promise.all(starts);
@@ -180,6 +200,7 @@ export class LocalGroups {
     const what = startable();
     if (what === null) return;
     if (!this.#onDisk.has(group)) {
+      if (!this.#deps.isNewest()) return;
       this.#missing.set(group, this.#deps.clock.wallMs());
       this.#deps.observer.groupMissing(group);
       what.machine.quarantined(isMissing);

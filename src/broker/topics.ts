@@ -330,23 +330,22 @@ export class Topics {
   }
 
   async #reconcile(topicId: string): Promise<void> {
-    const { localGroups } = this.#deps;
+    const { link, localGroups } = this.#deps;
     const gone = this.#entry(topicId, (entry) => localGroups.dispensable(entry));
     for (const partition of this.directory.topics.get(topicId)?.partitions ?? []) {
       if (partition !== null && gone.includes(partition.group)) partition.end(movedAway);
     }
     await this.#remove(gone);
     if (this.#entry(topicId, (entry) => localGroups.unopened(entry)).length > 0) await this.#open(topicId);
+    const isAbsent = this.#entry(topicId, (entry) => localGroups.absent(entry)).length > 0;
+    if (isAbsent && !link.isCurrent(Infinity)) await this.#seesNewest();
     await this.#startOpened(topicId);
   }
 
   /** Makes what was never here, and tells the catalog before it takes part (local-2). */
   async #open(topicId: string): Promise<void> {
-    const { catalog, link, localGroups, clock, identity } = this.#deps;
-    if (!link.isCurrent(Infinity)) {
-      const barrier = async (): Promise<Result<null>> => (await link.barrier(this.#reportDeadline())) ?? ok(null);
-      if ((await retry(barrier, { clock, catalog })).kind === 'refused') return;
-    }
+    const { link, localGroups, identity } = this.#deps;
+    if (!link.isCurrent(Infinity) && !(await this.#seesNewest())) return;
     const topic = this.directory.topics.get(topicId)?.entry;
     if (topic === undefined) return;
     const places = localGroups.unopened(topic);
@@ -354,6 +353,13 @@ export class Topics {
     const groups = places.map((place) => place.group).filter((group) => localGroups.has(group));
     const { brokerId, incarnation } = identity;
     if (groups.length > 0) await this.#report({ kind: 'replicas-opened', brokerId, incarnation, groups });
+  }
+
+  /** True once this process has passed a barrier, so has seen the newest catalog (local-2); false: it is closed before. */
+  async #seesNewest(): Promise<boolean> {
+    const { catalog, link, clock } = this.#deps;
+    const barrier = async (): Promise<Result<null>> => (await link.barrier(this.#reportDeadline())) ?? ok(null);
+    return (await retry(barrier, { clock, catalog })).kind === 'ok';
   }
 
   async #startOpened(topicId: string): Promise<void> {

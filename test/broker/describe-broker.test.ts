@@ -113,3 +113,26 @@ test('data that is missing, and data that nobody knows, is named too', async () 
   );
   assert.equal(replicas.quarantined, 2);
 });
+
+test('local-2: data that an old catalog names is called missing only once the newest one was seen', async () => {
+  const cluster = await Cluster.started(3);
+  await cluster.topic('orders', 1, 3);
+  await cluster.append('orders', 'a');
+  await cluster.pass(1_000);
+  const victim = 1;
+  const group = (await groupsOnDisk(cluster, victim)).at(-1)!;
+  for (const id of [0, 1, 2]) await cluster.crash(id);
+  const resources = { crc32c, cache: new TailCacheBudget(0), garbage: new GarbageMeter() };
+  await new DurableGroupLogs({ store: cluster.disks.get(victim)!.store, ...resources }).remove(group);
+  const { broker } = await cluster.start(victim);
+  await cluster.pass(20_000);
+  assert.deepEqual((await report(cluster, victim)).quarantined, [], 'two of three are down: it may have been deleted');
+  await cluster.start(2);
+  assert.equal(await cluster.answer(broker.whenCurrent()), true);
+  await cluster.pass(1_000);
+  assert.deepEqual(
+    (await report(cluster, victim)).quarantined.map((one) => one.group),
+    [group],
+  );
+  assert.deepEqual(cluster.faults, []);
+});

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LeavingPlace, PartitionPlace, ReplicaPlace, TopicEntry } from '../../src/broker/catalog-commands.ts';
 import { defaultBrokerLimits } from '../../src/broker/limits.ts';
+import type { Startable } from '../../src/broker/local-groups.ts';
 import { LocalGroups } from '../../src/broker/local-groups.ts';
 import { silentBrokerObserver } from '../../src/broker/observer.ts';
+import type { GroupNumber } from '../../src/model/ids.ts';
 import { toBrokerId, toGroupNumber, toMillis, toReplicaId } from '../../src/model/ids.ts';
-import type { GroupSpec, RaftHost } from '../../src/raft/group.ts';
+import type { GroupSpec, RaftHost, StateMachine } from '../../src/raft/group.ts';
 import { ManualClock } from '../fakes/manual-clock.ts';
 
 const [here, there] = [toBrokerId(1), toBrokerId(2)];
@@ -25,8 +27,16 @@ function topicOf(place: Partial<PartitionPlace>): TopicEntry {
   } as unknown as TopicEntry;
 }
 
-function groups(): { readonly local: LocalGroups; readonly made: GroupSpec[] } {
+interface Bench {
+  readonly local: LocalGroups;
+  readonly made: GroupSpec[];
+  /** Groups that were called missing. */
+  readonly missing: GroupNumber[];
+}
+
+function groups(isNewest: () => boolean = () => true): Bench {
   const made: GroupSpec[] = [];
+  const missing: GroupNumber[] = [];
   const host = {
     create: (spec: GroupSpec) => {
       made.push(spec);
@@ -38,8 +48,9 @@ function groups(): { readonly local: LocalGroups; readonly made: GroupSpec[] } {
     version: '',
   };
   const clock = new ManualClock();
-  const local = new LocalGroups({ host, identity, clock, limits: defaultBrokerLimits, observer: silentBrokerObserver });
-  return { local, made };
+  const observer = { ...silentBrokerObserver, groupMissing: (group: GroupNumber) => missing.push(group) };
+  const local = new LocalGroups({ host, identity, clock, limits: defaultBrokerLimits, observer, isNewest });
+  return { local, made, missing };
 }
 
 test('pit-P56: a founding voter that was moved away before it was made is made, or its group has no majority', async () => {
@@ -57,4 +68,27 @@ test('what leaves is not made if the group does without it, if it was there, or 
   assert.deepEqual(local.unopened(leaving(leaves(at(founding, here, true), 1))), []);
   assert.deepEqual(local.unopened(leaving(leaves(at(later, here, false), 1))), []);
   assert.deepEqual(local.unopened(leaving(leaves(at(founding, there, false), 1))), []);
+});
+
+test('local-2: what an old catalog calls opened is not called missing until the newest one does too', async () => {
+  let isNewest = false;
+  const { local, missing } = groups(() => isNewest);
+  const told: string[] = [];
+  const machine = { quarantined: (reason: string) => told.push(reason) } as unknown as StateMachine;
+  const startable = (): Startable => ({ machine, opened: () => assert.fail('there is nothing to start') });
+  const opened = topicOf({ replicas: [at(founding, here, true)] });
+  await local.start(opened, startable);
+  assert.deepEqual([missing, told, local.setApart, local.absent(opened)], [[], [], [], [group]]);
+  isNewest = true;
+  await local.start(opened, startable);
+  assert.deepEqual([missing, told.length, local.setApart.length, local.absent(opened)], [[group], 1, 1, []]);
+});
+
+test('what the group does without is not missing when it is gone: a crash came before the catalog was told', async () => {
+  const { local, missing } = groups();
+  const left = topicOf({ reached: 1, leaving: [leaves(at(founding, here, true), 1)] });
+  assert.deepEqual(local.dispensable(left), [group]);
+  assert.deepEqual(local.absent(left), []);
+  await local.start(left, () => assert.fail('nothing starts'));
+  assert.deepEqual(missing, []);
 });
