@@ -80,6 +80,21 @@ export class Atlas {
     return this.#world.catalog.live(group).every((one) => this.isQuorum(one, nodes));
   }
 
+  /**
+   * True if those of these nodes that may vote, or will find the majority that has to know them once they have started,
+   * can elect a leader while everybody else is away. Who restarts with a configuration that the group has left behind asks
+   * its voters of old, which may be away for good (src/raft/vote-gate.ts): then a quorum waits for somebody else.
+   */
+  canElectAlone(group: GroupNumber, nodes: readonly SimNode[]): boolean {
+    const voting = nodes.filter((node) => {
+      if (node.alive && node.mayVote(group)) return true;
+      const { voters, outgoing } = configurationIn(node.disk.cached.get(group)) ?? emptyConfiguration;
+      const isThere = (replica: ReplicaId): boolean => this.#isAt(replica, nodes);
+      return [voters, outgoing].every((half) => half.length === 0 || half.filter(isThere).length * 2 > half.length);
+    });
+    return this.canElect(group, voting);
+  }
+
   isQuorum({ voters, outgoing }: Pick<Configuration, 'voters' | 'outgoing'>, nodes = this.#world.nodes): boolean {
     const isHealthy = (replica: ReplicaId): boolean => {
       const node = this.#world.placeOf(replica)?.node;

@@ -92,7 +92,7 @@ function coreOf(
   let core = able;
   for (const node of able) {
     const rest = core.filter((one) => one !== node);
-    if (random.chance(0.6) && groups.every((group) => world.atlas.canElect(group, rest))) core = rest;
+    if (random.chance(0.6) && groups.every((group) => world.atlas.canElectAlone(group, rest))) core = rest;
   }
   return core;
 }
