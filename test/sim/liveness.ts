@@ -38,11 +38,11 @@ async function waitFor(world: SimWorld, forMs: number, holds: () => boolean, wha
 /** A healed quorum makes progress. */
 export async function liveness(world: SimWorld, random: SimRandom): Promise<void> {
   const able = random.shuffle(world.nodes.filter(({ number }) => !world.lostDisks.has(number)));
-  const groups = world.groups.filter((group) => world.atlas.canElect(group, able));
-  if (groups.length < world.groups.length) {
+  if (world.groups.some((group) => !world.atlas.canElect(group, able))) {
     if (world.shape.mustSurvive) throw new SimViolation('sim-atlas', 'more was lost than a group survives');
     world.count('haltedSafely');
   }
+  const groups = world.groups.filter((group) => world.atlas.canElectAlone(group, able));
   const core = coreOf(world, able, groups, random);
   world.trace.say(0, null, 'liveness', core.map(({ number }) => `n${number}`).join(' '));
   heal(world, core);
