@@ -89,7 +89,10 @@ export class Atlas {
     const voting = nodes.filter((node) => {
       if (node.alive && node.mayVote(group)) return true;
       const { voters, outgoing } = configurationIn(node.disk.cached.get(group)) ?? emptyConfiguration;
-      const isThere = (replica: ReplicaId): boolean => this.#isAt(replica, nodes);
+      const others = without(nodes, node);
+      const own = node.assigned.get(group)?.replicaId;
+      // a replica that this node had before is nobody who could know the present one
+      const isThere = (replica: ReplicaId): boolean => replica === own || this.#isAt(replica, others);
       return [voters, outgoing].every((half) => half.length === 0 || half.filter(isThere).length * 2 > half.length);
     });
     return this.canElect(group, voting);
