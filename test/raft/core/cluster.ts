@@ -67,6 +67,8 @@ export interface ClusterOptions {
   readonly limits?: Partial<RaftLimits>;
   /** The hosts send frames instead of heartbeats; the test plays the hosts. */
   readonly framesSent?: () => number;
+  /** Preferred leaders campaign as soon as they are started. */
+  readonly eager?: boolean;
   readonly seed?: number;
 }
 
@@ -241,6 +243,7 @@ export class Cluster {
   loses: (message: Message) => boolean = () => false;
   readonly #seed: number;
   readonly #framesSent: (() => number) | undefined;
+  readonly #eager: boolean;
   readonly #leaders = new Map<number, number>();
   readonly #committed = new Map<number, Entry>();
   readonly #commits = new Map<number, number>();
@@ -250,6 +253,7 @@ export class Cluster {
     this.limits = { ...raftLimitsDefault, ...options.limits };
     this.#seed = options.seed ?? 1;
     this.#framesSent = options.framesSent;
+    this.#eager = options.eager ?? false;
     const voters = ids(...(options.voters ?? [1, 2, 3]));
     const learners = ids(...(options.learners ?? []));
     this.genesis = { revision: 0, voters, outgoing: [], learners };
@@ -275,6 +279,7 @@ export class Cluster {
       random: new SeededRandom(this.#seed * 1_000 + node.id + 7_919 * this.#builds++),
       crc32c,
       now: this.now,
+      eager: this.#eager,
       ...(this.#framesSent === undefined ? {} : { framesSent: this.#framesSent }),
     });
   }
