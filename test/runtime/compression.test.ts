@@ -264,3 +264,21 @@ function lz4Frame(flags: number, blocks: readonly number[], extra: readonly numb
   const check = (xxh32(Uint8Array.from(descriptor)) >> 8) & 0xff;
   return Uint8Array.from([0x04, 0x22, 0x4d, 0x18, ...descriptor, check, ...blocks, 0, 0, 0, 0]);
 }
+
+test('zstd goes on while another client is made in the same process', async () => {
+  const using = variants[1]![1];
+  let making = true;
+  const others = Promise.all(Array.from({ length: 5 }, () => createCompression({ gzipSync, gunzipSync })));
+  void others.finally(() => (making = false));
+  do {
+    const answer = using.decompress('zstd', using.compress('zstd', text), bytesMax);
+    assert.equal(outcome(answer), 'ok');
+    assert.ok(answer.kind === 'ok' && Buffer.from(text).equals(answer.bytes));
+    await new Promise((resolve) => setImmediate(resolve));
+  } while (making);
+  // what was begun by a second loading shows only once it is over
+  for (let turn = 0; turn < 50; turn++) {
+    await new Promise((resolve) => setTimeout(resolve, 2));
+    assert.equal(outcome(using.decompress('zstd', using.compress('zstd', text), bytesMax)), 'ok');
+  }
+});

@@ -26,7 +26,11 @@ export async function createCompression(zlib: ZlibEngine = nodeZlib): Promise<Co
 /** libzstd's ZSTD_error_dstSize_tooSmall, as the package reports it. */
 const outputTooSmall = / -70$/;
 
-async function wasmZstd(): Promise<ZstdEngine> {
+/** The package has one instance in a process; loading it again replaces its memory while others use it. */
+let loading: Promise<ZstdEngine> | null = null;
+const wasmZstd = (): Promise<ZstdEngine> => (loading ??= loadZstd());
+
+async function loadZstd(): Promise<ZstdEngine> {
   const zstd = await import('@bokuweb/zstd-wasm');
   await zstd.init();
   return {
