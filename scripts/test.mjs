@@ -1,7 +1,10 @@
 // `npm test`: runs every test that needs no root with Node's own runner. Arguments are parts of file names: only matching
 // files run. Files are listed here because Node 20's runner takes no patterns.
+//
+// A process for each file would spend more time on loading the same modules than on testing: files that start no processes
+// of their own share one with their neighbours, through a file in .cache that imports them.
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,6 +19,29 @@ const files = ['test', 'clients/typescript/test']
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
   .sort();
 
+/** Files that share a process. Folders whose tests start processes, or compute for long, keep one for each. */
+const filesPerProcess = 6;
+const alone = /^test\/(e2e|cli|mutants|model-check|cases|branches)$/;
+
+const together = path.join(root, '.cache', 'tests');
+rmSync(together, { recursive: true, force: true });
+mkdirSync(together, { recursive: true });
+
+function shared(files) {
+  const byFolder = new Map();
+  for (const file of files) byFolder.set(path.dirname(file), [...(byFolder.get(path.dirname(file)) ?? []), file]);
+  return [...byFolder].flatMap(([folder, own]) => {
+    if (alone.test(folder)) return own;
+    return Array.from({ length: Math.ceil(own.length / filesPerProcess) }, (_, at) => {
+      const some = own.slice(at * filesPerProcess, (at + 1) * filesPerProcess);
+      const file = path.join(together, `${folder.replaceAll(path.sep, '-')}-${at + 1}.test.mjs`);
+      const specifiers = some.map((each) => path.relative(together, path.join(root, each)).replaceAll(path.sep, '/'));
+      writeFileSync(file, specifiers.map((each) => `import '${each}';\n`).join(''));
+      return file;
+    });
+  });
+}
+
 const runner = spawn(
   process.execPath,
   [
@@ -25,7 +51,7 @@ const runner = spawn(
     '--test-reporter=spec',
     '--test-timeout=90000',
     `--test-concurrency=${os.availableParallelism()}`,
-    ...files,
+    ...(wanted.length === 0 ? shared(files) : files),
   ],
   { cwd: root, stdio: 'inherit' },
 );
