@@ -201,6 +201,12 @@ export class SimBroker {
       if (this.process === process) environment.onExit(this, { kind: 'fault', error });
     };
     const { files, disk, brokerId } = this;
+    // design D4 makes a founding unanimous among those that are listed: one that is listed alone has nobody to ask whether
+    // there is a cluster, so its operator allows it to found once, as docs/SETTINGS.md says of storage.mayFound
+    const foundsAlone = this.settings.founders.length === 1;
+    if (foundsAlone && this.isLost && files.content.incarnation === null) {
+      throw new BrokerStartError('its data directory is empty (storage.mayFound=false)');
+    }
     const incarnation = files.content.incarnation ?? randomUuid(random);
     const processNonce = randomUuid(random);
     const start = disk.open(processNonce);
