@@ -132,19 +132,23 @@ function unfinished(world: BrokerWorld): readonly string[] {
   return found;
 }
 
-/** One of the group's replicas leads, and all of these have everything. */
+/** One of the group's replicas leads, and all of these have everything, on their disks too. */
 function unequal(group: GroupNumber, holders: readonly SimBroker[]): readonly string[] {
   const rafts = holders.map((broker) => broker.groups.get(group));
   const leader = rafts
     .filter((raft) => raft?.role.role === 'leader' && raft.role.serving)
     .sort((a, b) => (b?.role.term ?? 0) - (a?.role.term ?? 0))[0];
   if (leader === undefined) return [`group ${group} has no leader`];
+  const last = leader.log.lastIndex;
   return holders.flatMap((broker, at) => {
-    const raft = rafts[at];
-    if (raft?.appliedIndex === leader.log.lastIndex) return [];
-    return [
-      `b${broker.number} has applied ${raft?.appliedIndex ?? 'nothing'} of group ${group} through ${leader.log.lastIndex}`,
-    ];
+    const applied = rafts[at]?.appliedIndex;
+    if (applied !== last)
+      return [`b${broker.number} has applied ${applied ?? 'nothing'} of group ${group} through ${last}`];
+    // what the others committed is applied here too, while a write from the time of a slow disk is still under way
+    const synced = broker.disk.synced.get(group)?.last.index;
+    return synced === last
+      ? []
+      : [`b${broker.number} has synced ${synced ?? 'nothing'} of group ${group} through ${last}`];
   });
 }
 
