@@ -8,7 +8,7 @@ import type { BackoffOptions } from './backoff.ts';
 import { ClusterView } from './cluster-view.ts';
 import { Connection } from './connection.ts';
 import type { Environment } from './environment.ts';
-import { asBrokerError, BrokerError, closedError } from './errors.ts';
+import { asBrokerError, BrokerError, closedError, isAway } from './errors.ts';
 import type { LeaderHint } from './errors.ts';
 import type { DescribeClusterResponse } from './gen/sluice/v1/cluster.ts';
 import type { DescribeTopicResponse } from './gen/sluice/v1/topic.ts';
@@ -113,6 +113,11 @@ export class Brokers {
     return connection;
   }
 
+  /** The error as it concerns the next attempt: when a broker that goes away will be back says nothing of the others. */
+  forOthers(error: BrokerError): BrokerError {
+    return isAway(error) && this.#view.hasPresent(this.#nowMs()) ? error.with({ retryAfterMs: undefined }) : error;
+  }
+
   /** Remembers the leader that a refusal named. */
   learnLeader(topic: string, partition: number, hint: LeaderHint): void {
     if (this.#view.learnLeader(topic, partition, hint)) this.#moved();
@@ -207,7 +212,7 @@ export class Brokers {
         next = isHinted ? hint : askAnother.has(error.code) ? this.#view.after(address, this.#nowMs()) : null;
         const tryAtOnce = isHinted
           ? hintsFollowed++ < hintsAtOnceMax
-          : unreachable && this.#view.hasPresent(this.#nowMs());
+          : isAway(error) && this.#view.hasPresent(this.#nowMs());
         const waitMs = tryAtOnce ? 0 : backoffMs(attempt, this.backoff, this.environment, error.retryAfterMs);
         if (this.#nowMs() - startedMs + waitMs >= limitMs) throw told ?? error;
         await pause(waitMs, this.environment, options.signal);
@@ -289,12 +294,6 @@ export class Brokers {
 /** Whether nothing was sent because there was no connection. */
 const isUnreachable = (error: BrokerError): boolean =>
   error.code === 'UNAVAILABLE' && !error.indeterminate && error.grpcStatus === undefined;
-
-/** These say that the broker that was asked does not know who leads a partition. */
-export const knowsNoLeader: ReadonlySet<string> = new Set(['LEADER_NOT_AVAILABLE', 'NOT_LEADER_OR_FOLLOWER']);
-
-/** Whether the broker that was asked is not there (any more) for anybody. */
-export const isAway = ({ code }: BrokerError): boolean => code === 'UNAVAILABLE' || code === 'BROKER_SHUTTING_DOWN';
 
 const defaultPort = 9400;
 /** "host", "host:port", "[v6]:port" or "dns:///name:port", with the default port put in. */

@@ -124,6 +124,16 @@ export const closedError = (what: string): BrokerError => new BrokerError('CLOSE
 export const abortedError = (signal: AbortSignal, indeterminate = false): BrokerError =>
   new BrokerError('ABORTED', 'The caller aborted the call.', { cause: signal.reason, indeterminate });
 
+/** These say that the broker that was asked does not know who leads a partition. */
+export const knowsNoLeader: ReadonlySet<string> = new Set(['LEADER_NOT_AVAILABLE', 'NOT_LEADER_OR_FOLLOWER']);
+
+/** Whether the broker that was asked is not there (any more) for anybody. */
+export const isAway = ({ code }: BrokerError): boolean => code === 'UNAVAILABLE' || code === 'BROKER_SHUTTING_DOWN';
+
+/** Whether it says no more than that another broker leads, or will in a moment. */
+export const isSeekingLeader = (error: BrokerError): boolean =>
+  knowsNoLeader.has(error.code) || error.code === 'LEADERSHIP_LOST' || isAway(error);
+
 /** Makes a BrokerError of anything that was thrown. */
 export function asBrokerError(error: unknown): BrokerError {
   if (error instanceof BrokerError) return error;

@@ -9,9 +9,9 @@
  *   losing or repeating anything.
  */
 import { backoffMs } from './backoff.ts';
-import { isAway, knowsNoLeader } from './brokers.ts';
 import type { Brokers } from './brokers.ts';
 import { fromDetail } from './decode-error.ts';
+import { isAway, knowsNoLeader } from './errors.ts';
 import type { BrokerError } from './errors.ts';
 import { FetchSession } from './fetch-session.ts';
 import type { FetchedPartition, FetchStreamResponse } from './gen/sluice/v1/log.ts';
@@ -334,7 +334,8 @@ export class Fetcher {
     const { environment, backoff } = this.#brokers;
     const nowMs = environment.clock.monotonicMs();
     if (nowMs - open.openedMs > goodSessionMs) this.#sessionFailures = 0;
-    const waitMs = backoffMs(this.#sessionFailures++, backoff, environment, error.retryAfterMs);
+    const { retryAfterMs } = this.#brokers.forOthers(error);
+    const waitMs = backoffMs(this.#sessionFailures++, backoff, environment, retryAfterMs);
     for (const cursor of open.cursors.values()) cursor.notBeforeMs = Math.max(cursor.notBeforeMs, nowMs + waitMs);
     this.#arrangeSoon();
   }

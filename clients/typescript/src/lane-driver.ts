@@ -1,9 +1,8 @@
 /** Moves the batches of a producer's lanes: streams, timers, identities. What may be sent when is the lanes' business. */
 import type { BatchCodecs } from '../../../src/model/record-batch.ts';
 import { backoffMs } from './backoff.ts';
-import { isAway, knowsNoLeader } from './brokers.ts';
 import type { Brokers } from './brokers.ts';
-import { asBrokerError } from './errors.ts';
+import { asBrokerError, isAway, knowsNoLeader } from './errors.ts';
 import type { BrokerError } from './errors.ts';
 import { Acks } from './gen/sluice/v1/log.ts';
 import { Compression } from './gen/sluice/v1/record.ts';
@@ -193,7 +192,7 @@ export class LaneDriver {
       lost: (lanes, error) => this.#lost(sender, lanes, error),
       unreachable: (error) => {
         this.#brokers.failed(address);
-        for (const blocked of this.#unblock(sender)) blocked.unreachable(error, this.#nowMs());
+        for (const blocked of this.#unblock(sender)) blocked.unreachable(this.#brokers.forOthers(error), this.#nowMs());
       },
     });
     return sender;
@@ -202,7 +201,9 @@ export class LaneDriver {
   #answered(sender: ProduceSender, lane: PartitionLane, batch: ProduceBatch, outcome: Outcome): void {
     if (batch.state === 'settled') return; // it was aborted in the meantime
     this.#learn(sender, lane, outcome);
-    lane.answered(batch, outcome, this.#nowMs());
+    const heeded =
+      outcome.kind === 'refused' ? { kind: outcome.kind, error: this.#brokers.forOthers(outcome.error) } : outcome;
+    lane.answered(batch, heeded, this.#nowMs());
     this.#again(lane);
   }
 
@@ -224,7 +225,7 @@ export class LaneDriver {
   #lost(sender: ProduceSender, lanes: ReadonlySet<PartitionLane>, error: BrokerError): void {
     this.#brokers.failed(sender.address);
     for (const lane of lanes) {
-      lane.lost(error, this.#nowMs());
+      lane.lost(this.#brokers.forOthers(error), this.#nowMs());
       this.#again(lane);
     }
     this.#unblock(sender);

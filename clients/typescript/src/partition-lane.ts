@@ -22,7 +22,7 @@ import { restampProducer } from '../../../src/model/batch-builder.ts';
 import { sequencePlus, toSequence } from '../../../src/model/ids.ts';
 import type { Sequence } from '../../../src/model/ids.ts';
 import type { BatchCodecs } from '../../../src/model/record-batch.ts';
-import { BrokerError } from './errors.ts';
+import { BrokerError, isSeekingLeader } from './errors.ts';
 import type { BatchReceipt, ProduceBatch } from './produce-batch.ts';
 import type { ProducerIdentity } from './producer-identity.ts';
 
@@ -48,6 +48,11 @@ export interface LaneRules {
 
 /** Why the lane must repair its sequence before it goes on; the worse one wins. */
 type Gap = 'none' | 'same-identity' | 'new-identity';
+
+/** Rounds of resending in a row that follow a leader's address without waiting; brokers that name each other are given time. */
+const hintsAtOnceMax = 2;
+/** While a partition's leader is looked for, waits grow no more after this many: an election takes a second or so. */
+const seekingAttemptsMax = 2;
 
 const identityLost: ReadonlySet<string> = new Set(['UNKNOWN_PRODUCER_ID', 'INVALID_PRODUCER_EPOCH']);
 
@@ -77,6 +82,8 @@ export class PartitionLane {
   #notBeforeMs = 0;
   /** Rounds of resending since the last success. */
   #failures = 0;
+  /** Of these, those that went to a leader that was named, without waiting. */
+  #hintsFollowed = 0;
   #lastError: BrokerError | null = null;
 
   constructor(topic: string, topicId: string, partition: number, rules: LaneRules) {
@@ -162,6 +169,7 @@ export class PartitionLane {
     assert(batch.state === 'outstanding', 'lane-3: only an outstanding attempt is answered', batch.state);
     if (outcome.kind === 'produced') {
       this.#failures = 0;
+      this.#hintsFollowed = 0;
       this.#lastError = null;
       if (!batch.abandoned) batch.resolveAll(this.topic, this.partition, outcome.receipt);
       this.#leave(batch);
@@ -187,7 +195,7 @@ export class PartitionLane {
   /** The broker could not be reached: nothing was sent, everything waits. */
   unreachable(error: BrokerError, nowMs: number): void {
     this.#lastError = error;
-    this.#notBeforeMs = nowMs + this.#rules.backoffMs(this.#failures++, error.retryAfterMs);
+    this.#wait(nowMs, [error]);
   }
 
   /** Rejects what is past its deadline (lane-4, lane-5). True: something was, so the lane may have work again. */
@@ -279,8 +287,18 @@ export class PartitionLane {
     for (const batch of [...this.#line]) if (batch.behindGap && batch.unknown) this.#drop(batch);
     this.#settling = false;
     if (this.#line.length === 0 && this.#gap !== 'new-identity') return;
-    const hints = this.#line.map((batch) => batch.lastError?.retryAfterMs ?? 0);
-    this.#notBeforeMs = nowMs + this.#rules.backoffMs(this.#failures++, Math.max(0, ...hints));
+    const errors = this.#line.flatMap(({ lastError }) => (lastError === null ? [] : [lastError]));
+    const isNamed = errors.some(({ leaderHint }) => leaderHint !== undefined);
+    if (isNamed && this.#hintsFollowed++ < hintsAtOnceMax) this.#notBeforeMs = nowMs;
+    else this.#wait(nowMs, errors);
+  }
+
+  #wait(nowMs: number, errors: readonly BrokerError[]): void {
+    const attempt = this.#failures++;
+    const isSeeking = errors.every(isSeekingLeader);
+    const hintMs = Math.max(0, ...errors.map(({ retryAfterMs }) => retryAfterMs ?? 0));
+    this.#notBeforeMs =
+      nowMs + this.#rules.backoffMs(isSeeking ? Math.min(attempt, seekingAttemptsMax) : attempt, hintMs);
   }
 
   /** Behind a gap, what may be in the log can be neither resent nor resolved (lane-4). */

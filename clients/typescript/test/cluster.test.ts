@@ -218,12 +218,45 @@ describe('a producer', () => {
     await until(() => calls(3, 'append') > 0 || (void producer.send('t', { ...value, partition: 0 }), false));
   });
 
-  it('leaves a leader that says it stops', async () => {
+  it('follows a leader that is named without waiting', async () => {
+    const producer = connect(patient).producer();
+    server(1).appendFault = () => ({ kind: 'refuse', code: 'NOT_LEADER_OR_FOLLOWER', leaderHint: hintOf(3, 4) });
+    await producer.send('t', { ...value, partition: 0 });
+    assert.deepEqual([1, 2, 3].map((id) => calls(id, 'append')), [1, 0, 1]); // prettier-ignore
+  });
+
+  it('gives brokers time that name each other', async () => {
+    const { environment } = patient;
+    const producer = connect({ environment, backoff: { initialMs: 60_000, maxMs: 60_000 } }).producer({
+      deliveryTimeoutMs: 1_000,
+    });
+    for (const [id, other] of [[1, 3], [3, 1]] as const) // prettier-ignore
+      server(id).appendFault = (_, attempt) => ({ kind: 'refuse', code: 'NOT_LEADER_OR_FOLLOWER', leaderHint: hintOf(other, 4 + attempt) }); // prettier-ignore
+    await assert.rejects(producer.send('t', { ...value, partition: 0 }), { code: 'DELIVERY_TIMEOUT' });
+    assert.equal(calls(1, 'append') + calls(3, 'append'), 3);
+  });
+
+  it('waits no longer and longer while a leader is looked for', async () => {
+    const waits: number[] = [];
+    const { environment } = patient;
+    const below = (bound: number): number => {
+      waits.push(bound);
+      return 0;
+    };
+    const random = { ...environment.random, below };
+    const backoff = { initialMs: 50, maxMs: 60_000 };
+    const producer = connect({ environment: { ...environment, random }, backoff }).producer();
+    server(1).appendFault = (_, attempt) => (attempt < 9 ? { kind: 'refuse', code: 'LEADER_NOT_AVAILABLE' } : null);
+    await producer.send('t', { ...value, partition: 0 });
+    assert.deepEqual(waits.slice(-9), [50, 100, 200, 200, 200, 200, 200, 200, 200]);
+  });
+
+  it('leaves a leader that says it stops, and does not wait for it', async () => {
     lead(2, 1);
     const client = connect();
     await learnt(client);
     const producer = client.producer();
-    server(2).appendFault = () => ({ kind: 'refuse', code: 'BROKER_SHUTTING_DOWN' });
+    server(2).appendFault = () => ({ kind: 'refuse', code: 'BROKER_SHUTTING_DOWN', retryAfterMs: 600_000 });
     await producer.send('t', { ...value, partition: 0 });
     assert.equal(calls(2, 'append'), 1);
   });
