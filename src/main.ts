@@ -212,7 +212,8 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     observer: logRaft(logger),
     condemned: (verdict) => {
       logger.error({ ...verdict }, 'set apart: another broker knows this disk as an old copy; replace it');
-      api.unready();
+      const reason = `broker ${verdict.by} knows its disk as an old copy (${verdict.detail}); replace it.`;
+      api.serve(lostBroker(describeLost({ ...place, clusterId }, reason), reason), { ready: false });
       store.markLost().catch(fault); // the next start says so at once
     },
     fatal: fault,
@@ -244,7 +245,21 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     cluster: { ...admitted, seeds: seedsOf(config), rpc: peers, processOf: (id) => book.processOf(id), directory },
   });
   book.follow((id) => broker.peerOf(id));
-  await broker.start();
+  const ending = [
+    { name: 'close connections', run: () => api.close(connectionsGraceMs) },
+    { name: 'close the way to other brokers', run: () => closePeers(peers, memory) },
+    { name: 'end disk upkeep', run: () => Promise.all([sweep.stop(), disk.close()]).then(() => undefined) },
+    { name: 'stop measuring', run: () => gauges.stop() },
+    { name: 'close store', run: () => store.close() },
+  ];
+  await broker.start().catch((error: unknown) => {
+    if (host.apart === null) throw error;
+  });
+  if (host.apart !== null) {
+    // it stays, to say what is wrong with it
+    shutdown.setSteps([{ name: 'refuse new calls', run: () => api.drain() }, ...ending]);
+    return;
+  }
   sweep.start();
   api.serveInCluster(broker, broker.routes, {
     call: (to, method, payload, timeoutMs) => peers.call({ kind: 'broker', broker: to }, method, payload, timeoutMs),
@@ -257,11 +272,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     { name: 'hand over leaderships', run: () => broker.handOver() },
     { name: 'refuse new calls', run: () => api.drain() },
     { name: 'answer appends in flight', run: () => broker.close() },
-    { name: 'close connections', run: () => api.close(connectionsGraceMs) },
-    { name: 'close the way to other brokers', run: () => closePeers(peers, memory) },
-    { name: 'end disk upkeep', run: () => Promise.all([sweep.stop(), disk.close()]).then(() => undefined) },
-    { name: 'stop measuring', run: () => gauges.stop() },
-    { name: 'close store', run: () => store.close() },
+    ...ending,
   ]);
   // a broker that does not know the newest catalog may hold what is not its any more: nobody is sent to it before
   if (!(await broker.whenCurrent()) || peers.standing.condemnation !== null) return;

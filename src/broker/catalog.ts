@@ -251,10 +251,13 @@ export class Catalog {
     change.tell();
   }
 
-  /** Ends the start, or the process that runs. */
+  /** Ends the start, or the process that runs; not one whose disk as a whole is set apart, which stays to say so. */
   #setApart(reason: string): void {
     this.#quarantine = reason;
-    const why = `the catalog can not be trusted: ${reason}; restore the data directory from a copy`;
+    const isWholeDisk = this.#deps.host.apart !== null;
+    const cure = isWholeDisk ? 'have the broker replaced' : 'restore the data directory from a copy';
+    const why = `the catalog can not be trusted: ${reason}; ${cure}`;
+    if (this.#start === null && isWholeDisk) return;
     if (this.#start === null) this.#deps.onFault(new Error(why));
     else this.#start.fail(new BrokerStartError(why));
   }

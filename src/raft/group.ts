@@ -129,6 +129,8 @@ export interface LocalReplica {
 }
 
 export interface RaftHost {
+  /** Why every group here is set apart, the disk being not what it was (design D4, D10); null: none is for that. */
+  readonly apart: string | null;
   /** What exists on this disk, by group number. */
   existing(): Promise<readonly LocalReplica[]>;
   /** Makes the log of a group that has none here, durably, and starts nothing: it does not take part yet. */

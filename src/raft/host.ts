@@ -159,6 +159,10 @@ export class MultiRaftHost implements RaftHost {
     return heardMs === -Infinity ? null : this.#options.clock.monotonicMs() - heardMs;
   }
 
+  get apart(): string | null {
+    return this.#apart;
+  }
+
   async existing(): Promise<readonly LocalReplica[]> {
     const onDisk = [...(await this.#groupsOnDisk())].map(([group, replicaId]) => ({ group, replicaId }));
     return onDisk.sort((a, b) => a.group - b.group);

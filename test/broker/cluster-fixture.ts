@@ -75,6 +75,9 @@ export interface Member {
 /** A host that tells which groups it started. */
 function recording(host: RaftHost, groups: Map<GroupNumber, RaftGroup>): RaftHost {
   return {
+    get apart() {
+      return host.apart;
+    },
     existing: () => host.existing(),
     create: (spec, kind) => host.create(spec, kind),
     start: async (spec, machine) => {

@@ -369,6 +369,8 @@ export class MemoryRaftHost implements RaftHost {
   readonly #disk: MemoryDisk;
   readonly #clock: Clock;
   readonly groups = new Map<GroupNumber, MemoryGroup>();
+  /** Set: as if the whole disk were not what it was. */
+  apart: string | null = null;
   /** False: groups start as followers until `elect`. */
   electing = true;
   /** Groups whose start rejects. */

@@ -27,6 +27,10 @@ export class WatchedHost implements RaftHost {
     this.#events = events;
   }
 
+  get apart(): string | null {
+    return this.#host.apart;
+  }
+
   existing(): ReturnType<RaftHost['existing']> {
     return this.#host.existing();
   }

@@ -22,6 +22,8 @@ const graceMs = 2_000;
 const stillMs = 4_000;
 /** Of an idle machine. */
 const verdictMsMax = 20_000;
+/** It would have ended by now if it did not stay. */
+const staysMs = 1_000;
 const replacementMsMax = 60_000;
 
 /** Resolves with what is wrong about what a broker says and does, or null. */
@@ -76,7 +78,9 @@ async function isSetApart(lives: ClusterLives, victim: number): Promise<string |
   const broker = lives.broker(victim);
   const told = 'set apart: another broker knows this disk as an old copy; replace it';
   const isTold = await until(() => broker.lines(told).length > 0 || broker.hasEnded, verdictMsMax);
-  if (!isTold || broker.hasEnded) return `is not set apart: ${broker.lastWords}`;
+  if (!isTold) return `is not set apart: ${broker.lastWords}`;
+  await wait(staysMs);
+  if (broker.hasEnded) return `does not stay up to say that it is set apart: ${broker.lastWords}`;
   return broker.lines('ready').length > 0 ? 'was ready on an old copy' : null;
 }
 
