@@ -69,6 +69,26 @@ module.exports = {
       to: { path: '^src/(api|broker|raft|log)/', dependencyTypesNot: ['type-only'] },
       comment: 'Observers are types; metrics calls nothing.',
     },
+    only(
+      'metrics-observes-layers',
+      '^src/metrics/',
+      '^src/(metrics|api|broker|raft|log|model)/',
+      'What it shows is handed to it by main.ts.',
+    ),
+    {
+      name: 'nobody-counts-on-metrics',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/(metrics/|main)' },
+      to: { path: '^src/metrics/' },
+      comment: 'The layers report to observers that they declare; that somebody counts is none of their business.',
+    },
+    {
+      name: 'one-door-to-prom-client',
+      severity: 'error',
+      from: { pathNot: '^(src|test)/metrics/' },
+      to: { path: 'node_modules/prom-client' },
+      comment: 'How metrics are kept is known in one folder.',
+    },
     {
       name: 'pure-has-no-node',
       severity: 'error',

@@ -64,6 +64,7 @@ export async function withBrokers<T>(
       `broker.id=${id}`,
       `listen.client.port=${port}`,
       `listen.broker.port=${ports[count + id] ?? 0}`,
+      'listen.http.port=0',
       `storage.dataDir=${path.join(folder, String(id))}`,
       ...(count === 1 ? [] : [`cluster.founders=${founders.join(',')}`]),
     ];

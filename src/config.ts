@@ -132,6 +132,15 @@ const schema = z.strictObject({
         .describe('Address to listen on for other brokers; any but loopback needs cluster.secret. Default 127.0.0.1.'),
       port: integer(0, 65_535, 9401, 'Port to listen on for other brokers; 0 takes a free one.'),
     }),
+    http: z.strictObject({
+      enabled: flag(true, 'Whether metrics and health are served over HTTP; with false nothing is counted either.'),
+      host: z
+        .string()
+        .min(1)
+        .default('127.0.0.1')
+        .describe('Address to listen on for Prometheus and probes. Default 127.0.0.1.'),
+      port: integer(0, 65_535, 9464, 'Port to listen on for Prometheus and probes; 0 takes a free one.'),
+    }),
   }),
   storage: z.strictObject({
     dataDir: z.string().min(1).default('./data').describe('Where everything is kept. Default ./data.'),

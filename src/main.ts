@@ -32,6 +32,7 @@ import { RocksdbStore } from './log/rocksdb-store.ts';
 import { StoreOpenError } from './log/store.ts';
 import { Sweep, sweepLimitsDefault } from './log/sweep.ts';
 import { TailCacheBudget } from './log/tail-cache-budget.ts';
+import { HttpBindError, HttpServer } from './metrics/http-server.ts';
 import { catalogGroup, toBrokerId } from './model/ids.ts';
 import type { BatchCodecs } from './model/record-batch.ts';
 import { randomUuid } from './model/random.ts';
@@ -76,7 +77,11 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     onDefect: fault,
   });
   const port = await api.listen(config.listen.client.host, config.listen.client.port);
-  shutdown.setSteps([{ name: 'close connections', run: () => api.close(0) }]);
+  const http = new HttpServer({ readiness: () => api.readiness, pages: new Map(), onDefect: fault });
+  const { enabled: servesHttp, ...httpAt } = config.listen.http;
+  const httpPort = servesHttp ? await http.listen(httpAt.host, httpAt.port) : null;
+  const closeHttp = { name: 'close the port of metrics and probes', run: () => http.close() };
+  shutdown.setSteps([{ name: 'close connections', run: () => api.close(0) }, closeHttp]);
 
   const { reserves, writeBufferBytes } = await diskSizes(config.storage);
   const store = await RocksdbStore.open({
@@ -100,11 +105,13 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     const identity = { ...self, clusterId: store.identity.clusterId ?? '' };
     const reason = `its disk lost acknowledged writes (${recovery.recoveredCommit} of ${recovery.floorCommit} are there); replace it.`;
     api.serve(lostBroker(describeLost(identity, reason), reason), { ready: false });
+    api.unready(`set apart: ${reason}`);
     logger.error({ ...identity, ...recovery }, 'set apart: the disk lost acknowledged writes');
     shutdown.setSteps([
       { name: 'refuse new calls', run: () => api.drain() },
       { name: 'close connections', run: () => api.close(connectionsGraceMs) },
       { name: 'close store', run: () => store.close() },
+      closeHttp,
     ]);
     return;
   }
@@ -147,6 +154,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     { name: 'close connections', run: () => api.close(0) },
     { name: 'close the way to other brokers', run: () => peers.close() },
     { name: 'close store', run: () => store.close() },
+    closeHttp,
   ]);
   const garbage = new GarbageMeter();
   const cache = new TailCacheBudget(config.limits.tailCacheBytesMax);
@@ -214,6 +222,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
       logger.error({ ...verdict }, 'set apart: another broker knows this disk as an old copy; replace it');
       const reason = `broker ${verdict.by} knows its disk as an old copy (${verdict.detail}); replace it.`;
       api.serve(lostBroker(describeLost({ ...place, clusterId }, reason), reason), { ready: false });
+      api.unready(`set apart: ${reason}`);
       store.markLost().catch(fault); // the next start says so at once
     },
     fatal: fault,
@@ -251,6 +260,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     { name: 'end disk upkeep', run: () => Promise.all([sweep.stop(), disk.close()]).then(() => undefined) },
     { name: 'stop measuring', run: () => gauges.stop() },
     { name: 'close store', run: () => store.close() },
+    closeHttp,
   ];
   await broker.start().catch((error: unknown) => {
     if (host.apart === null) throw error;
@@ -278,7 +288,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
   if (!(await broker.whenCurrent()) || peers.standing.condemnation !== null) return;
   api.ready();
   const readyAfterMs = Math.round(process.uptime() * 1_000);
-  logger.info({ ...identity, port, peerPort, pid: process.pid, readyAfterMs }, 'ready');
+  logger.info({ ...identity, port, peerPort, httpPort, pid: process.pid, readyAfterMs }, 'ready');
 }
 
 async function closePeers(peers: GrpcPeers, memory: PeerMemoryFile): Promise<void> {
@@ -326,6 +336,7 @@ function isForOperators(error: unknown): error is Error {
     error instanceof StoreOpenError ||
     error instanceof BindError ||
     error instanceof PeerBindError ||
+    error instanceof HttpBindError ||
     error instanceof BrokerStartError
   );
 }

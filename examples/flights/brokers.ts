@@ -45,6 +45,7 @@ export class BrokerProcesses {
       `broker.id=${id}`,
       `listen.client.port=${this.#base + portStep * id}`,
       `listen.broker.port=${this.#base + portStep * id + 1}`,
+      'listen.http.port=0',
       `storage.dataDir=${path.join(this.#folder, String(id))}`,
       'log.level=error',
       ...(founders.length > 1 ? [`cluster.founders=${founders.join(',')}`] : []),

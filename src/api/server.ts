@@ -61,6 +61,8 @@ export class ApiServer {
   readonly #desk: CallDesk;
   readonly #sessions: Http2Sessions;
   readonly #health = new HealthImplementation();
+  /** Why it takes no requests; null: it does. */
+  #unreadyWhy: string | null = 'it starts: its disk recovers, or it looks for its cluster';
   #broker: BrokerApi;
 
   constructor(options: ApiServerOptions) {
@@ -86,6 +88,11 @@ export class ApiServer {
     };
   }
 
+  /** Whether it takes requests of everybody; `why` is one line for people. */
+  get readiness(): { readonly ready: boolean; readonly why: string } {
+    return { ready: this.#unreadyWhy === null, why: this.#unreadyWhy ?? 'ready' };
+  }
+
   /** HTTP/2 receive windows: of each connection as the library reports them, and what all of them may take. */
   get windows(): { readonly inForce: readonly number[]; readonly budgetedBytes: number } {
     return { inForce: this.#sessions.windowsInForce(), budgetedBytes: this.#sessions.windowBytes };
@@ -109,7 +116,8 @@ export class ApiServer {
   serve(broker: BrokerApi, { ready }: { readonly ready: boolean }): void {
     this.#broker = broker;
     this.#setHealth('started', true);
-    this.#setHealth('ready', ready);
+    if (ready) this.ready();
+    else this.unready('it answers, but can not serve yet what others can');
   }
 
   /**
@@ -120,15 +128,18 @@ export class ApiServer {
     const { clock, codecs } = this.#options;
     serveForwarded(peers, this.#desk, { broker, clock, codecs });
     this.serve(forwardingBroker({ broker, routes, peers, clock }), { ready: false });
+    this.unready('it catches up with the catalog');
   }
 
   /** It takes requests of everybody. */
   ready(): void {
+    this.#unreadyWhy = null;
     this.#setHealth('ready', true);
   }
 
-  /** Whoever spreads requests shall send them elsewhere; what comes all the same is served. */
-  unready(): void {
+  /** Whoever spreads requests shall send them elsewhere; what comes all the same is served. `why`: one line for people. */
+  unready(why = 'it stops'): void {
+    this.#unreadyWhy = why;
     this.#setHealth('ready', false);
   }
 

@@ -9,6 +9,8 @@ import { exitCodes } from './exit-codes.ts';
 const brokersMax = 7;
 /** Broker n listens so many ports above broker 0 (design, section 3). */
 const portStep = 10;
+/** And for metrics and health so many above its client port: 9464 where that is 9400. */
+const httpPortStep = 64;
 const portMax = 65_535;
 const host = '127.0.0.1';
 
@@ -22,7 +24,7 @@ export function brokerCountOf(text: string): number {
 export interface DevCluster {
   /** Number of brokers, odd, 1 to 7. */
   readonly count: number;
-  /** Client port of broker 0; its port for other brokers is one above. 0: any free ports. */
+  /** Client port of broker 0; its port for other brokers is one above, that for metrics 64. 0: any free ports. */
   readonly port: number;
   /** Broker n keeps its data in the folder `n` of it. Made if it is missing. */
   readonly directory: string;
@@ -30,7 +32,7 @@ export interface DevCluster {
 
 /** The arguments of every broker's process, at the index of its id. */
 export async function devSettings({ count, port, directory }: DevCluster): Promise<readonly (readonly string[])[]> {
-  const last = port + portStep * (count - 1) + 1;
+  const last = port + portStep * (count - 1) + httpPortStep;
   if (last > portMax) throw usageError(`--port ${port} is too high: the brokers would need ports up to ${last}.`);
   await checkDirectory(directory, count);
   const peerPorts =
@@ -40,6 +42,7 @@ export async function devSettings({ count, port, directory }: DevCluster): Promi
     `--set=broker.id=${id}`,
     `--set=listen.client.port=${port === 0 ? 0 : port + portStep * id}`,
     `--set=listen.broker.port=${peerPort}`,
+    `--set=listen.http.port=${port === 0 ? 0 : port + portStep * id + httpPortStep}`,
     `--set=cluster.founders=${founders}`,
     `--set=storage.dataDir=${join(directory, String(id))}`,
   ]);

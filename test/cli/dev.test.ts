@@ -66,10 +66,11 @@ test('broker n has the ports 10 n above those of broker 0, and all have the same
     '--set=broker.id=2',
     '--set=listen.client.port=9420',
     '--set=listen.broker.port=9421',
+    '--set=listen.http.port=9484',
     '--set=cluster.founders=0@127.0.0.1:9401,1@127.0.0.1:9411,2@127.0.0.1:9421',
     `--set=storage.dataDir=${path.join(directory, '2')}`,
   ]);
-  assert.equal(new Set(all.map((settings) => settings[3])).size, 1);
+  assert.equal(new Set(all.map((settings) => settings[4])).size, 1);
 });
 
 test('numbers of brokers that make no sense are refused', async (t) => {
@@ -83,7 +84,7 @@ test('numbers of brokers that make no sense are refused', async (t) => {
 
 test('ports above the last one, and a directory of another number of brokers, are refused', async (t) => {
   const directory = folder(t);
-  await assert.rejects(devSettings({ count: 3, port: 65_530, directory }), refusesWith(/ports up to 65551/));
+  await assert.rejects(devSettings({ count: 3, port: 65_530, directory }), refusesWith(/ports up to 65614/));
   mkdirSync(path.join(directory, '0'));
   await assert.rejects(devSettings({ count: 3, port: 9400, directory }), refusesWith(/data of 1 broker:.*--brokers 1/));
   await devSettings({ count: 1, port: 9400, directory });

@@ -397,9 +397,12 @@ describe('bad input', { concurrency: 3 }, () => {
 
 describe('a broker under the command', { concurrency: 2 }, () => {
   const settings = (name: string): string[] =>
-    ['listen.client.port=0', 'listen.broker.port=0', `storage.dataDir=${path.join(broker.directory, name)}`].flatMap(
-      (each) => ['--set', each],
-    );
+    [
+      'listen.client.port=0',
+      'listen.broker.port=0',
+      'listen.http.port=0',
+      `storage.dataDir=${path.join(broker.directory, name)}`,
+    ].flatMap((each) => ['--set', each]);
   const ready = (text: string): boolean => text.includes('"ready"');
   const pidIn = (text: string): number => Number(/"pid":(\d+)/.exec(text)?.[1]);
 

@@ -79,7 +79,13 @@ export function startBroker(
   env: Readonly<Record<string, string>> = { UV_THREADPOOL_SIZE: '8' },
 ): BrokerProcess {
   if (!existsSync(program)) throw new Error('dist/src/main.js is missing: run npm run build, as npm test does');
-  const all = { 'listen.client.port': 0, 'listen.broker.port': 0, 'storage.ballastBytes': '1MiB', ...settings };
+  const all = {
+    'listen.client.port': 0,
+    'listen.broker.port': 0,
+    'listen.http.port': 0,
+    'storage.ballastBytes': '1MiB',
+    ...settings,
+  };
   const args = Object.entries(all).flatMap(([setting, value]) => ['--set', `${setting}=${value}`]);
   const inherited = { ...process.env };
   delete inherited['UV_THREADPOOL_SIZE'];

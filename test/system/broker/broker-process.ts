@@ -41,7 +41,13 @@ export class BrokerProcess {
   #ended = false;
 
   constructor({ dataDir, port, settings = {}, prefix = [] }: BrokerOptions) {
-    const all = { 'listen.client.port': port, 'listen.broker.port': 0, 'storage.dataDir': dataDir, ...settings };
+    const all = {
+      'listen.client.port': port,
+      'listen.broker.port': 0,
+      'listen.http.port': 0,
+      'storage.dataDir': dataDir,
+      ...settings,
+    };
     const sets = Object.entries(all).flatMap(([path, value]) => ['--set', `${path}=${value}`]);
     const [command = process.execPath, ...args] = [...prefix, process.execPath, program, ...sets];
     this.#child = spawn(command, args, {
