@@ -13,6 +13,12 @@ export interface BrokerLimits {
   readonly appendBytesInFlightMax: number;
   /** Calls that wait for the outcome of one append: it and its retries. Range 1 to 1,000. */
   readonly appendWaitersPerBatchMax: number;
+  /** How long an append waits for a leader where its partition has none that is ready, milliseconds; 0: not at all. */
+  readonly leaderWaitMsMax: number;
+  /** How often it is tried again meanwhile although nothing was heard, milliseconds. Range 1 to 10,000. */
+  readonly leaderLookMs: number;
+  /** Appends of one partition that wait so. Range 1 to 100,000. */
+  readonly heldAppendsMax: number;
   /** Idempotent producers that one partition remembers. Idle ones are forgotten after a day. Range 1 to 1,000,000. */
   readonly producersPerPartitionMax: number;
   /** Partitions that parked fetches and open cursors wait for, added up, on this broker. Range 1 to 10,000,000. */
@@ -82,6 +88,9 @@ export const defaultBrokerLimits: BrokerLimits = {
   catalogCommandsQueuedMax: 1_000,
   appendBytesInFlightMax: 64 * 1024 * 1024,
   appendWaitersPerBatchMax: 16,
+  leaderWaitMsMax: 1_000,
+  leaderLookMs: 50,
+  heldAppendsMax: 1_000,
   producersPerPartitionMax: 10_000,
   fetchWaitersMax: 200_000,
   producerIdBlock: 1_000,

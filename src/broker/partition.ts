@@ -24,6 +24,7 @@ import type { AppendBudget } from './append-budget.ts';
 import type { WaitOutcome } from './append-waiters.ts';
 import { AppendWaiters, OpenAppend } from './append-waiters.ts';
 import type { DiskGate } from './disk-gate.ts';
+import { HeldAppends } from './held-appends.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { BrokerObserver } from './observer.ts';
 import type { RememberedBatch, SequenceVerdict } from './producer-table.ts';
@@ -95,7 +96,9 @@ export class Partition implements DataMachine {
   #highWatermark: Offset = offsetZero;
   /** Why nothing works here any more; null: it does. */
   #ended: Refused | null = null;
-  /** Who waits until somebody serves this partition. */
+  /** Appends that wait until somebody serves this partition. */
+  readonly #held: HeldAppends<Appended>;
+  /** Who else waits until somebody serves this partition. */
   #readyWaiters: (() => void)[] = [];
 
   constructor(group: GroupNumber, locate: Locate, deps: PartitionDeps) {
@@ -103,6 +106,8 @@ export class Partition implements DataMachine {
     this.#locate = locate;
     this.#deps = deps;
     this.#waiters = new AppendWaiters(deps.clock);
+    const { leaderWaitMsMax: waitMsMax, leaderLookMs: lookMs, heldAppendsMax: countMax } = deps.limits;
+    this.#held = new HeldAppends(deps.clock, { waitMsMax, lookMs, countMax });
   }
 
   /** Null until the group runs. */
@@ -154,6 +159,7 @@ export class Partition implements DataMachine {
     this.#ended ??= why;
     this.#appended = null;
     this.#release();
+    this.#held.wake();
     this.#wakeReaders();
   }
 
@@ -201,6 +207,7 @@ export class Partition implements DataMachine {
     if (!role.serving || this.#ended !== null) this.#appended = null;
     else if (this.#appended?.term !== role.term) this.#appended = { table: this.#applied.copy(), term: role.term };
     if (this.#appended !== null || this.#follows) this.#release();
+    this.#held.wake();
     if (this.#appended !== null) this.#deps.changed(this.group);
     this.#wakeReaders();
   }
@@ -220,13 +227,23 @@ export class Partition implements DataMachine {
   // ---- appending ----
 
   /**
-   * Takes ownership of `batch`, which passed the door (api/ checked its CRC and attributes). Everything up to the proposal happens before the call returns, so calls take effect in
-   * their order. The check for duplicates precedes every check for admission (design D14): a retry is answered even
-   * where nothing new would be taken.
+   * Takes ownership of `batch`, which passed the door (api/ checked its CRC and attributes). Everything up to the proposal
+   * happens before the call returns, or later where nobody serves the partition yet, so calls take effect in their order
+   * (held-1). The check for duplicates precedes every check for admission (design D14): a retry is answered even where
+   * nothing new would be taken.
    */
   append(batch: Uint8Array, acks: AckLevel, deadlineMs: Millis): Promise<Result<Appended>> {
+    return this.#held.take(() => {
+      const answer = this.#tryAppend(batch, acks, deadlineMs);
+      if (answer instanceof Promise) return { kind: 'answered', answer };
+      if (isUnserved(answer)) return { kind: 'unserved', refused: answer };
+      return { kind: 'answered', answer: Promise.resolve(answer) };
+    }, deadlineMs);
+  }
+
+  #tryAppend(batch: Uint8Array, acks: AckLevel, deadlineMs: Millis): Promise<Result<Appended>> | Refused {
     const step = this.#admit(batch, acks, deadlineMs);
-    if (step.kind === 'refused') return Promise.resolve(step);
+    if (step.kind === 'refused') return step;
     if (step.kind === 'retry') return this.#answerRetry(step.retry, deadlineMs);
     return this.#propose(batch, step.header, acks, deadlineMs);
   }
@@ -315,10 +332,15 @@ export class Partition implements DataMachine {
     return refuse('LIMIT_REACHED', what, { retryAfterMs, fields: { limit: `${producersMax}` } });
   }
 
-  #propose(batch: Uint8Array, header: BatchHeader, acks: AckLevel, deadlineMs: Millis): Promise<Result<Appended>> {
+  #propose(
+    batch: Uint8Array,
+    header: BatchHeader,
+    acks: AckLevel,
+    deadlineMs: Millis,
+  ): Promise<Result<Appended>> | Refused {
     const raft = this.#raft;
     const next = raft?.nextAppend() ?? null;
-    if (raft === null || next === null || next.term !== this.#appended?.term) return Promise.resolve(this.#notReady());
+    if (raft === null || next === null || next.term !== this.#appended?.term) return this.#notReady();
     const payload = detached(batch);
     patchBatch(payload, next.baseOffset, next.term);
     const append = this.#open(next.baseOffset, payload.length);
@@ -332,7 +354,9 @@ export class Partition implements DataMachine {
     if (proposed.kind === 'refused') {
       this.#waiters.forget(next.baseOffset);
       this.#deps.budget.give(batch.length);
-      return Promise.resolve(proposalRefusal(proposed.why, this.#deps.limits.retryAfterMs));
+      // that this replica leads no more is told in a moment, and who does a moment later
+      if (proposed.why === 'not-leader') return this.#notReady();
+      return proposalRefusal(proposed.why, this.#deps.limits.retryAfterMs);
     }
     assert(
       proposed.baseOffset === next.baseOffset,
@@ -496,6 +520,9 @@ function detached(batch: Uint8Array): Uint8Array {
 
 const fenceKey = ({ id, epoch }: { readonly id: ProducerId; readonly epoch: ProducerEpoch }): string =>
   `${id}/${epoch}`;
+
+/** Nobody serves the partition for now, as far as is known here, and somebody will. */
+const isUnserved = ({ error }: Refused): boolean => error.code === 'LEADER_NOT_AVAILABLE';
 
 const anonymous = { kind: 'next', newProducer: false } as const;
 

@@ -32,7 +32,7 @@ export interface FixtureOptions {
 }
 
 /** Small where the default only costs time. */
-const testLimits: Partial<BrokerLimits> = { groupsPartitions: 1, producerIdBlock: 10 };
+const testLimits: Partial<BrokerLimits> = { groupsPartitions: 1, producerIdBlock: 10, leaderWaitMsMax: 0 };
 
 export class BrokerFixture {
   readonly clock: ManualClock;
