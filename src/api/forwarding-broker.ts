@@ -148,7 +148,22 @@ class Forwarding implements Forwarded {
 
   append(request: AppendRequest, context: RequestContext): Promise<Result<AppendReceipt>> {
     const route = (): BrokerId | null => this.#routes.leaderOf(context.tenant, request);
-    return this.#appends.take(request, context, route) ?? this.#broker.append(request, context);
+    return this.#appends.take(request, context, route) ?? this.#appendHere(request, context, route);
+  }
+
+  /**
+   * What waited here for a leader, and did not become one's here, goes to it: in the order of the calls, since what is
+   * refused is refused in their order, and before anything else arrives. It was not appended, so this is the first time
+   * that it is handed on.
+   */
+  async #appendHere(
+    request: AppendRequest,
+    context: RequestContext,
+    route: () => BrokerId | null,
+  ): Promise<Result<AppendReceipt>> {
+    const answer = await this.#broker.append(request, context);
+    if (answer.kind === 'ok' || answer.error.code !== 'NOT_LEADER_OR_FOLLOWER') return answer;
+    return this.#appends.take(request, context, route) ?? answer;
   }
 
   async resolveAppend(request: ResolveRequest, context: RequestContext): Promise<Result<ResolveAnswer>> {

@@ -193,6 +193,31 @@ describe('appends that belong elsewhere', () => {
     assert.equal(codeOf(await broker.append(appendTo(4, 'c'), context())), 'ok', 'the next one asks anew');
   });
 
+  it('that waited here for a leader go to it, in order and once', async () => {
+    const waiting: ((answer: Result<AppendReceipt>) => void)[] = [];
+    const near = { append: () => new Promise<Result<AppendReceipt>>((resolve) => waiting.push(resolve)) };
+    const { broker, far, routes, peers } = forwarding(near, acceptingAppends());
+    routes.leader = null;
+    const answers = ['a', 'b', 'c'].map((value) => broker.append(appendTo(4, value), context()));
+    assert.equal(waiting.length, 3);
+    routes.leader = there;
+    for (const answer of waiting) answer(notLeader);
+    await Promise.resolve();
+    const behind = broker.append(appendTo(4, 'd'), context());
+    assert.deepEqual((await Promise.all([...answers, behind])).map(codeOf), ['ok', 'ok', 'ok', 'ok']);
+    const sent = far.calls.filter(({ method }) => method === 'append').map(({ args }) => args[0] as AppendRequest);
+    assert.deepEqual(sent.map(({ batch }) => Buffer.from(batch)), ['a', 'b', 'c', 'd'].map((value) => Buffer.from(appendTo(4, value).batch))); // prettier-ignore
+    assert.equal(waiting.length, 3, 'nothing is appended here');
+    assert.ok(peers.calls.length <= 2);
+  });
+
+  it('that are refused here hear it if nobody else is known to lead', async () => {
+    const { broker, far, routes } = forwarding({ append: () => Promise.resolve(notLeader) }, acceptingAppends());
+    routes.leader = null;
+    assert.equal(codeOf(await broker.append(appendTo(4, 'a'), context())), 'NOT_LEADER_OR_FOLLOWER');
+    assert.equal(far.calls.length, 0);
+  });
+
   it('travel in calls below the limit', async () => {
     const { broker, peers } = forwarding({}, acceptingAppends());
     const bytes = Math.ceil(defaultForwardLimits.appendsBytesMax / 6);
