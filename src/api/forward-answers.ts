@@ -32,7 +32,7 @@ import type { PartitionDescription as WirePartition } from '../gen/sluice/v1/top
 import { uint32At } from '../model/big-endian.ts';
 import type { BrokerError, ErrorCode, LeaderHint } from '../model/errors.ts';
 import { errorTraits } from '../model/errors.ts';
-import { toBrokerId, toMemberEpoch, toMillis, toOffset, toTerm } from '../model/ids.ts';
+import { toBrokerId, toLogIndex, toMemberEpoch, toMillis, toOffset, toTerm } from '../model/ids.ts';
 
 const codes = new Map<number, ErrorCode>(
   (Object.keys(errorTraits) as ErrorCode[]).map((code) => [WireCode[`ERROR_CODE_${code}`], code]),
@@ -73,6 +73,11 @@ export const fromProduceResponse = (wire: ProduceResponse): AppendReceipt => ({
   duplicate: wire.duplicate,
   logStart: toOffset(Number(wire.logStartOffset)),
   catalogRevision: Number(wire.catalogRevision),
+  entry:
+    wire.entryIndex === undefined || wire.entryTerm === undefined
+      ? null
+      : { index: toLogIndex(Number(wire.entryIndex)), term: toTerm(wire.entryTerm) },
+  durableOn: wire.durableOn.map(toBrokerId),
 });
 
 export const fromResolveAppendResponse = (wire: ResolveAppendResponse): ResolveAnswer => ({

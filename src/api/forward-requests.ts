@@ -29,7 +29,7 @@ import type {
   ResolveRequest,
   TopicPartitions,
 } from '../broker/requests.ts';
-import { toInt32, toInt32OrAbsent, toInt64 } from './convert.ts';
+import { toInt32, toInt32OrAbsent, toInt64, toInt64OrAbsent } from './convert.ts';
 import { timeoutMsRange } from './produce.ts';
 
 const wireAcks = {
@@ -48,6 +48,8 @@ export const toProduceRequest = (request: AppendRequest, timeoutMs: number): Pro
   producer: undefined,
   compression: Compression.COMPRESSION_UNSPECIFIED,
   timeoutMs: toInt32(timeoutMs),
+  expectedEndOffset: toInt64OrAbsent(request.expectedEndOffset ?? null),
+  everyReplica: request.everyReplica ?? false,
 });
 
 export const toResolveAppendRequest = (request: ResolveRequest, leftMs: number): ResolveAppendRequest => ({

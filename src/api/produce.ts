@@ -17,12 +17,12 @@ import type { Clock } from '../model/clock.ts';
 import type { CompressionType } from '../model/compression.ts';
 import type { Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
-import type { Millis } from '../model/ids.ts';
+import type { Millis, Offset } from '../model/ids.ts';
 import { millisPlus } from '../model/ids.ts';
 import type { BatchCodecs, BatchProducer } from '../model/record-batch.ts';
 import type { NewRecord } from '../model/record.ts';
 import { utf8Length } from '../model/record.ts';
-import { FieldChecks, toInt32, toInt64, toInt64OrAbsent } from './convert.ts';
+import { FieldChecks, toInt32, toInt32OrAbsent, toInt64, toInt64OrAbsent } from './convert.ts';
 import type { NodeFields } from './incoming.ts';
 
 /** What the door needs. */
@@ -75,6 +75,9 @@ interface Envelope {
   readonly compression: CompressionType;
   readonly producer: BatchProducer | null;
   readonly timeoutMs: number;
+  /** Null: wherever the partition ends. */
+  readonly expectedEndOffset: Offset | null;
+  readonly everyReplica: boolean;
 }
 
 /** A batch ready to be appended, and the keys of its records as far as they are known. */
@@ -95,10 +98,13 @@ export function admitProduce(door: ProduceDoor, request: ProduceRequest): Result
   const { batch, producer } = sealed.value;
   if (producer !== null && envelope.acks !== 'all')
     return refuse('INVALID_REQUIRED_ACKS', 'A producer identity needs ACKS_ALL: without it a retry could be lost.');
+  if (envelope.everyReplica && envelope.acks !== 'all')
+    return refuse('INVALID_REQUIRED_ACKS', 'every_replica needs ACKS_ALL: it asks for more than that.');
   const partition = choosePartition(door.broker, envelope, sealed.value);
   if (partition.kind === 'refused') return partition;
-  const { topic, topicId, acks, timeoutMs } = envelope;
-  return ok({ append: { topic, topicId, partition: partition.value, batch, acks }, timeoutMs });
+  const { topic, topicId, acks, timeoutMs, expectedEndOffset, everyReplica } = envelope;
+  const append = { topic, topicId, partition: partition.value, batch, acks, expectedEndOffset, everyReplica };
+  return ok({ append, timeoutMs });
 }
 
 /** Appends one batch and waits for its acknowledgement. */
@@ -147,6 +153,9 @@ export function toProduceResponse(receipt: AppendReceipt): ProduceResponse {
     duplicate: receipt.duplicate,
     logStartOffset: toInt64(receipt.logStart),
     catalogRevision: toInt64(receipt.catalogRevision),
+    entryIndex: toInt64OrAbsent(receipt.entry?.index ?? null),
+    entryTerm: toInt32OrAbsent(receipt.entry?.term ?? null),
+    durableOn: receipt.durableOn.map(toInt32),
   };
 }
 
@@ -192,7 +201,16 @@ function readEnvelope(checks: FieldChecks, request: ProduceRequest): Envelope {
     compression: compression ?? 'none',
     producer: producer === undefined ? null : readProducer(checks, producer),
     timeoutMs: checks.integerOr('timeout_ms', request.timeoutMs, timeoutMsRange, timeoutMsDefault),
+    expectedEndOffset: readExpectedEnd(checks, request),
+    everyReplica: request.everyReplica ?? false,
   };
+}
+
+function readExpectedEnd(checks: FieldChecks, { expectedEndOffset, partition }: ProduceRequest): Offset | null {
+  if (expectedEndOffset === undefined) return null;
+  // each partition has an end of its own
+  if (partition === undefined) checks.complain('partition', 'is required with expected_end_offset', 'absent');
+  return checks.offset('expected_end_offset', expectedEndOffset);
 }
 
 function sealPayload(door: ProduceDoor, payload: ProduceRequest['payload'], envelope: Envelope): Result<SealedBatch> {

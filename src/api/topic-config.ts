@@ -1,9 +1,9 @@
 /** The configuration of a topic between the contract and the model. */
-import type { RetentionLimit, TopicConfig as WireConfig } from '../gen/sluice/v1/topic.ts';
+import type { InsyncReplicas, RetentionLimit, TopicConfig as WireConfig } from '../gen/sluice/v1/topic.ts';
 import type { TopicConfig, TopicConfigKey } from '../broker/topic-config.ts';
 import { topicConfigFields, topicConfigRange, topicConfigRule } from '../broker/topic-config.ts';
 import type { FieldChecks } from './convert.ts';
-import { toInt64 } from './convert.ts';
+import { toInt32, toInt64 } from './convert.ts';
 
 /** The settings that a request names; absent: none. */
 export function settingsOf(checks: FieldChecks, config: WireConfig | undefined): Partial<TopicConfig> {
@@ -12,7 +12,16 @@ export function settingsOf(checks: FieldChecks, config: WireConfig | undefined):
     ...settingOf(checks, 'retention.ms', config.retentionMs),
     ...settingOf(checks, 'retention.bytes', config.retentionBytes),
     ...settingOf(checks, 'retention.records', config.retentionRecords),
+    ...insyncOf(checks, config.minInsyncReplicas),
   };
+}
+
+function insyncOf(checks: FieldChecks, wire: InsyncReplicas | undefined): Partial<TopicConfig> {
+  if (wire === undefined) return {};
+  const { count } = wire;
+  if (count === undefined) return settingOf(checks, 'min.insync.replicas', { limit: undefined });
+  const limit = count.$case === 'majority' ? null : count.value;
+  return valueOf(checks, 'min.insync.replicas', limit, String(limit));
 }
 
 function settingOf(
@@ -22,11 +31,21 @@ function settingOf(
 ): Partial<Record<TopicConfigKey, number | null>> {
   if (wire === undefined) return {};
   const { limit } = wire;
-  if (limit?.$case === 'none') return { [key]: null };
-  const { from, through } = topicConfigRange;
-  if (limit !== undefined && limit.value >= BigInt(from) && limit.value <= BigInt(through))
-    return { [key]: Number(limit.value) };
-  const actual = limit === undefined ? 'neither' : String(limit.value);
+  if (limit === undefined) return valueOf(checks, key, NaN, 'neither');
+  if (limit.$case === 'none') return { [key]: null };
+  // a value beyond 2^53 must not be rounded into the range
+  const isSafe = BigInt.asIntN(54, limit.value) === limit.value;
+  return valueOf(checks, key, isSafe ? Number(limit.value) : NaN, String(limit.value));
+}
+
+function valueOf(
+  checks: FieldChecks,
+  key: TopicConfigKey,
+  value: number | null,
+  actual: string,
+): Partial<Record<TopicConfigKey, number | null>> {
+  const { from, through } = topicConfigRange(key);
+  if (value === null || (value >= from && value <= through)) return { [key]: value };
   checks.complain(key, topicConfigRule(key), actual, 'INVALID_CONFIG', topicConfigFields(key, actual));
   return {};
 }
@@ -36,6 +55,11 @@ export const toWireConfig = (config: TopicConfig): WireConfig => ({
   retentionMs: toWireLimit(config['retention.ms']),
   retentionBytes: toWireLimit(config['retention.bytes']),
   retentionRecords: toWireLimit(config['retention.records']),
+  minInsyncReplicas: toWireInsync(config['min.insync.replicas']),
+});
+
+const toWireInsync = (count: number | null): InsyncReplicas => ({
+  count: count === null ? { $case: 'majority', value: {} } : { $case: 'atLeast', value: toInt32(count) },
 });
 
 const toWireLimit = (limit: number | null): RetentionLimit => ({

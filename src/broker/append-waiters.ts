@@ -34,6 +34,13 @@ export class AppendWaiters {
     return this.#open.size;
   }
 
+  /** The one that was proposed last; null: the outcome of all is known. */
+  get newest(): OpenAppend | null {
+    let newest: OpenAppend | null = null;
+    for (const append of this.#open.values()) newest = append;
+    return newest;
+  }
+
   /** Null: its outcome is known, or it was never here. */
   find(baseOffset: Offset): OpenAppend | null {
     return this.#open.get(baseOffset) ?? null;

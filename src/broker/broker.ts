@@ -325,8 +325,12 @@ export class Broker implements BrokerApi {
     const located = this.#locate('produce', request, context);
     if (located.kind === 'refused') return this.#confirmed(located, context, () => this.#learned(request, context));
     this.#access.account(context, 'in', request.batch.length);
-    const { partition } = located.value;
-    const appended = partition.append(request.batch, request.acks, context.deadlineMs);
+    const { partition, topic } = located.value;
+    const { acks, expectedEndOffset = null, everyReplica = false } = request;
+    const insyncMin = topic.entry.config['min.insync.replicas'] ?? 0;
+    const replicasMin = everyReplica ? topic.entry.replicationFactor : 0;
+    const terms = { acks, insyncMin, replicasMin, expectedEndOffset };
+    const appended = partition.append(request.batch, terms, context.deadlineMs);
     return appended.then((result) => this.#receipt(result, located.value, request.partition));
   }
 

@@ -20,7 +20,7 @@ import type { TopicRef } from './cluster-operation.ts';
 import type { BrokerLimits } from './limits.ts';
 import { extendReplicas, PlacementLoad, placeReplicas } from './placement.ts';
 import { ReplicaAssigner, sameReplicas } from './replica-assignment.ts';
-import { changedConfig, sameConfig, topicConfigDefault, topicConfigKeepAll } from './topic-config.ts';
+import { changedConfig, refuseInsync, sameConfig, topicConfigDefault, topicConfigKeepAll } from './topic-config.ts';
 
 /** Name of the topic whose partitions hold the state of consumer groups. */
 export const groupsTopic = '__groups';
@@ -90,6 +90,8 @@ export function decideCreateTopic(
   if (refusal !== null) return refusal;
   const config = changedConfig(wish.internal ? topicConfigKeepAll : topicConfigDefault, wish.config);
   if (config.kind === 'refused') return config;
+  const tooMany = refuseInsync(config.value, factor);
+  if (tooMany !== null) return tooMany;
   const { tenant, name, topicId, internal } = wish;
   const partitions = placePartitions(state, head, { brokers, count: wish.partitions, factor, dead: context.dead });
   const groupKind = internal ? 'commands' : 'data';
@@ -153,9 +155,11 @@ export function decideAlterTopic(
 ): Result<Extract<CatalogCommand, { kind: 'alter-topic' }> | null> {
   const topic = ownedTopic(state, wish);
   if (topic.kind === 'refused') return topic;
-  const { topicId, config: before } = topic.value;
+  const { topicId, config: before, replicationFactor } = topic.value;
   const config = changedConfig(before, wish.config);
   if (config.kind === 'refused') return config;
+  const refused = refuseInsync(config.value, replicationFactor);
+  if (refused !== null) return refused;
   return ok(sameConfig(before, config.value) ? null : { kind: 'alter-topic', topicId, config: config.value });
 }
 

@@ -417,6 +417,12 @@ function planMorePartitions(
   return { ...nothing, command, affected: command.partitions.map((place) => place.group), warnings: [warning] };
 }
 
+function belowInsync(name: string, factor: number, insync: number): Refused {
+  const what = `min.insync.replicas of topic "${name}" is ${insync}: lower it before the replication factor becomes ${factor}`;
+  const fields = { replicationFactor: `${factor}`, 'min.insync.replicas': `${insync}` };
+  return refuse('INVALID_REPLICATION_FACTOR', what, { fields });
+}
+
 function planReplicationFactor(
   state: CatalogState,
   wish: TopicRef,
@@ -429,6 +435,8 @@ function planReplicationFactor(
   if (topic.internal) {
     return refused(refuse('INVALID_TOPIC', `topic "${topic.name}" is Sluice's own, which sees to its replicas itself`));
   }
+  const insync = topic.config['min.insync.replicas'];
+  if (insync !== null && factor < insync) return refused(belowInsync(topic.name, factor, insync));
   const hosts = [...state.brokers.values()].filter((one) => one.joined && one.duty === undefined);
   const outOfRange = refuseReplicationFactor(factor, hosts.length);
   if (outOfRange !== null) return refused(outOfRange);

@@ -14,8 +14,18 @@ import type { Clock } from '../model/clock.ts';
 import type { Entry } from '../model/entry.ts';
 import type { LeaderHint, Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
-import type { GroupNumber, Millis, Offset, ProducerEpoch, ProducerId, ReplicaId, Term } from '../model/ids.ts';
-import { offsetZero } from '../model/ids.ts';
+import type {
+  BrokerId,
+  GroupNumber,
+  LogIndex,
+  Millis,
+  Offset,
+  ProducerEpoch,
+  ProducerId,
+  ReplicaId,
+  Term,
+} from '../model/ids.ts';
+import { indexZero, offsetZero } from '../model/ids.ts';
 import type { BatchHeader, BatchProducer } from '../model/record-batch.ts';
 import { patchBatch, readBatchHeader } from '../model/record-batch.ts';
 import type { RoleState } from '../raft/core/ready.ts';
@@ -23,8 +33,11 @@ import type { DataMachine, ProposalOutcome, RaftGroup } from '../raft/group.ts';
 import type { AppendBudget } from './append-budget.ts';
 import type { WaitOutcome } from './append-waiters.ts';
 import { AppendWaiters, OpenAppend } from './append-waiters.ts';
+import { answerBy } from './deadline.ts';
 import type { DiskGate } from './disk-gate.ts';
+import { beyondMajority, liveVoters, refuseTooFew, tooFewHave } from './durability.ts';
 import { HeldAppends } from './held-appends.ts';
+import { HoldWaiters } from './hold-waiters.ts';
 import type { BrokerLimits } from './limits.ts';
 import type { BrokerObserver } from './observer.ts';
 import type { RememberedBatch, SequenceVerdict } from './producer-table.ts';
@@ -56,6 +69,26 @@ export interface Appended {
   readonly leaderEpoch: Term;
   readonly committed: boolean;
   readonly duplicate: boolean;
+  /** Where its entry is in the replicated log; null: not known (any more). */
+  readonly entry: EntryPlace | null;
+  /** Brokers whose replicas vote and have it durably as far as is known, ascending. Empty: not known. */
+  readonly durableOn: readonly BrokerId[];
+}
+
+interface EntryPlace {
+  readonly index: LogIndex;
+  readonly term: Term;
+}
+
+/** On what terms a batch is appended and answered. */
+export interface AppendTerms {
+  readonly acks: AckLevel;
+  /** With acks=all: replicas that must be in sync before it is taken, and have it before it is answered; 0: a majority. */
+  readonly insyncMin: number;
+  /** With acks=all: replicas that must have it before it is answered, besides; 0: no more. */
+  readonly replicasMin: number;
+  /** Appended only if the partition ends there; null: wherever it ends. */
+  readonly expectedEndOffset: Offset | null;
 }
 
 /** What became of a batch that somebody asked about. */
@@ -94,6 +127,9 @@ export class Partition implements DataMachine {
   /** Fences on their way, by producer and epoch: as many at most as Raft's limit of uncommitted entries lets in. */
   readonly #fences = new Map<string, OpenAppend>();
   #highWatermark: Offset = offsetZero;
+  /** Since when this replica serves, on the monotonic clock. */
+  #servingSinceMs = 0;
+  readonly #holds: HoldWaiters;
   /** Why nothing works here any more; null: it does. */
   #ended: Refused | null = null;
   /** Appends that wait until somebody serves this partition. */
@@ -108,6 +144,7 @@ export class Partition implements DataMachine {
     this.#waiters = new AppendWaiters(deps.clock);
     const { leaderWaitMsMax: waitMsMax, leaderLookMs: lookMs, heldAppendsMax: countMax } = deps.limits;
     this.#held = new HeldAppends(deps.clock, { waitMsMax, lookMs, countMax });
+    this.#holds = new HoldWaiters(deps.clock, (index) => this.#raft?.holders(index).length ?? 0);
   }
 
   /** Null until the group runs. */
@@ -158,6 +195,7 @@ export class Partition implements DataMachine {
   end(why: Refused): void {
     this.#ended ??= why;
     this.#appended = null;
+    this.#holds.giveUp();
     this.#release();
     this.#held.wake();
     this.#wakeReaders();
@@ -202,10 +240,18 @@ export class Partition implements DataMachine {
     return encodeProducerTable(this.#applied);
   }
 
+  progressed(): void {
+    this.#holds.progressed();
+  }
+
   roleChanged(role: RoleState): void {
     this.#role = role;
     if (!role.serving || this.#ended !== null) this.#appended = null;
-    else if (this.#appended?.term !== role.term) this.#appended = { table: this.#applied.copy(), term: role.term };
+    else if (this.#appended?.term !== role.term) {
+      this.#appended = { table: this.#applied.copy(), term: role.term };
+      this.#servingSinceMs = this.#deps.clock.monotonicMs();
+    }
+    if (this.#appended === null) this.#holds.giveUp();
     if (this.#appended !== null || this.#follows) this.#release();
     this.#held.wake();
     if (this.#appended !== null) this.#deps.changed(this.group);
@@ -232,25 +278,25 @@ export class Partition implements DataMachine {
    * (held-1). The check for duplicates precedes every check for admission (design D14): a retry is answered even where
    * nothing new would be taken.
    */
-  append(batch: Uint8Array, acks: AckLevel, deadlineMs: Millis): Promise<Result<Appended>> {
+  append(batch: Uint8Array, terms: AppendTerms, deadlineMs: Millis): Promise<Result<Appended>> {
     return this.#held.take(() => {
-      const answer = this.#tryAppend(batch, acks, deadlineMs);
+      const answer = this.#tryAppend(batch, terms, deadlineMs);
       if (answer instanceof Promise) return { kind: 'answered', answer };
       if (isUnserved(answer)) return { kind: 'unserved', refused: answer };
       return { kind: 'answered', answer: Promise.resolve(answer) };
     }, deadlineMs);
   }
 
-  #tryAppend(batch: Uint8Array, acks: AckLevel, deadlineMs: Millis): Promise<Result<Appended>> | Refused {
-    const step = this.#admit(batch, acks, deadlineMs);
+  #tryAppend(batch: Uint8Array, terms: AppendTerms, deadlineMs: Millis): Promise<Result<Appended>> | Refused {
+    const step = this.#admit(batch, terms, deadlineMs);
     if (step.kind === 'refused') return step;
-    if (step.kind === 'retry') return this.#answerRetry(step.retry, deadlineMs);
-    return this.#propose(batch, step.header, acks, deadlineMs);
+    if (step.kind === 'retry') return this.#answerRetry(step.retry, terms, deadlineMs);
+    return this.#propose(batch, step.header, terms, deadlineMs);
   }
 
   #admit(
     batch: Uint8Array,
-    acks: AckLevel,
+    { acks, insyncMin }: AppendTerms,
     deadlineMs: Millis,
   ):
     | Refused
@@ -265,7 +311,10 @@ export class Partition implements DataMachine {
     const verdict = this.#verdict(header, acks);
     if (verdict.kind === 'refused') return verdict;
     if (verdict.kind === 'duplicate') return { kind: 'retry', retry: verdict };
-    return this.#refuseAdmission(batch.length, verdict.newProducer, deadlineMs) ?? { kind: 'new', header };
+    const refused =
+      this.#refuseAdmission(batch.length, verdict.newProducer, deadlineMs) ??
+      (acks === 'all' ? this.#refuseTooFew(insyncMin) : null);
+    return refused ?? { kind: 'new', header };
   }
 
   /** What the batch is to its producer's history. */
@@ -324,6 +373,14 @@ export class Partition implements DataMachine {
     return this.#refuseProducer(newProducer);
   }
 
+  /** A4: only where the topic asks for more than a majority. */
+  #refuseTooFew(insyncMin: number): Refused | null {
+    const raft = this.#raft;
+    if (raft === null || beyondMajority(insyncMin, raft) === null) return null;
+    const { clock, limits } = this.#deps;
+    return refuseTooFew(raft, insyncMin, clock.monotonicMs(), this.#servingSinceMs, limits);
+  }
+
   #refuseProducer(newProducer: boolean): Refused | null {
     const { limits, clock } = this.#deps;
     const { producersPerPartitionMax: producersMax, retryAfterMs } = limits;
@@ -335,12 +392,17 @@ export class Partition implements DataMachine {
   #propose(
     batch: Uint8Array,
     header: BatchHeader,
-    acks: AckLevel,
+    terms: AppendTerms,
     deadlineMs: Millis,
   ): Promise<Result<Appended>> | Refused {
     const raft = this.#raft;
     const next = raft?.nextAppend() ?? null;
     if (raft === null || next === null || next.term !== this.#appended?.term) return this.#notReady();
+    const expected = terms.expectedEndOffset;
+    if (expected !== null && expected !== next.baseOffset) {
+      const mismatch = { expected, actual: next.baseOffset, term: next.term };
+      return this.#refuseMismatch(raft, mismatch, deadlineMs);
+    }
     const payload = detached(batch);
     patchBatch(payload, next.baseOffset, next.term);
     const append = this.#open(next.baseOffset, payload.length);
@@ -368,7 +430,29 @@ export class Partition implements DataMachine {
     }
     this.#deps.observer.appended(header.count, batch.length);
     const at = { baseOffset: next.baseOffset, appendTimeMs: proposed.appendTimeMs, leaderEpoch: next.term };
-    return this.#acknowledge(append, at, acks, deadlineMs);
+    return this.#acknowledge(append, { ...at, entry: proposed }, terms, deadlineMs);
+  }
+
+  /**
+   * The partition ends elsewhere than was expected. That was decided where the batch would have been appended; it is said only
+   * once that end is committed and this leadership was confirmed after the decision, since what is not committed may vanish
+   * again, and another leader may have gone on unnoticed.
+   */
+  async #refuseMismatch(
+    raft: RaftGroup,
+    { expected, actual, term }: { readonly expected: Offset; readonly actual: Offset; readonly term: Term },
+    deadlineMs: Millis,
+  ): Promise<Refused> {
+    const outcome = (await this.#waiters.newest?.wait('committed', deadlineMs)) ?? null;
+    if (outcome?.kind === 'timed-out') return this.#notReady();
+    const confirmed = new Promise<LogIndex | null>((resolve) => {
+      raft.readIndex(resolve);
+    });
+    const index = await answerBy(this.#deps.clock, deadlineMs, confirmed, () => null);
+    if (index === null || this.#appended?.term !== term) return this.notServing ?? this.#notReady();
+    const fields = { expected: `${expected}`, actual: `${actual}` };
+    const what = `the partition ends at offset ${actual}, not ${expected}; nothing was appended`;
+    return refuse('UNEXPECTED_END_OFFSET', what, { fields });
   }
 
   #open(baseOffset: Offset, bytes: number): OpenAppend {
@@ -382,17 +466,47 @@ export class Partition implements DataMachine {
 
   async #acknowledge(
     append: OpenAppend,
-    at: Pick<Appended, 'baseOffset' | 'appendTimeMs' | 'leaderEpoch'>,
-    acks: AckLevel,
+    at: Pick<Appended, 'baseOffset' | 'appendTimeMs' | 'leaderEpoch'> & { readonly entry: EntryPlace },
+    terms: AppendTerms,
     deadlineMs: Millis,
   ): Promise<Result<Appended>> {
-    if (acks === 'none') return ok({ ...at, committed: false, duplicate: false });
-    const outcome = await append.wait(acks === 'all' ? 'committed' : 'durable', deadlineMs);
-    return refuseUnsettled(outcome) ?? ok({ ...at, committed: acks === 'all', duplicate: false });
+    const { acks } = terms;
+    const { index, term } = at.entry;
+    const receipt = { ...at, entry: { index, term }, committed: acks === 'all', duplicate: false };
+    if (acks === 'none') return ok({ ...receipt, durableOn: [] });
+    const unsettled = refuseUnsettled(await append.wait(acks === 'all' ? 'committed' : 'durable', deadlineMs));
+    if (unsettled !== null) return unsettled;
+    const tooFew = acks === 'all' ? await this.#refuseUnheld(index, terms, deadlineMs) : null;
+    return tooFew ?? ok({ ...receipt, durableOn: this.#brokersWith(index) });
+  }
+
+  /** A5: what is committed is answered once as many replicas have it as the topic, or the request, asks for. */
+  async #refuseUnheld(
+    index: LogIndex,
+    { insyncMin, replicasMin }: AppendTerms,
+    deadlineMs: Millis,
+  ): Promise<Refused | null> {
+    const raft = this.#raft;
+    const wanted = Math.max(insyncMin, replicasMin);
+    if (raft === null || beyondMajority(wanted, raft) === null) return null;
+    const { clock, limits } = this.#deps;
+    const tooFew = (): Refused => tooFewHave(wanted, raft.holders(index).length, limits.retryAfterMs);
+    if (raft.holders(index).length >= wanted) return null;
+    if (this.#appended === null) return tooFew();
+    const hopeless =
+      beyondMajority(insyncMin, raft) !== null && liveVoters(raft, clock.monotonicMs(), limits) < insyncMin;
+    if (hopeless) return tooFew();
+    return (await this.#holds.wait(index, wanted, deadlineMs)) ? null : tooFew();
+  }
+
+  #brokersWith(index: LogIndex): readonly BrokerId[] {
+    const holders = this.#raft?.holders(index) ?? [];
+    const brokers = holders.flatMap((replica) => this.#locate(replica)?.brokerId ?? []);
+    return brokers.sort((a, b) => a - b);
   }
 
   /** A retry gets the original's outcome; while that is open, it waits with it. */
-  async #answerRetry(retry: Retry, deadlineMs: Millis): Promise<Result<Appended>> {
+  async #answerRetry(retry: Retry, terms: AppendTerms, deadlineMs: Millis): Promise<Result<Appended>> {
     const known: RememberedBatch | null = retry.original;
     const leaderEpoch = this.#appended?.term;
     assert(leaderEpoch !== undefined, 'partition-2: who serves has a table of what was appended');
@@ -407,8 +521,20 @@ export class Partition implements DataMachine {
       const unsettled = refuseUnsettled(await open.wait('committed', deadlineMs));
       if (unsettled !== null) return unsettled;
     }
-    const where = { baseOffset: known?.baseOffset ?? null, appendTimeMs: known?.appendTimeMs ?? null };
-    return ok({ ...where, leaderEpoch, committed: true, duplicate: true });
+    const baseOffset = known?.baseOffset ?? null;
+    const entry = baseOffset === null ? null : this.#entryAt(baseOffset);
+    // wherever it is, it is committed
+    const index = entry?.index ?? this.#raft?.commitIndex ?? indexZero;
+    const tooFew = await this.#refuseUnheld(index, terms, deadlineMs);
+    if (tooFew !== null) return tooFew;
+    const where = { baseOffset, appendTimeMs: known?.appendTimeMs ?? null, leaderEpoch, entry };
+    return ok({ ...where, durableOn: this.#brokersWith(index), committed: true, duplicate: true });
+  }
+
+  /** Of a committed batch, if it is in memory still; reading it again from disk only for its place would cost too much. */
+  #entryAt(baseOffset: Offset): EntryPlace | null {
+    const [entry] = this.#raft?.log.readFromCache(baseOffset, this.#highWatermark, 1) ?? [];
+    return entry?.baseOffset === baseOffset ? { index: entry.index, term: entry.term } : null;
   }
 
   // ---- resolving ----
@@ -427,7 +553,7 @@ export class Partition implements DataMachine {
     const found = table.whereIs(sent.producer, sent.count, sent.ageMs);
     switch (found.kind) {
       case 'duplicate':
-        return this.#answerRetry(found, deadlineMs).then((result) =>
+        return this.#answerRetry(found, anyTerms, deadlineMs).then((result) =>
           result.kind === 'refused' ? result : ok({ outcome: 'committed', ...result.value }),
         );
       case 'expired':
@@ -523,6 +649,9 @@ const fenceKey = ({ id, epoch }: { readonly id: ProducerId; readonly epoch: Prod
 
 /** Nobody serves the partition for now, as far as is known here, and somebody will. */
 const isUnserved = ({ error }: Refused): boolean => error.code === 'LEADER_NOT_AVAILABLE';
+
+/** It is only asked what became of a batch. */
+const anyTerms: AppendTerms = { acks: 'all', insyncMin: 0, replicasMin: 0, expectedEndOffset: null };
 
 const anonymous = { kind: 'next', newProducer: false } as const;
 

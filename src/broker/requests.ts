@@ -10,6 +10,7 @@ import type { BatchProducer } from '../model/record-batch.ts';
 import type {
   BrokerId,
   GroupNumber,
+  LogIndex,
   MemberEpoch,
   Millis,
   Offset,
@@ -43,6 +44,10 @@ export interface AppendRequest extends PartitionRef {
   /** One RecordBatch v2; owned by the broker from now on (base offset and leader epoch are patched in place). */
   readonly batch: Uint8Array;
   readonly acks: AckLevel;
+  /** Appended only if the partition ends there. Absent: wherever it ends. */
+  readonly expectedEndOffset?: Offset | null;
+  /** With acks=all: answered only once every replica has it. Default false. */
+  readonly everyReplica?: boolean;
 }
 
 export interface AppendReceipt {
@@ -54,6 +59,10 @@ export interface AppendReceipt {
   readonly appendTimeMs: Millis | null;
   readonly committed: boolean;
   readonly duplicate: boolean;
+  /** Where its entry is in the replicated log; null: not known (any more). */
+  readonly entry: { readonly index: LogIndex; readonly term: Term } | null;
+  /** Brokers whose replicas vote and had it durably when it was acknowledged, ascending. Empty: not known. */
+  readonly durableOn: readonly BrokerId[];
   readonly logStart: Offset;
   readonly catalogRevision: number;
 }

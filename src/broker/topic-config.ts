@@ -15,6 +15,8 @@ export interface TopicConfig {
   readonly 'retention.bytes': number | null;
   /** Records that each partition keeps at least; null: all. */
   readonly 'retention.records': number | null;
+  /** Replicas that must have a batch before acks=all is answered, and be in sync before it is taken; null: a majority. */
+  readonly 'min.insync.replicas': number | null;
 }
 
 export type TopicConfigKey = keyof TopicConfig;
@@ -33,6 +35,7 @@ export const topicConfigDefault: TopicConfig = {
   'retention.ms': 7 * 24 * 3_600_000,
   'retention.bytes': null,
   'retention.records': null,
+  'min.insync.replicas': null,
 };
 
 /** What a topic has that was created before there was a configuration, and Sluice's own: everything is kept. */
@@ -40,18 +43,32 @@ export const topicConfigKeepAll: TopicConfig = {
   'retention.ms': null,
   'retention.bytes': null,
   'retention.records': null,
+  'min.insync.replicas': null,
 };
 
 export const topicConfigKeys = Object.keys(topicConfigDefault) as readonly TopicConfigKey[];
 
-/** Of every setting, unless it is null. */
-export const topicConfigRange = { from: 1, through: Number.MAX_SAFE_INTEGER } as const;
+interface Rule {
+  readonly from: number;
+  readonly through: number;
+  readonly unit: string;
+  /** What null is. */
+  readonly none: string;
+}
 
-const units: Readonly<Record<TopicConfigKey, string>> = {
-  'retention.ms': ' milliseconds',
-  'retention.bytes': ' bytes',
-  'retention.records': ' records',
+const unlimited = { from: 1, through: Number.MAX_SAFE_INTEGER, none: 'no limit' } as const;
+
+/** What each setting may be, unless it is null. */
+const rules: Readonly<Record<TopicConfigKey, Rule>> = {
+  'retention.ms': { ...unlimited, unit: ' milliseconds' },
+  'retention.bytes': { ...unlimited, unit: ' bytes' },
+  'retention.records': { ...unlimited, unit: ' records' },
+  // refuseInsync knows how many replicas there are
+  'min.insync.replicas': { from: 1, through: 7, unit: ' replicas', none: 'a majority' },
 };
+
+/** The values that a setting may have, if it has one. */
+export const topicConfigRange = (key: TopicConfigKey): Pick<Rule, 'from' | 'through'> => rules[key];
 
 /** The configuration after a change, or which setting is wrong, its value and what it may be. */
 export function changedConfig(config: TopicConfig, { set, reset }: TopicConfigChange): Result<TopicConfig> {
@@ -65,7 +82,7 @@ export function changedConfig(config: TopicConfig, { set, reset }: TopicConfigCh
   for (const key of topicConfigKeys) {
     const value = set[key];
     if (value === undefined) continue;
-    if (value !== null && !inRange(value)) return outOfRange(key, `${value}`);
+    if (value !== null && !inRange(key, value)) return outOfRange(key, `${value}`);
     next[key] = value;
   }
   return ok(next);
@@ -81,6 +98,7 @@ export function readTopicConfig(fields: JsonFields): TopicConfig {
     'retention.ms': read('retention.ms'),
     'retention.bytes': read('retention.bytes'),
     'retention.records': read('retention.records'),
+    'min.insync.replicas': read('min.insync.replicas'),
   };
 }
 
@@ -94,18 +112,33 @@ export function readTopicConfigChange(fields: JsonFields): TopicConfigChange {
   };
 }
 
-const inRange = (value: number): boolean =>
-  Number.isSafeInteger(value) && value >= topicConfigRange.from && value <= topicConfigRange.through;
+const inRange = (key: TopicConfigKey, value: number): boolean =>
+  Number.isSafeInteger(value) && value >= rules[key].from && value <= rules[key].through;
+
+/** Null: the topic can have as many replicas in sync as it asks for, and asks for no less than a commit needs (design D13). */
+export function refuseInsync(config: TopicConfig, replicationFactor: number): Refused | null {
+  const asked = config['min.insync.replicas'];
+  const majority = Math.floor(replicationFactor / 2) + 1;
+  if (asked === null || (asked >= majority && asked <= replicationFactor)) return null;
+  const fields = {
+    key: 'min.insync.replicas',
+    actual: `${asked}`,
+    from: `${majority}`,
+    through: `${replicationFactor}`,
+  };
+  const what = `with replication factor ${replicationFactor} min.insync.replicas must be from ${majority} to ${replicationFactor}, or a majority; it is ${asked}`;
+  return refuse('INVALID_CONFIG', what, { fields });
+}
 
 /** What a value of the setting may be, for people. */
 export const topicConfigRule = (key: TopicConfigKey): string =>
-  `must be from ${topicConfigRange.from} to ${topicConfigRange.through}${units[key]}, or no limit`;
+  `must be from ${rules[key].from} to ${rules[key].through}${rules[key].unit}, or ${rules[key].none}`;
 
 export const topicConfigFields = (key: TopicConfigKey, value: string): Readonly<Record<string, string>> => ({
   key,
   actual: value,
-  from: `${topicConfigRange.from}`,
-  through: `${topicConfigRange.through}`,
+  from: `${rules[key].from}`,
+  through: `${rules[key].through}`,
 });
 
 const outOfRange = (key: TopicConfigKey, value: string): Refused =>
@@ -121,5 +154,5 @@ function unknownKey(name: string): Refused {
 
 const bothWays = (key: TopicConfigKey, value: number | null): Refused =>
   refuse('INVALID_CONFIG', `${key} can not be set and go back to its default in one change`, {
-    fields: topicConfigFields(key, `${value ?? 'no limit'}`),
+    fields: topicConfigFields(key, `${value ?? rules[key].none}`),
   });

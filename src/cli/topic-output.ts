@@ -16,6 +16,7 @@ export const summaryJson = (topic: TopicSummary): { readonly [key: string]: Json
     retentionMs: int64(topic.config.retentionMs),
     retentionBytes: int64(topic.config.retentionBytes),
     retentionRecords: int64(topic.config.retentionRecords),
+    minInsyncReplicas: topic.config.minInsyncReplicas,
   },
 });
 
@@ -44,6 +45,7 @@ export const topicFacts = (topic: TopicSummary): string =>
     ['retention', retentionOf(topic.config.retentionMs, spanText)],
     ['retention bytes', retentionOf(topic.config.retentionBytes, String)],
     ['retention records', retentionOf(topic.config.retentionRecords, String)],
+    ['min in-sync replicas', topic.config.minInsyncReplicas ?? 'majority'],
   ]);
 
 const retentionOf = (limit: number | null, text: (limit: number) => string): string =>

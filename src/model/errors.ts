@@ -65,6 +65,7 @@ export const errorTraits = {
   BROKER_SHUTTING_DOWN: { kafkaCode: null, ...later },
   APPEND_INTERRUPTED: { kafkaCode: null, ...unknown },
   UNSAFE_OPERATION: { kafkaCode: null, ...certain },
+  UNEXPECTED_END_OFFSET: { kafkaCode: null, ...certain },
   QUARANTINED: { kafkaCode: null, ...later },
   INVALID_PRODUCER_SECRET: { kafkaCode: null, ...certain },
   INVALID_RESUME_TOKEN: { kafkaCode: null, ...certain },

@@ -1,5 +1,5 @@
 /** Stands for a group whose log can not be opened: it refuses everything, and the others go on (design D7). */
-import type { GroupNumber, LogIndex, Millis, Offset, Term } from '../model/ids.ts';
+import type { GroupNumber, LogIndex, Millis, Offset, ReplicaId, Term } from '../model/ids.ts';
 import { offsetZero, termZero, toLogIndex } from '../model/ids.ts';
 import type { LogReader } from '../log/reader.ts';
 import { LogCorruption } from '../log/reader.ts';
@@ -26,6 +26,10 @@ export class BrokenGroup implements RaftGroup {
     this.quarantine = reason;
     this.quarantinedMs = sinceMs;
     this.log = unreadable(reason);
+  }
+
+  holders(): readonly ReplicaId[] {
+    return [];
   }
 
   nextAppend(): { readonly term: Term; readonly baseOffset: Offset } | null {

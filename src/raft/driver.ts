@@ -177,6 +177,9 @@ export class GroupDriver implements RaftGroup, TurnTaker {
     this.#port.catchUp(this);
     return this.#core.status.followers;
   }
+  holders(index: LogIndex): readonly ReplicaId[] {
+    return this.#state === 'running' ? this.#core.holders(index) : [];
+  }
   get quarantine(): string | null {
     return this.#quarantine;
   }
@@ -265,6 +268,7 @@ export class GroupDriver implements RaftGroup, TurnTaker {
         if (ready === null) break;
         this.#handle(ready);
       }
+      if (this.#machine.kind === 'data') this.#machine.progressed?.();
       this.#holdBack();
       if (!this.#sender.idle) this.#sender.keepOnly(this.#core.snapshotTargets);
     });

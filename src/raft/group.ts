@@ -56,6 +56,8 @@ export interface DataMachine extends MachineBase {
   apply(entry: Entry): void;
   /** The state as of the last applied entry, for a checkpoint. */
   checkpoint(): Uint8Array;
+  /** Other voters may hold more than before (RaftGroup.holders), if this replica leads: once a turn at most. */
+  progressed?(): void;
 }
 
 /** State machine whose state keys are stored beside the log. */
@@ -88,6 +90,8 @@ export interface RaftGroup {
   readonly membership: IndexedConfiguration;
   /** How far everyone else is, if this replica leads; else empty. */
   readonly followers: readonly FollowerStatus[];
+  /** Voters that have everything through `index` durably, as far as this replica knows; empty: it does not lead. */
+  holders(index: LogIndex): readonly ReplicaId[];
   /** Why it is set apart; null: it is not. */
   readonly quarantine: string | null;
   /** Since when, milliseconds since 1970; null: it is not. */

@@ -544,7 +544,7 @@ describe('the description of a topic', () => {
   const topic = {
     ...{ name: 'orders', topicId: topicUuid, partitionCount: 2, replicationFactor: 1, internal: false },
     createdAtMs: toMillis(1_700_000_000_000),
-    config: { 'retention.ms': null, 'retention.bytes': null, 'retention.records': null },
+    config: { 'retention.ms': null, 'retention.bytes': null, 'retention.records': null, 'min.insync.replicas': null },
   };
   const replicas = [there, elsewhere];
   const hidden = { leader: null, leaderEpoch: null, logStart: null, highWatermark: null, inSync: [] };

@@ -71,6 +71,26 @@ function tampered(change: (batch: Uint8Array) => void): Uint8Array {
   return batch;
 }
 
+test('an append may name where the partition has to end, and ask for every replica', async (t) => {
+  const broker = fakeBroker({ append: () => Promise.resolve(ok(receiptAt(41))) });
+  const rig = await startRig(t, broker);
+  const batch = batchOf([record('a')]);
+  await send(rig, withBatch(batch, { expectedEndOffset: 41n, everyReplica: true }));
+  const [request] = appended(broker);
+  assert.deepEqual([request?.expectedEndOffset, request?.everyReplica], [41, true]);
+  const refused: readonly [Partial<ProduceRequest>, string][] = [
+    [{ expectedEndOffset: -1n }, 'expected_end_offset must be from 0 to'],
+    [{ expectedEndOffset: 2n ** 53n }, 'expected_end_offset must be from 0 to'],
+    [{ expectedEndOffset: 0n, partition: undefined }, 'partition is required with expected_end_offset'],
+    [{ everyReplica: true, acks: Acks.ACKS_LEADER }, 'every_replica needs ACKS_ALL'],
+  ];
+  for (const [more, text] of refused) {
+    const answer = await send(rig, withBatch(batch, more));
+    assert.ok(answer.kind === 'error' && answer.detail?.message.includes(text) === true, text);
+  }
+  assert.equal(appended(broker).length, 1);
+});
+
 describe('a record_batch', () => {
   test('reaches the broker byte for byte, and the receipt comes back whole', async (t) => {
     const broker = fakeBroker({ append: () => Promise.resolve(ok(receiptAt(41))) });
@@ -88,6 +108,8 @@ describe('a record_batch', () => {
         partition: 3,
         acks: 'all',
         batch: Buffer.from(batch),
+        expectedEndOffset: null,
+        everyReplica: false,
       },
     );
     assert.deepEqual(answer, {
@@ -102,6 +124,9 @@ describe('a record_batch', () => {
         duplicate: false,
         logStartOffset: 0n,
         catalogRevision: 7n,
+        entryIndex: 43n,
+        entryTerm: 3,
+        durableOn: [0, 2],
       },
     });
   });

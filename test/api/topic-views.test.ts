@@ -9,7 +9,7 @@ const ids = (...numbers: readonly number[]): PartitionInfo['replicas'] => number
 const topic = {
   ...{ name: 'orders', topicId: topicUuid, partitionCount: 1, replicationFactor: 3, internal: false },
   createdAtMs: toMillis(0),
-  config: { 'retention.ms': null, 'retention.bytes': null, 'retention.records': null },
+  config: { 'retention.ms': null, 'retention.bytes': null, 'retention.records': null, 'min.insync.replicas': null },
 };
 const nothing = { leader: null, leaderEpoch: null, logStart: null, highWatermark: null, inSync: [] };
 

@@ -22,7 +22,7 @@ const topic = {
   replicationFactor: 1,
   internal: false,
   createdAtMs: toMillis(1_700_000_000_000),
-  config: { 'retention.ms': 3_600_000, 'retention.bytes': null, 'retention.records': 9 },
+  config: { 'retention.ms': 3_600_000, 'retention.bytes': null, 'retention.records': 9, 'min.insync.replicas': null },
 };
 
 const partitions = [
@@ -55,6 +55,7 @@ test('a created topic is described whole; what is not known is absent', async (t
       retentionMs: { limit: { $case: 'atLeast', value: 3_600_000n } },
       retentionBytes: { limit: { $case: 'none', value: {} } },
       retentionRecords: { limit: { $case: 'atLeast', value: 9n } },
+      minInsyncReplicas: { count: { $case: 'majority', value: {} } },
     },
     partitions: [
       {
@@ -87,6 +88,7 @@ test('a change of the configuration says what is set, what has no limit, and wha
     retentionMs: { limit: { $case: 'atLeast', value: 5n } },
     retentionBytes: { limit: { $case: 'none', value: {} } },
     retentionRecords: undefined,
+    minInsyncReplicas: undefined,
   } as const;
   const request = { name: 'orders', topicId: undefined, config, reset: ['retention.records'], dryRun: true };
   const altered = await call<AlterTopicResponse>((reply) => topics.alterTopic(request, reply));
@@ -107,7 +109,12 @@ test('a bad setting is refused as INVALID_CONFIG with its key, at creation and i
     ...[0n, -1n, 2n ** 53n].map((value): RetentionLimit => ({ limit: { $case: 'atLeast', value } })),
   ];
   for (const limit of limits) {
-    const config = { retentionMs: undefined, retentionBytes: limit, retentionRecords: undefined };
+    const config = {
+      retentionMs: undefined,
+      retentionBytes: limit,
+      retentionRecords: undefined,
+      minInsyncReplicas: undefined,
+    };
     const create = { name: 'a', partitions: 1, replicationFactor: 1, config };
     const alter = { name: 'a', topicId: undefined, config, reset: [], dryRun: false };
     for (const answer of [

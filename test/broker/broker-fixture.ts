@@ -86,8 +86,10 @@ export class BrokerFixture {
   }
 
   append(topic: string, batch: Uint8Array, more: AppendOptions = {}): Promise<Result<AppendReceipt>> {
-    const { partition = 0, acks = 'all', waitMs = 1_000, topicId = null } = more;
-    return this.broker.append({ topic, topicId, partition, batch, acks }, this.context(waitMs));
+    const { partition = 0, acks = 'all', waitMs = 1_000, topicId = null, expectedEndOffset = null } = more;
+    const expected = expectedEndOffset === null ? null : toOffset(expectedEndOffset);
+    const request = { topic, topicId, partition, batch, acks, expectedEndOffset: expected };
+    return this.broker.append(request, this.context(waitMs));
   }
 
   async fetch(topic: string, from: number, more: FetchOptions = {}): Promise<FetchedPartition> {
@@ -129,6 +131,7 @@ interface AppendOptions {
   readonly acks?: 'all' | 'leader' | 'none';
   readonly waitMs?: number;
   readonly topicId?: string | null;
+  readonly expectedEndOffset?: number | null;
 }
 
 interface FetchOptions extends Partial<Omit<FetchPartitionRequest, 'topic' | 'fetchOffset'>> {

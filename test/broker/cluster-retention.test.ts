@@ -59,11 +59,11 @@ test('pit-P120: a leader whose clock jumps a year ahead lets go of nothing by ag
   for (const line of ['b', 'c']) assert.equal((await cluster.append('orders', line)).leader, leader);
   await cluster.pass(10_000);
   assert.deepEqual(await bounds(cluster), [[0, 3], [0, 3], [0, 3]]); // prettier-ignore
-  await alter(cluster, { 'retention.records': 2 });
+  await alter(cluster, { 'retention.records': 2, 'min.insync.replicas': null });
   await cluster.pass(3_000);
   assert.deepEqual((await bounds(cluster))[0], [1, 3], 'what needs no clock goes on');
   cluster.wallAheadMs.delete(leader);
-  await alter(cluster, { 'retention.ms': 30_000, 'retention.records': null });
+  await alter(cluster, { 'retention.ms': 30_000, 'retention.records': null, 'min.insync.replicas': null });
   await cluster.pass(60_000);
   assert.deepEqual((await bounds(cluster))[0], [3, 3], 'D23: the stamps of that year are no year ahead');
   assert.deepEqual(cluster.faults, []);
@@ -72,7 +72,7 @@ test('pit-P120: a leader whose clock jumps a year ahead lets go of nothing by ag
 test('a follower that was away while retention passed it takes the state, then what follows', async () => {
   const cluster = await started();
   await cluster.topic('orders', 1, 3);
-  await alter(cluster, { 'retention.ms': null, 'retention.records': 2 });
+  await alter(cluster, { 'retention.ms': null, 'retention.records': 2, 'min.insync.replicas': null });
   const { leader } = await cluster.append('orders', 'a');
   const away = [0, 1, 2].find((id) => id !== leader)!;
   await cluster.crash(away);

@@ -56,7 +56,7 @@ test('records go by age, and a reader below the log start hears of the bounds', 
 test('records go by count and by bytes, and the newest batch stays', async () => {
   const fixture = await started();
   const batch = text(['a', 'b']);
-  await topic(fixture, 'counted', { 'retention.ms': null, 'retention.records': 5 });
+  await topic(fixture, 'counted', { 'retention.ms': null, 'retention.records': 5, 'min.insync.replicas': null });
   await topic(fixture, 'weighed', { 'retention.ms': null, 'retention.bytes': 3 * batch.length });
   for (let i = 0; i < 6; i++) {
     for (const name of ['counted', 'weighed']) value(await fixture.append(name, text(['a', 'b'])));
@@ -86,7 +86,7 @@ test('without limits, and in the topics of Sluice itself, nothing goes', async (
 
 test('what is not committed is not counted: a limit never goes above the high watermark', async () => {
   const fixture = await started();
-  await topic(fixture, 'orders', { 'retention.ms': 1_000, 'retention.records': 1 });
+  await topic(fixture, 'orders', { 'retention.ms': 1_000, 'retention.records': 1, 'min.insync.replicas': null });
   value(await fixture.append('orders', text(['a'])));
   const group = fixture.group();
   group.hold();

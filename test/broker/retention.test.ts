@@ -60,7 +60,10 @@ test('by age everything may go: the log starts at the high watermark then', () =
 
 test('pit-P120: with a clock that is not to be trusted nothing goes by age, the rest as ever', () => {
   assert.equal(startOf(four, { 'retention.ms': 1_000 }, { nowMs: null }), 0);
-  assert.equal(startOf(four, { 'retention.ms': 1_000, 'retention.records': 20 }, { nowMs: null }), 20);
+  assert.equal(
+    startOf(four, { 'retention.ms': 1_000, 'retention.records': 20, 'min.insync.replicas': null }, { nowMs: null }),
+    20,
+  );
 });
 
 test('sem-R2: by bytes as much goes as leaves the limit, never less', () => {
@@ -71,28 +74,36 @@ test('sem-R2: by bytes as much goes as leaves the limit, never less', () => {
 });
 
 test('by records the same, in whole batches', () => {
-  assert.equal(startOf(four, { 'retention.records': 31 }), 0);
-  assert.equal(startOf(four, { 'retention.records': 30 }), 10);
-  assert.equal(startOf(four, { 'retention.records': 11 }), 20);
+  assert.equal(startOf(four, { 'retention.records': 31, 'min.insync.replicas': null }), 0);
+  assert.equal(startOf(four, { 'retention.records': 30, 'min.insync.replicas': null }), 10);
+  assert.equal(startOf(four, { 'retention.records': 11, 'min.insync.replicas': null }), 20);
 });
 
 test('by bytes or records the newest batch always stays, whatever entries without records follow it', () => {
   const marker = batch(4_000, 0, 9);
-  for (const limit of [{ 'retention.bytes': 1 }, { 'retention.records': 1 }]) {
+  for (const limit of [{ 'retention.bytes': 1 }, { 'retention.records': 1, 'min.insync.replicas': null }]) {
     assert.equal(startOf(four, limit), 30);
     assert.equal(startOf([...four, marker, marker], limit), 30);
   }
 });
 
 test('the strictest of the limits counts', () => {
-  const limits = { 'retention.ms': 1_000, 'retention.bytes': 350, 'retention.records': 15 };
+  const limits = {
+    'retention.ms': 1_000,
+    'retention.bytes': 350,
+    'retention.records': 15,
+    'min.insync.replicas': null,
+  };
   assert.equal(startOf(four, limits, { nowMs: 4_000 }), 20);
-  assert.equal(startOf(four, { ...limits, 'retention.records': 100 }, { nowMs: 4_500 }), 30);
+  assert.equal(
+    startOf(four, { ...limits, 'retention.records': 100, 'min.insync.replicas': null }, { nowMs: 4_500 }),
+    30,
+  );
 });
 
 test('retention-1: the log start never falls, also where it cuts a batch in its middle', () => {
-  assert.equal(startOf(four, { 'retention.records': 100 }, { logStart: 15 }), 15);
-  assert.equal(startOf(four, { 'retention.records': 20 }, { logStart: 15 }), 20);
+  assert.equal(startOf(four, { 'retention.records': 100, 'min.insync.replicas': null }, { logStart: 15 }), 15);
+  assert.equal(startOf(four, { 'retention.records': 20, 'min.insync.replicas': null }, { logStart: 15 }), 20);
 });
 
 test('an entry is due the moment after it has the age of the limit', () => {
@@ -100,7 +111,7 @@ test('an entry is due the moment after it has the age of the limit', () => {
   assert.ok(oldest);
   assert.equal(expiryMs({ ...topicConfigKeepAll, 'retention.ms': 500 }, oldest), 1_501);
   assert.equal(expiryMs({ ...topicConfigKeepAll, 'retention.ms': 2 ** 53 - 1 }, oldest), 2 ** 53 - 1);
-  assert.equal(expiryMs({ ...topicConfigKeepAll, 'retention.records': 1 }, oldest), null);
+  assert.equal(expiryMs({ ...topicConfigKeepAll, 'retention.records': 1, 'min.insync.replicas': null }, oldest), null);
 });
 
 const limit = (max: number) => fc.option(fc.integer({ min: 1, max }), { nil: null });
@@ -111,6 +122,7 @@ test('retention-2: what is kept is an end of the log, and no limit lets go of wh
     'retention.ms': limit(300),
     'retention.bytes': limit(700),
     'retention.records': limit(60),
+    'min.insync.replicas': fc.constant(null),
   });
   const property = fc.property(batches, limits, fc.nat(700), (drawn, config, nowMs) => {
     let atMs = 0;

@@ -2,7 +2,7 @@
 import type { AppendReceipt, BrokerApi, FetchedPartition, RequestContext } from '../../src/broker/requests.ts';
 import type { Result } from '../../src/model/errors.ts';
 import { ok } from '../../src/model/errors.ts';
-import { toMillis, toOffset, toTerm } from '../../src/model/ids.ts';
+import { toBrokerId, toLogIndex, toMillis, toOffset, toTerm } from '../../src/model/ids.ts';
 
 type Methods = { -readonly [Name in keyof BrokerApi]: BrokerApi[Name] };
 
@@ -21,6 +21,8 @@ export const receiptAt = (offset: number): AppendReceipt => ({
   appendTimeMs: toMillis(1_700_000_000_000),
   committed: true,
   duplicate: false,
+  entry: { index: toLogIndex(offset + 2), term: toTerm(3) },
+  durableOn: [toBrokerId(0), toBrokerId(2)],
   logStart: toOffset(0),
   catalogRevision: 7,
 });

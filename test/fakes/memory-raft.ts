@@ -164,6 +164,8 @@ export class MemoryGroup implements RaftGroup {
   /** Proposals that were seen, accepted or not. */
   proposals = 0;
   #pending: Pending[] = [];
+  /** The other voters; their acknowledgements are not needed here to commit. */
+  readonly #peers = new Map<ReplicaId, Pick<FollowerStatus, 'state' | 'match' | 'heardMs'>>();
   #held = false;
   #stopped = false;
   #commitScheduled = false;
@@ -243,11 +245,28 @@ export class MemoryGroup implements RaftGroup {
   }
 
   get membership(): IndexedConfiguration {
-    return { index: indexZero, configuration: { ...emptyConfiguration, voters: [this.#stored.replicaId] } };
+    const voters = [this.#stored.replicaId, ...this.#peers.keys()];
+    return { index: indexZero, configuration: { ...emptyConfiguration, voters } };
   }
 
   get followers(): readonly FollowerStatus[] {
-    return [];
+    const none = { inFlightBytes: 0, reading: false };
+    return [...this.#peers].map(([id, { state, match, heardMs }]) => ({
+      ...{ id, state, match, heardMs, next: nextIndex(match) },
+      ...none,
+    }));
+  }
+
+  holders(index: LogIndex): readonly ReplicaId[] {
+    if (this.role.role !== 'leader') return [];
+    const others = [...this.#peers].filter(([, { match }]) => match >= index).map(([id]) => id);
+    return this.log.lastIndex >= index ? [this.#stored.replicaId, ...others] : others;
+  }
+
+  /** Another voter, as this leader sees it: has everything through `match`, was heard last at `heardMs`. */
+  peer(id: ReplicaId, match: number, heardMs: number, state: FollowerStatus['state'] = 'replicate'): void {
+    this.#peers.set(id, { match: toLogIndex(match), heardMs, state });
+    if (this.#machine.kind === 'data') this.#machine.progressed?.();
   }
 
   changeConfiguration(): ConfigurationProposed {

@@ -68,6 +68,10 @@ export class ScriptedRaftGroup implements RaftGroup {
     return [...this.#state.values()].sort((a, b) => Buffer.compare(a.key, b.key));
   }
 
+  holders(): [] {
+    return [];
+  }
+
   nextAppend(): null {
     return null;
   }

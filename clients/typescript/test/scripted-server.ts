@@ -408,6 +408,7 @@ export class ScriptedServer {
       duplicate,
       logStartOffset: 0n,
       catalogRevision: 1n,
+      durableOn: [],
     };
   }
 

@@ -5,11 +5,11 @@ import { wholeNumber } from '../option-values.ts';
 import { formatOption, printOne } from '../output-format.ts';
 import type { Format } from '../output-format.ts';
 import { note } from '../standard-output.ts';
-import { addRetentionFlags, retentionChange } from '../retention-options.ts';
-import type { RetentionFlags } from '../retention-options.ts';
+import { addTopicFlags, topicChange } from '../topic-options.ts';
+import type { TopicFlags } from '../topic-options.ts';
 import { topicFacts, topicJson } from '../topic-output.ts';
 
-interface Options extends RetentionFlags {
+interface Options extends TopicFlags {
   readonly partitions: number;
   readonly replicationFactor?: number;
   readonly ifNotExists?: boolean;
@@ -22,7 +22,7 @@ export function addTopicCreate(topic: Command): void {
     .description('create a topic')
     .option('-p, --partitions <count>', 'how many partitions, up to 1000', wholeNumber(1, 1_000), 1)
     .option('-r, --replication-factor <count>', 'replicas of each (default: 3, or all brokers)', wholeNumber(1, 7));
-  addRetentionFlags(command)
+  addTopicFlags(command)
     .option('--if-not-exists', 'succeed if the topic is there already')
     .addOption(formatOption())
     .action(create);
@@ -33,7 +33,7 @@ async function create(name: string, options: Options, command: Command): Promise
     const { partitions, replicationFactor } = options;
     try {
       const factor = replicationFactor === undefined ? {} : { replicationFactor };
-      const topic = { name, partitions, ...factor, config: retentionChange(options) };
+      const topic = { name, partitions, ...factor, config: topicChange(options) };
       const created = await admin.createTopic(topic);
       for (const warning of created.warnings) note(`Warning: ${warning}.`);
       await printOne(options.output, topicJson(created), () => topicFacts(created));

@@ -17,6 +17,13 @@ export function advanceCommit(replica: Replica): void {
   afterConfiguration(replica, index);
 }
 
+/** Voters that have everything through `index` durably; empty: this replica does not lead. */
+export function holdersOf(replica: Replica, index: LogIndex): readonly ReplicaId[] {
+  const { role } = replica;
+  if (role.kind !== 'leader') return [];
+  return replica.membership.current.voters.filter((id) => matchOf(replica, role.lead, id) >= index);
+}
+
 /** What a replica has durably; the leader's own match is what its own disk has (P23). */
 function matchOf(replica: Replica, lead: Leadership, id: ReplicaId): number {
   if (id === replica.id) return replica.ledger.durableIndex;

@@ -42,6 +42,8 @@ export interface RaftCore {
    * (P49); null: all are, or this replica does not lead.
    */
   neededAbove(sinceMs: number): LogIndex | null;
+  /** Voters that have everything through `index` durably, as far as this leader knows; empty: it does not lead. */
+  holders(index: LogIndex): readonly ReplicaId[];
   /** Term and base offset that the next accepted proposal will get; null if this replica does not lead. */
   nextAppend(): { readonly term: Term; readonly baseOffset: Offset } | null;
   /**

@@ -20,7 +20,7 @@ import type { LogIndex, Millis, Offset, ReplicaId, Term } from '../../model/ids.
 import { nextIndex, toLogIndex } from '../../model/ids.ts';
 import type { HardState } from '../../model/raft-state.ts';
 import { countOwnVote, electionTimeout } from './candidate.ts';
-import { advanceCommit } from './commit.ts';
+import { advanceCommit, holdersOf } from './commit.ts';
 import type { Configuration } from './configuration.ts';
 import { proposeConfiguration } from './configuration-change.ts';
 import type { CoreStatus, Leading, RaftCore } from './core.ts';
@@ -132,6 +132,10 @@ export class RaftNode implements RaftCore {
     if (role.kind !== 'leader') return null;
     const needed = neededByLive(role.lead, sinceMs);
     return needed < log.lastIndex ? toLogIndex(needed) : null;
+  }
+
+  holders(index: LogIndex): readonly ReplicaId[] {
+    return holdersOf(this.#replica, index);
   }
 
   nextAppend(): { readonly term: Term; readonly baseOffset: Offset } | null {

@@ -136,7 +136,22 @@ export interface ProduceRequest {
    * How long to wait for the acknowledgement, in milliseconds, range 1 to 120,000, default 30,000. After it the outcome
    * is unknown (REQUEST_TIMED_OUT, indeterminate).
    */
-  timeoutMs?: number | undefined;
+  timeoutMs?:
+    | number
+    | undefined;
+  /**
+   * Appends only if the partition ends here: if the first record would get this offset, range 0 to 2^53-1. Else refused with
+   * UNEXPECTED_END_OFFSET, whose field "actual" says where the partition ends. A retry of a batch that is in the log is
+   * answered as such, whatever this says. Absent: appended wherever the partition ends.
+   */
+  expectedEndOffset?:
+    | bigint
+    | undefined;
+  /**
+   * With ACKS_ALL: acknowledges only once every replica of the partition has the batch durably; if timeout_ms ends before
+   * that, NOT_ENOUGH_REPLICAS_AFTER_APPEND. Default false.
+   */
+  everyReplica?: boolean | undefined;
 }
 
 /** Where the batch went. */
@@ -163,6 +178,23 @@ export interface ProduceResponse {
   logStartOffset: bigint;
   /** Revision of the catalog that the broker answered from; rises with every change of topics and placement. */
   catalogRevision: bigint;
+  /**
+   * Where the batch's entry is in the partition's replicated log: index, range 1 to 2^53-1, and term of the leader that
+   * appended it. If it is committed no other entry will ever have this index. Absent where it is not known any more: for some
+   * duplicates.
+   */
+  entryIndex?:
+    | bigint
+    | undefined;
+  /** See entry_index. */
+  entryTerm?:
+    | number
+    | undefined;
+  /**
+   * Broker ids of the replicas that vote and had the batch durably when it was acknowledged, as far as the leader knew,
+   * ascending. Others may have had it too. Empty: not known.
+   */
+  durableOn: number[];
 }
 
 /** One append on a stream. */
@@ -542,6 +574,8 @@ function createBaseProduceRequest(): ProduceRequest {
     producer: undefined,
     compression: 0,
     timeoutMs: undefined,
+    expectedEndOffset: undefined,
+    everyReplica: undefined,
   };
 }
 
@@ -578,6 +612,15 @@ export const ProduceRequest: MessageFns<ProduceRequest> = {
     }
     if (message.timeoutMs !== undefined) {
       writer.uint32(80).int32(message.timeoutMs);
+    }
+    if (message.expectedEndOffset !== undefined) {
+      if (BigInt.asIntN(64, message.expectedEndOffset) !== message.expectedEndOffset) {
+        throw new globalThis.Error("value provided for field message.expectedEndOffset of type int64 too large");
+      }
+      writer.uint32(88).int64(message.expectedEndOffset);
+    }
+    if (message.everyReplica !== undefined) {
+      writer.uint32(96).bool(message.everyReplica);
     }
     return writer;
   },
@@ -675,6 +718,22 @@ export const ProduceRequest: MessageFns<ProduceRequest> = {
             message.timeoutMs = reader.int32();
             continue;
           }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.expectedEndOffset = reader.int64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.everyReplica = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -699,6 +758,9 @@ function createBaseProduceResponse(): ProduceResponse {
     duplicate: false,
     logStartOffset: 0n,
     catalogRevision: 0n,
+    entryIndex: undefined,
+    entryTerm: undefined,
+    durableOn: [],
   };
 }
 
@@ -742,6 +804,22 @@ export const ProduceResponse: MessageFns<ProduceResponse> = {
         throw new globalThis.Error("value provided for field message.catalogRevision of type int64 too large");
       }
       writer.uint32(72).int64(message.catalogRevision);
+    }
+    if (message.entryIndex !== undefined) {
+      if (BigInt.asIntN(64, message.entryIndex) !== message.entryIndex) {
+        throw new globalThis.Error("value provided for field message.entryIndex of type int64 too large");
+      }
+      writer.uint32(88).int64(message.entryIndex);
+    }
+    if (message.entryTerm !== undefined) {
+      writer.uint32(96).int32(message.entryTerm);
+    }
+    if (message.durableOn.length !== 0) {
+      writer.uint32(106).fork();
+      for (const v of message.durableOn) {
+        writer.int32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -830,6 +908,40 @@ export const ProduceResponse: MessageFns<ProduceResponse> = {
 
             message.catalogRevision = reader.int64() as bigint;
             continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.entryIndex = reader.int64() as bigint;
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.entryTerm = reader.int32();
+            continue;
+          }
+          case 13: {
+            if (tag === 104) {
+              message.durableOn.push(reader.int32());
+
+              continue;
+            }
+
+            if (tag === 106) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.durableOn.push(reader.int32());
+              }
+
+              continue;
+            }
+
+            break;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {

@@ -34,9 +34,26 @@ export interface RetentionLimit {
     | undefined;
 }
 
+/** How many replicas an insync rule asks for. */
+export interface InsyncReplicas {
+  /** Absent in a request: the request is refused with INVALID_CONFIG. */
+  count:
+    | //
+    /** As many as a majority. */
+    { $case: "majority"; value: Majority }
+    | //
+    /** At least this many, from a majority of the replication factor to all of it. */
+    { $case: "atLeast"; value: number }
+    | undefined;
+}
+
+/** More than half of the replicas. */
+export interface Majority {
+}
+
 /**
- * How long a topic keeps its records. A record goes as soon as one of the limits lets it go; whole batches only, oldest
- * first, and never one that is not committed.
+ * How long a topic keeps its records, and how many replicas must have what is acknowledged. A record goes as soon as one of
+ * the limits lets it go; whole batches only, oldest first, and never one that is not committed.
  */
 export interface TopicConfig {
   /**
@@ -57,7 +74,14 @@ export interface TopicConfig {
    * retention.records: records in each partition. Absent in a request: at creation no limit, in a change as it was. Always
    * set in a description.
    */
-  retentionRecords: RetentionLimit | undefined;
+  retentionRecords:
+    | RetentionLimit
+    | undefined;
+  /**
+   * min.insync.replicas: replicas, the leader included, that must have a batch durably before ACKS_ALL is answered, and must be
+   * in sync before it is taken. Absent in a request: at creation a majority, in a change as it was. Always set in a description.
+   */
+  minInsyncReplicas: InsyncReplicas | undefined;
 }
 
 /** One partition of a topic. */
@@ -150,8 +174,8 @@ export interface AlterTopicRequest {
     | TopicConfig
     | undefined;
   /**
-   * Settings that go back to their default: "retention.ms", "retention.bytes", "retention.records". None may be in
-   * `config` too.
+   * Settings that go back to their default: "retention.ms", "retention.bytes", "retention.records",
+   * "min.insync.replicas". None may be in `config` too.
    */
   reset: string[];
   /** True: only answers what the configuration would be. Default false. */
@@ -377,8 +401,107 @@ export const RetentionLimit: MessageFns<RetentionLimit> = {
   },
 };
 
+function createBaseInsyncReplicas(): InsyncReplicas {
+  return { count: undefined };
+}
+
+export const InsyncReplicas: MessageFns<InsyncReplicas> = {
+  encode(message: InsyncReplicas, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.count?.$case) {
+      case "majority":
+        Majority.encode(message.count.value, writer.uint32(10).fork()).join();
+        break;
+      case "atLeast":
+        writer.uint32(16).int32(message.count.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): InsyncReplicas {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseInsyncReplicas();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.count = { $case: "majority", value: Majority.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = { $case: "atLeast", value: reader.int32() };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMajority(): Majority {
+  return {};
+}
+
+export const Majority: MessageFns<Majority> = {
+  encode(_: Majority, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Majority {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMajority();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseTopicConfig(): TopicConfig {
-  return { retentionMs: undefined, retentionBytes: undefined, retentionRecords: undefined };
+  return {
+    retentionMs: undefined,
+    retentionBytes: undefined,
+    retentionRecords: undefined,
+    minInsyncReplicas: undefined,
+  };
 }
 
 export const TopicConfig: MessageFns<TopicConfig> = {
@@ -391,6 +514,9 @@ export const TopicConfig: MessageFns<TopicConfig> = {
     }
     if (message.retentionRecords !== undefined) {
       RetentionLimit.encode(message.retentionRecords, writer.uint32(26).fork()).join();
+    }
+    if (message.minInsyncReplicas !== undefined) {
+      InsyncReplicas.encode(message.minInsyncReplicas, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -430,6 +556,14 @@ export const TopicConfig: MessageFns<TopicConfig> = {
             }
 
             message.retentionRecords = RetentionLimit.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.minInsyncReplicas = InsyncReplicas.decode(reader, reader.uint32());
             continue;
           }
         }

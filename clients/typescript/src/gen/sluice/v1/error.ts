@@ -113,6 +113,8 @@ export const ErrorCode = {
   ERROR_CODE_BROKER_ID_NOT_REGISTERED: 50,
   /** ERROR_CODE_UNSAFE_OPERATION - An operation would lose a majority of replicas, or data; nothing was changed. */
   ERROR_CODE_UNSAFE_OPERATION: 51,
+  /** ERROR_CODE_UNEXPECTED_END_OFFSET - The partition does not end at the offset that the batch was to be appended at; nothing was appended. */
+  ERROR_CODE_UNEXPECTED_END_OFFSET: 52,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -172,6 +174,7 @@ export namespace ErrorCode {
   export type ERROR_CODE_REASSIGNMENT_IN_PROGRESS = typeof ErrorCode.ERROR_CODE_REASSIGNMENT_IN_PROGRESS;
   export type ERROR_CODE_BROKER_ID_NOT_REGISTERED = typeof ErrorCode.ERROR_CODE_BROKER_ID_NOT_REGISTERED;
   export type ERROR_CODE_UNSAFE_OPERATION = typeof ErrorCode.ERROR_CODE_UNSAFE_OPERATION;
+  export type ERROR_CODE_UNEXPECTED_END_OFFSET = typeof ErrorCode.ERROR_CODE_UNEXPECTED_END_OFFSET;
   export type UNRECOGNIZED = typeof ErrorCode.UNRECOGNIZED;
 }
 

@@ -1,4 +1,4 @@
-/** The flags that say what a topic keeps, for the commands that create and change topics. */
+/** The flags that say how a topic is configured, for the commands that create and change topics. */
 import type { Command } from 'commander';
 import { InvalidArgumentError } from 'commander';
 import type { TopicConfigChange } from '../../clients/typescript/src/index.ts';
@@ -7,10 +7,11 @@ import { parseBytes, parseSpanMs } from '../runtime/quantity.ts';
 /** Not null for no limit: commander takes null for a flag without a value. */
 type Limit = number | 'unlimited' | 'default';
 
-export interface RetentionFlags {
+export interface TopicFlags {
   readonly retention?: Limit;
   readonly retentionBytes?: Limit;
   readonly retentionRecords?: Limit;
+  readonly minInsync?: number | 'majority' | 'default';
 }
 
 const limit =
@@ -29,18 +30,30 @@ const spanOf = limit(
 const bytesOf = limit(parseBytes, 'a size, like 500MB or 10GiB');
 const recordsOf = limit((text) => (/^\d+$/.test(text) ? parseBytes(text) : null), 'a whole number from 1 on');
 
+const replicasMax = 7;
+
+function insyncOf(text: string): number | 'majority' | 'default' {
+  if (text === 'majority' || text === 'default') return text;
+  const count = /^\d$/.test(text) ? Number(text) : 0;
+  if (count >= 1 && count <= replicasMax) return count;
+  throw new InvalidArgumentError(`Write a whole number from 1 to ${replicasMax}, "majority" or "default".`);
+}
+
 /** Adds the flags; what none of them names has its default, or stays as it is. */
-export const addRetentionFlags = (command: Command): Command =>
+export const addTopicFlags = (command: Command): Command =>
   command
     .option('--retention <time>', 'how long records are kept (7d)', spanOf)
     .option('--retention-bytes <size>', 'how much each partition keeps (unlimited)', bytesOf)
-    .option('--retention-records <count>', 'how many records it keeps (unlimited)', recordsOf);
+    .option('--retention-records <count>', 'how many records it keeps (unlimited)', recordsOf)
+    .option('--min-insync <count>', 'replicas that must have what is acknowledged (majority)', insyncOf);
 
 /** What the flags ask for; empty: nothing. */
-export const retentionChange = (flags: RetentionFlags): TopicConfigChange => ({
+export const topicChange = (flags: TopicFlags): TopicConfigChange => ({
   ...(flags.retention === undefined ? {} : { retentionMs: meant(flags.retention) }),
   ...(flags.retentionBytes === undefined ? {} : { retentionBytes: meant(flags.retentionBytes) }),
   ...(flags.retentionRecords === undefined ? {} : { retentionRecords: meant(flags.retentionRecords) }),
+  ...(flags.minInsync === undefined ? {} : { minInsyncReplicas: meant(flags.minInsync) }),
 });
 
-const meant = (given: Limit): number | null | 'default' => (given === 'unlimited' ? null : given);
+const meant = (given: Limit | 'majority'): number | null | 'default' =>
+  given === 'unlimited' || given === 'majority' ? null : given;
