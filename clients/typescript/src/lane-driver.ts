@@ -11,6 +11,7 @@ import { PartitionLane } from './partition-lane.ts';
 import type { LaneRules, Outcome } from './partition-lane.ts';
 import type { ProduceBatch } from './produce-batch.ts';
 import { ProduceSender } from './produce-sender.ts';
+import { resolveAppend } from './resolve-append.ts';
 import type { ProducerSettings } from './producer-options.ts';
 
 /** Batches of a partition that are sent and unresolved. The broker remembers five of a producer (semantics I1). */
@@ -20,6 +21,12 @@ const tickMs = 100;
 /** Range of a produce request's own time limit. */
 const ackTimeoutMsMax = 120_000;
 const wireAcks = { all: Acks.ACKS_ALL, leader: Acks.ACKS_LEADER, none: Acks.ACKS_NONE } as const;
+
+/** With `acks: 'none'` nothing is heard of a batch. */
+const sentOnly = {
+  ...{ baseOffset: null, leaderEpoch: null, duplicate: false, committed: false },
+  ...{ entry: null, durableOn: [] },
+};
 
 export interface DriverEvents {
   /** A batch left its lane. */
@@ -63,6 +70,7 @@ export class LaneDriver {
       inflightMax: settings.idempotent || settings.acks === 'none' ? inflightMax : 1,
       compression: settings.compression,
       codecs,
+      resolveMs: settings.resolveTimeoutMs,
       backoffMs: (attempt, retryAfterMs) => backoffMs(attempt, brokers.backoff, brokers.environment, retryAfterMs),
       settled: events.settled,
       failed: events.failed,
@@ -130,6 +138,8 @@ export class LaneDriver {
   #drive(lane: PartitionLane, nowMs: number): void {
     if (this.#forget(lane)) return;
     if (this.#settings.idempotent) this.#identities.need(lane.outlivedIdentity);
+    const doubtful = lane.takeDoubt();
+    if (doubtful !== null) void this.#resolve(lane, doubtful);
     if (lane.notBeforeMs > nowMs) {
       this.#wakeAt(lane.notBeforeMs);
       return;
@@ -142,6 +152,24 @@ export class LaneDriver {
     }
     if (!sender.isWritable) this.#block(sender, lane);
     if (this.#settings.lingerMs > 0 && lane.open !== null) this.#wakeAt(lane.open.openedMs + this.#settings.lingerMs);
+  }
+
+  /** Asks what became of a batch; never rejects. */
+  async #resolve(lane: PartitionLane, batch: ProduceBatch): Promise<void> {
+    try {
+      const resolution = await resolveAppend(this.#brokers, lane, batch, this.#nowMs());
+      lane.resolved(batch, resolution, this.#nowMs());
+    } catch (thrown) {
+      const error = asBrokerError(thrown);
+      if (error.retriable || error.indeterminate) {
+        lane.unanswered(batch);
+        this.#guarded(() => this.#wakeAt(this.#nowMs() + tickMs));
+        return;
+      }
+      // who will never answer has answered: nobody knows
+      lane.resolved(batch, { kind: 'expired' }, this.#nowMs());
+    }
+    this.#guarded(() => this.#again(lane));
   }
 
   #mayLeave(lane: PartitionLane, nowMs: number): boolean {
@@ -160,14 +188,11 @@ export class LaneDriver {
       acks: wireAcks[acks],
       compression: Compression.COMPRESSION_UNSPECIFIED,
       timeoutMs: Math.min(this.#brokers.timeouts.requestMs, leftMs, ackTimeoutMsMax),
+      expectedEndOffset: batch.expectedEndOffset === null ? undefined : BigInt(batch.expectedEndOffset),
     };
     sender.send(lane, batch, request, nowMs, acks !== 'none');
     if (acks !== 'none') return;
-    lane.answered(
-      batch,
-      { kind: 'produced', receipt: { baseOffset: null, leaderEpoch: null, duplicate: false } },
-      nowMs,
-    );
+    lane.answered(batch, { kind: 'produced', receipt: sentOnly }, nowMs);
   }
 
   #senderFor(lane: PartitionLane): ProduceSender {

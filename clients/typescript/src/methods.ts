@@ -44,6 +44,7 @@ const method = <Request, Response>(
 export const methods = {
   produceStream: method('LogService/ProduceStream', 'repeatable', log.ProduceStreamRequest, log.ProduceStreamResponse),
   initProducer: method('LogService/InitProducer', 'repeatable', log.InitProducerRequest, log.InitProducerResponse),
+  resolveAppend: method('LogService/ResolveAppend', 'repeatable', log.ResolveAppendRequest, log.ResolveAppendResponse),
   fetchStream: method('LogService/FetchStream', 'none', log.FetchStreamRequest, log.FetchStreamResponse),
   listOffsets: method('LogService/ListOffsets', 'none', log.ListOffsetsRequest, log.ListOffsetsResponse),
   joinGroup: method('GroupService/JoinGroup', 'repeatable', group.JoinGroupRequest, group.JoinGroupResponse),

@@ -15,6 +15,10 @@
  *   an identity with a higher epoch and starts at sequence 0: once a batch of that epoch is appended, the broker refuses
  *   stragglers of the old one, so nothing can be reordered behind it.
  * - lane-6: the log is never read to decide a retry.
+ * - lane-7: before records are rejected as indeterminate the broker is asked what became of their batch, for a while during
+ *   which the lane sends nothing. If it is committed, they are delivered. If it never will be, its epoch is closed in the
+ *   partition: the records are rejected for certain, and what was sent behind them is certainly not in the log either and
+ *   goes on under a higher epoch.
  */
 import { assert } from '../../../src/model/assert.ts';
 import type { CompressionType } from '../../../src/model/compression.ts';
@@ -23,13 +27,17 @@ import { sequencePlus, toSequence } from '../../../src/model/ids.ts';
 import type { Sequence } from '../../../src/model/ids.ts';
 import type { BatchCodecs } from '../../../src/model/record-batch.ts';
 import { BrokerError, isSeekingLeader } from './errors.ts';
-import type { BatchReceipt, ProduceBatch } from './produce-batch.ts';
+import type { BatchReceipt, Doubt, ProduceBatch } from './produce-batch.ts';
 import type { ProducerIdentity } from './producer-identity.ts';
 
 /** What came back for an attempt. */
 export type Outcome =
   | { readonly kind: 'produced'; readonly receipt: BatchReceipt }
   | { readonly kind: 'refused'; readonly error: BrokerError };
+
+/** What became of a batch that was asked about; `never`: its epoch is closed in the partition. */
+export type Resolution =
+  { readonly kind: 'committed'; readonly receipt: BatchReceipt } | { readonly kind: 'never' | 'expired' };
 
 export interface LaneRules {
   /** With false nothing is resent after an unknown outcome, and one batch is in flight at a time to keep the order. */
@@ -38,6 +46,8 @@ export interface LaneRules {
   readonly inflightMax: number;
   readonly compression: CompressionType;
   readonly codecs: BatchCodecs;
+  /** How long it is asked what became of a batch (lane-7), milliseconds; 0: not at all. */
+  readonly resolveMs: number;
   /** How long to wait before the n-th resend (from 0) in a row. */
   readonly backoffMs: (attempt: number, retryAfterMs: number | undefined) => number;
   /** Told of every batch that leaves the lane. */
@@ -80,6 +90,10 @@ export class PartitionLane {
   #gapSequence: Sequence = toSequence(0);
   /** Nothing is sent before; monotonic milliseconds. */
   #notBeforeMs = 0;
+  /** Nothing of the identity that is not in the log can come to be in it (lane-7). */
+  #epochClosed = false;
+  /** The newest time that was told; monotonic milliseconds. */
+  #nowMs = 0;
   /** Rounds of resending since the last success. */
   #failures = 0;
   /** Of these, those that went to a leader that was named, without waiting. */
@@ -121,6 +135,45 @@ export class PartitionLane {
     return this.#gap === 'new-identity' && !this.#settling ? this.#identity : null;
   }
 
+  /** The identity that the batches in the line were sent under. */
+  get identity(): ProducerIdentity | null {
+    return this.#identity;
+  }
+
+  /** The batch to ask about now (lane-7), marked as asked about; `resolved` or `unanswered` follows. Null: none. */
+  takeDoubt(): ProduceBatch | null {
+    // what is behind it is answered with it
+    const batch = this.#line.find(({ doubt }) => isOpen(doubt));
+    if (batch === undefined || !isOpen(batch.doubt) || batch.doubt.asked) return null;
+    batch.doubt.asked = true;
+    return batch;
+  }
+
+  /** Nobody could answer; it is asked again. */
+  unanswered({ doubt }: ProduceBatch): void {
+    if (isOpen(doubt)) doubt.asked = false;
+  }
+
+  /** What became of a batch is known, or that nobody knows. */
+  resolved(batch: ProduceBatch, resolution: Resolution, nowMs: number): void {
+    this.#nowMs = nowMs;
+    const { doubt } = batch;
+    if (batch.state === 'settled' || !isOpen(doubt)) return;
+    switch (resolution.kind) {
+      case 'committed':
+        this.#failures = 0;
+        batch.resolveAll(this.topic, this.partition, resolution.receipt);
+        this.#leave(batch);
+        break;
+      case 'never':
+        this.#closeEpoch(batch);
+        break;
+      case 'expired':
+        this.#giveUp(batch, doubt);
+    }
+    this.#resume(nowMs);
+  }
+
   begin(batch: ProduceBatch): void {
     assert(this.#open === null, 'lane-1: one batch is open at a time');
     this.#open = batch;
@@ -140,6 +193,7 @@ export class PartitionLane {
    * @param takeOpen whether the open batch may leave although it is not full
    */
   next(nowMs: number, identity: ProducerIdentity | null, takeOpen: boolean): ProduceBatch | null {
+    this.#nowMs = nowMs;
     if (this.#settling || nowMs < this.#notBeforeMs) return null;
     if (this.#rules.idempotent && identity === null) return null;
     if (this.#gap !== 'none') {
@@ -166,6 +220,7 @@ export class PartitionLane {
 
   /** An attempt was answered. */
   answered(batch: ProduceBatch, outcome: Outcome, nowMs: number): void {
+    this.#nowMs = nowMs;
     assert(batch.state === 'outstanding', 'lane-3: only an outstanding attempt is answered', batch.state);
     if (outcome.kind === 'produced') {
       this.#failures = 0;
@@ -181,10 +236,11 @@ export class PartitionLane {
 
   /** The connection is lost: what was sent and not answered has an unknown outcome. */
   lost(error: BrokerError, nowMs: number): void {
+    this.#nowMs = nowMs;
     this.#lastError = error;
     for (const batch of [...this.#line]) {
       if (batch.state !== 'outstanding') continue;
-      batch.unknown = true;
+      if (!this.#epochClosed) batch.unknown = true;
       batch.lastError = error;
       if (this.#rules.idempotent) this.#resend(batch);
       else this.#reject(batch, error.with({ indeterminate: true }));
@@ -200,9 +256,15 @@ export class PartitionLane {
 
   /** Rejects what is past its deadline (lane-4, lane-5). True: something was, so the lane may have work again. */
   expire(nowMs: number): boolean {
-    if (!this.#hasLate(nowMs)) return false;
-    const late = this.#line.filter((batch) => batch.deadlineMs <= nowMs && !batch.abandoned);
-    for (const batch of late) this.#expireSent(batch);
+    this.#nowMs = nowMs;
+    let gaveUp = false;
+    for (const batch of [...this.#line]) {
+      if (!isOpen(batch.doubt) || batch.doubt.untilMs > nowMs) continue;
+      this.#giveUp(batch, batch.doubt);
+      gaveUp = true;
+    }
+    if (!gaveUp && !this.#hasLate(nowMs)) return false;
+    for (const batch of this.#line.filter((each) => isLate(each, nowMs))) this.#expireSent(batch);
     const unsent = [...this.#closed, ...(this.#open === null ? [] : [this.#open])];
     const expired = unsent.filter((batch) => batch.deadlineMs <= nowMs);
     for (const batch of expired) this.#expireUnsent(batch);
@@ -227,13 +289,13 @@ export class PartitionLane {
   #hasLate(nowMs: number): boolean {
     const oldestUnsent = this.#closed[0] ?? this.#open;
     if (oldestUnsent !== null && oldestUnsent.deadlineMs <= nowMs) return true;
-    return this.#line.some((batch) => batch.deadlineMs <= nowMs && !batch.abandoned);
+    return this.#line.some((batch) => isLate(batch, nowMs));
   }
 
   #refused(batch: ProduceBatch, error: BrokerError): void {
     batch.lastError = error;
     this.#lastError = error;
-    if (error.indeterminate) batch.unknown = true;
+    if (error.indeterminate && !this.#epochClosed) batch.unknown = true;
     if (batch.unknown && !this.#rules.idempotent) this.#reject(batch, error.with({ indeterminate: true }));
     else if (this.#isBehindUnresolved(batch, error)) this.#resend(batch);
     else if (identityLost.has(error.code)) this.#identityRefused(batch, error);
@@ -261,6 +323,10 @@ export class PartitionLane {
 
   /** The batch's records are rejected for good, and the batches behind it have lost their predecessor. */
   #fail(batch: ProduceBatch, error: BrokerError): void {
+    if (batch.unknown && this.#doubt(batch, error)) {
+      this.#resend(batch);
+      return;
+    }
     const wrongSequence = error.code === 'OUT_OF_ORDER_SEQUENCE_NUMBER';
     this.#leaveGap(batch.unknown || wrongSequence ? 'new-identity' : 'same-identity', batch);
     this.#reject(batch, error.with({ indeterminate: batch.unknown }));
@@ -282,7 +348,7 @@ export class PartitionLane {
 
   /** Ends the settling of lane-3 once nothing is outstanding, and decides who may go on. */
   #resume(nowMs: number): void {
-    if (!this.#settling || this.hasOutstanding) return;
+    if (!this.#settling || this.hasOutstanding || this.#line.some(({ doubt }) => isOpen(doubt))) return;
     for (const batch of [...this.#line]) if (batch.abandoned) this.#fail(batch, timedOut(batch));
     for (const batch of [...this.#line]) if (batch.behindGap && batch.unknown) this.#drop(batch);
     this.#settling = false;
@@ -318,6 +384,7 @@ export class PartitionLane {
       this.#nextSequence = this.#gapSequence;
     }
     this.#gap = 'none';
+    this.#epochClosed = false;
     for (const batch of this.#line) this.#restamp(batch);
     return true;
   }
@@ -358,6 +425,7 @@ export class PartitionLane {
 
   #sent(batch: ProduceBatch): ProduceBatch {
     batch.state = 'outstanding';
+    if (batch.attempts === 0) batch.firstSentMs = this.#nowMs;
     batch.attempts += 1;
     return batch;
   }
@@ -367,11 +435,44 @@ export class PartitionLane {
       this.#fail(batch, timedOut(batch));
       return;
     }
-    // It stays in the line until its last attempt is answered or lost: it may yet turn out to have left no gap.
-    this.#rejectRecords(batch, timedOut(batch).with({ indeterminate: true }));
-    batch.unknown = true;
+    if (!this.#epochClosed) batch.unknown = true;
+    this.#settling = true;
+    if (!this.#doubt(batch, timedOut(batch))) this.#abandon(batch, timedOut(batch));
+  }
+
+  /** It stays in the line until its last attempt is answered or lost: it may yet turn out to have left no gap. */
+  #abandon(batch: ProduceBatch, error: BrokerError): void {
+    this.#rejectRecords(batch, error.with({ indeterminate: batch.unknown }));
     batch.abandoned = true;
     this.#settling = true;
+  }
+
+  /** Has it asked what became of the batch (lane-7). False: that is not possible, or was done. */
+  #doubt(batch: ProduceBatch, error: BrokerError): boolean {
+    if (isOpen(batch.doubt)) return true;
+    const { idempotent, resolveMs } = this.#rules;
+    if (!idempotent || resolveMs === 0 || batch.doubt === 'given-up' || batch.abandoned || !batch.unknown) return false;
+    batch.doubt = { error, untilMs: this.#nowMs + resolveMs, asked: false };
+    this.#settling = true;
+    return true;
+  }
+
+  #giveUp(batch: ProduceBatch, { error }: Doubt): void {
+    batch.doubt = 'given-up';
+    if (batch.state === 'outstanding') this.#abandon(batch, error);
+    else this.#fail(batch, error);
+  }
+
+  /** The batch is not in the log and never will be, nor is anything that was sent behind it under this identity. */
+  #closeEpoch(first: ProduceBatch): void {
+    this.#epochClosed = true;
+    this.#leaveGap('new-identity', first);
+    for (const batch of this.#line.slice(this.#line.indexOf(first))) {
+      const { doubt } = batch;
+      batch.unknown = false;
+      batch.doubt = 'none';
+      if (isOpen(doubt)) this.#reject(batch, doubt.error.with({ indeterminate: false }));
+    }
   }
 
   #expireUnsent(batch: ProduceBatch): void {
@@ -408,3 +509,9 @@ function timedOut(batch: ProduceBatch): BrokerError {
     cause: batch.lastError ?? undefined,
   });
 }
+
+const isOpen = (doubt: ProduceBatch['doubt']): doubt is Doubt => typeof doubt === 'object';
+
+/** Past its deadline, and nothing was done about it yet. */
+const isLate = ({ deadlineMs, abandoned, doubt }: ProduceBatch, nowMs: number): boolean =>
+  deadlineMs <= nowMs && !abandoned && !isOpen(doubt);

@@ -15,6 +15,12 @@ export interface RecordMeta {
   readonly duplicate: boolean;
   /** Term of the leader that acknowledged; null with `acks: 'none'`. */
   readonly leaderEpoch: number | null;
+  /** True if it can not be lost any more: always with `acks: 'all'`. */
+  readonly committed: boolean;
+  /** Where its batch is in the partition's replicated log, the same for ever once it is committed; null: not known. */
+  readonly entry: { readonly index: number; readonly term: number } | null;
+  /** Ids of brokers that had it durably when it was acknowledged, as far as the leader knew. Empty: not known. */
+  readonly durableOn: readonly number[];
 }
 
 /** One record's promise. */
@@ -26,10 +32,11 @@ export interface Delivery {
 }
 
 /** What the broker said of a batch. */
-export interface BatchReceipt {
+export interface BatchReceipt extends Pick<
+  RecordMeta,
+  'leaderEpoch' | 'duplicate' | 'committed' | 'entry' | 'durableOn'
+> {
   readonly baseOffset: number | null;
-  readonly leaderEpoch: number | null;
-  readonly duplicate: boolean;
 }
 
 /**
@@ -40,6 +47,16 @@ export interface BatchReceipt {
  * - `settled`: its records' promises are settled and it is out of the lane.
  */
 export type BatchState = 'open' | 'closed' | 'outstanding' | 'resend' | 'settled';
+
+/** A question of what became of a batch. */
+export interface Doubt {
+  /** What its records are rejected with if nothing better is learnt. */
+  readonly error: BrokerError;
+  /** When it is given up; monotonic milliseconds. */
+  readonly untilMs: number;
+  /** Somebody was asked and has not answered. */
+  asked: boolean;
+}
 
 export class ProduceBatch {
   state: BatchState = 'open';
@@ -55,6 +72,15 @@ export class ProduceBatch {
   abandoned = false;
   /** A batch before it is gone and left its sequence numbers unused, so it can not go on as it is. */
   behindGap = false;
+  /** It is appended only where the partition ends there; null: anywhere. Such a batch takes no more records. */
+  expectedEndOffset: number | null = null;
+  /** When it was sent first; monotonic milliseconds. */
+  firstSentMs = 0;
+  /**
+   * Its outcome is unknown and would be reported so; the broker is asked first (ResolveAppend). `given-up`: there was no
+   * answer in time, or nobody knows.
+   */
+  doubt: Doubt | 'none' | 'given-up' = 'none';
   /** Its place among the batches of its lane that were sent; -1: it was not. */
   ordinal = -1;
   /** How often it was sent. */
@@ -83,12 +109,12 @@ export class ProduceBatch {
   }
 
   resolveAll(topic: string, partition: number, receipt: BatchReceipt): void {
-    const { baseOffset, leaderEpoch, duplicate } = receipt;
+    const { baseOffset, ...told } = receipt;
     for (let at = 0; at < this.deliveries.length; at++) {
       const delivery = this.deliveries[at];
       if (delivery === undefined) continue;
       const offset = baseOffset === null ? null : baseOffset + at;
-      delivery.resolve({ topic, partition, offset, timestampMs: delivery.timestampMs, duplicate, leaderEpoch });
+      delivery.resolve({ topic, partition, offset, timestampMs: delivery.timestampMs, ...told });
     }
   }
 

@@ -167,8 +167,11 @@ function outcomeOf(reply: ProduceStreamResponse, lane: PartitionLane, broker: st
   const { topic, partition } = lane;
   switch (reply.result?.$case) {
     case 'produced': {
-      const { baseOffset, leaderEpoch, duplicate } = reply.result.value;
-      return { kind: 'produced', receipt: { baseOffset: toNumberOrNull(baseOffset), leaderEpoch, duplicate } };
+      const { baseOffset, leaderEpoch, duplicate, committed, durableOn, entryIndex, entryTerm } = reply.result.value;
+      const index = toNumberOrNull(entryIndex);
+      const entry = index === null || entryTerm === undefined ? null : { index, term: entryTerm };
+      const told = { leaderEpoch, duplicate, committed, entry, durableOn };
+      return { kind: 'produced', receipt: { baseOffset: toNumberOrNull(baseOffset), ...told } };
     }
     case 'error':
       return { kind: 'refused', error: fromDetail(reply.result.value, { broker, topic, partition }) };

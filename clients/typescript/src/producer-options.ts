@@ -43,6 +43,12 @@ export interface ProducerOptions<K, V> {
   readonly whenFull?: 'wait' | 'reject';
   /** How long a record may take, all retries included, milliseconds, range 1 to 86,400,000. Default 120,000. */
   readonly deliveryTimeoutMs?: number;
+  /**
+   * How long after that it is asked what became of a record that was sent and not answered, milliseconds, range 0 to
+   * 3,600,000. The record is delivered if it is in the log, rejected for certain if it never will be, and rejected as
+   * `indeterminate` only if nobody could tell in this time. Default 30,000; 0: nobody is asked. For idempotent producers.
+   */
+  readonly resolveTimeoutMs?: number;
 }
 
 export interface ProducerSettings {
@@ -56,6 +62,7 @@ export interface ProducerSettings {
   readonly queuedBytesMax: number;
   readonly whenFull: 'wait' | 'reject';
   readonly deliveryTimeoutMs: number;
+  readonly resolveTimeoutMs: number;
 }
 
 const mib = 1024 * 1024;
@@ -80,6 +87,7 @@ export function producerSettings(options: Omit<ProducerOptions<unknown, unknown>
     queuedBytesMax: inRange('maxQueuedBytes', options.maxQueuedBytes ?? 32 * mib, 2 * mib, 1024 * mib),
     whenFull: options.whenFull ?? 'wait',
     deliveryTimeoutMs: inRange('deliveryTimeoutMs', options.deliveryTimeoutMs ?? 120_000, 1, 86_400_000),
+    resolveTimeoutMs: inRange('resolveTimeoutMs', options.resolveTimeoutMs ?? 30_000, 0, 3_600_000),
   };
 }
 

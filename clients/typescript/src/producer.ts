@@ -36,6 +36,12 @@ export interface OutRecord<K, V> {
 }
 
 export interface SendOptions {
+  /**
+   * Appends only if the record would get this offset: if nothing was appended meanwhile. Else the send rejects with
+   * UNEXPECTED_END_OFFSET, whose `fields.actual` says where the partition ends. Needs the record's `partition`. Range 0 to
+   * 2^53-1. The record is a batch of its own.
+   */
+  readonly expectedEndOffset?: number;
   /** Rejects the promise with ABORTED. A record that is queued already may be appended all the same. */
   readonly signal?: AbortSignal;
 }
@@ -121,7 +127,7 @@ export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
       if (this.#closing !== null) throw closedError('producer');
       if (options.signal?.aborted === true) throw abortedError(options.signal);
       if (!this.#writers.has(name) && this.#writers.size >= topicsMax) throw tooManyTopics;
-      queued = this.#prepare(name, typeof topic === 'string' ? null : topic, record);
+      queued = this.#prepare(name, typeof topic === 'string' ? null : topic, record, options);
     } catch (thrown) {
       const error = asBrokerError(thrown);
       this.#failed(error);
@@ -141,7 +147,7 @@ export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
   async sendMany(
     topic: string | Topic<K, V>,
     records: Iterable<OutRecord<K, V>>,
-    options: SendOptions = {},
+    options: Omit<SendOptions, 'expectedEndOffset'> = {},
   ): Promise<RecordMeta[]> {
     const sends: Promise<RecordMeta>[] = [];
     for (const record of records) {
@@ -193,7 +199,7 @@ export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
    * Sends what is queued without waiting for more, and resolves when every record queued before is settled. Rejects with
    * the first error since the last flush, so that sends that are not awaited can not fail unseen.
    */
-  async flush(options: SendOptions = {}): Promise<void> {
+  async flush(options: Pick<SendOptions, 'signal'> = {}): Promise<void> {
     if (this.#closing !== null) throw closedError('producer');
     await unlessAborted(this.#drain(), options.signal);
     const error = this.#unreported;
@@ -240,7 +246,13 @@ export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
     return error;
   }
 
-  #prepare(name: string, topic: Topic<K, V> | null, record: OutRecord<K, V>): QueuedRecord {
+  #prepare(
+    name: string,
+    topic: Topic<K, V> | null,
+    record: OutRecord<K, V>,
+    { expectedEndOffset }: SendOptions,
+  ): QueuedRecord {
+    if (expectedEndOffset !== undefined) checkExpected(expectedEndOffset, record.partition);
     const key = serialized((topic ?? this.#serdes).key, record.key ?? null, name, 'key');
     const value = serialized((topic ?? this.#serdes).value, record.value, name, 'value');
     const headers = record.headers === undefined ? noHeaders : record.headers.map(toHeader);
@@ -253,6 +265,7 @@ export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
     return {
       record: { key, value, headers, timestampMs: toMillis(timestampMs) },
       partition: record.partition ?? null,
+      expectedEndOffset: expectedEndOffset ?? null,
       bytes: bytesOf(key, value, headers),
       delivery: newDelivery(timestampMs),
       serial: this.#nextSerial++,
@@ -390,6 +403,19 @@ export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
   #nowMs(): number {
     return this.#brokers.environment.clock.monotonicMs();
   }
+}
+
+function checkExpected(expectedEndOffset: number, partition: number | undefined): void {
+  if (partition === undefined)
+    throw new BrokerError(
+      'INVALID_REQUEST',
+      'expectedEndOffset needs the partition of the record: each has its own end.',
+    );
+  if (!Number.isSafeInteger(expectedEndOffset) || expectedEndOffset < 0)
+    throw new BrokerError(
+      'INVALID_REQUEST',
+      `expectedEndOffset must be an integer from 0 to 2^53-1, not ${expectedEndOffset}.`,
+    );
 }
 
 const tooManyTopics = new BrokerError(

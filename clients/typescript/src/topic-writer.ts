@@ -28,6 +28,8 @@ export interface QueuedRecord {
   readonly record: NewRecord;
   /** What the caller asked for; null: by key, else any. */
   readonly partition: number | null;
+  /** It is appended only if it gets this offset; null: anyway. */
+  readonly expectedEndOffset: number | null;
   /** Bytes that count for the queue. */
   readonly bytes: number;
   readonly delivery: Delivery;
@@ -144,12 +146,16 @@ export class TopicWriter {
     batch.deliveries.push(queued.delivery);
     batch.reservedBytes += queued.bytes;
     if (lane.open === null) lane.begin(batch);
+    // what comes behind it is appended whether it is or not
+    if (batch.expectedEndOffset !== null) lane.close();
     ready.driver.touch(lane);
   }
 
   #newBatch(queued: QueuedRecord, nowMs: number): ProduceBatch {
     const builder = new BatchBuilder({}, Math.max(this.#capacityBytes, queued.bytes));
-    return new ProduceBatch(builder, nowMs, queued.deadlineMs, queued.serial);
+    const batch = new ProduceBatch(builder, nowMs, queued.deadlineMs, queued.serial);
+    batch.expectedEndOffset = queued.expectedEndOffset;
+    return batch;
   }
 
   /** The lane whose open batch (or none) takes the record. */
@@ -206,6 +212,7 @@ export class TopicWriter {
   }
 
   #isFull(batch: ProduceBatch, queued: QueuedRecord, nowMs: number): boolean {
+    if (queued.expectedEndOffset !== null) return true;
     const { batchBytesMax, batchRecordsMax, deliveryTimeoutMs } = this.#context.settings;
     if ((batch.builder?.byteLength ?? 0) + queued.bytes > batchBytesMax) return true;
     return batch.count >= batchRecordsMax || nowMs - batch.openedMs > deliveryTimeoutMs / batchAgeShare;

@@ -8,6 +8,7 @@ import { Client } from '../src/client.ts';
 import { createCompression } from '../src/compression.ts';
 import { crc32c } from '../src/crc32c.ts';
 import { BrokerError } from '../src/errors.ts';
+import type { ErrorCode } from '../src/errors.ts';
 import { PartialSendError } from '../src/producer.ts';
 import { serdes, topic } from '../src/serde.ts';
 import { ScriptedServer } from './scripted-server.ts';
@@ -54,6 +55,9 @@ describe('a producer', () => {
       timestampMs: 5,
       duplicate: false,
       leaderEpoch: 1,
+      committed: true,
+      entry: null,
+      durableOn: [],
     });
     assert.deepEqual(
       metas.map((meta) => meta.offset),
@@ -197,6 +201,36 @@ describe('a producer', () => {
   });
 });
 
+describe('a conditional send', () => {
+  it('is appended only where the partition ends at the expected offset, and the producer goes on either way', async () => {
+    const producer = client.producer();
+    const sends = await Promise.allSettled([
+      producer.send('t', { ...value('a'), partition: 0 }),
+      producer.send('t', { ...value('b'), partition: 0 }, { expectedEndOffset: 1 }),
+      producer.send('t', { ...value('c'), partition: 0 }, { expectedEndOffset: 1 }),
+      producer.send('t', { ...value('d'), partition: 0 }),
+    ]);
+    assert.deepEqual(
+      sends.map((sent) => (sent.status === 'fulfilled' ? sent.value.offset : (sent.reason as BrokerError).code)),
+      [0, 1, 'UNEXPECTED_END_OFFSET', 2],
+    );
+    assert.ok(sends[2].status === 'rejected');
+    const refused = sends[2].reason as BrokerError;
+    assert.deepEqual([refused.indeterminate, refused.retriable, refused.fields], [false, false, { actual: '2' }]);
+    assert.deepEqual(await values(), ['a', 'b', 'd']);
+  });
+
+  it('needs a partition and an offset', async () => {
+    const producer = client.producer();
+    await assert.rejects(producer.send('t', value('a'), { expectedEndOffset: 0 }), { code: 'INVALID_REQUEST' });
+    for (const expectedEndOffset of [-1, 0.5, NaN]) {
+      const sent = producer.send('t', { ...value('a'), partition: 0 }, { expectedEndOffset });
+      await assert.rejects(sent, { code: 'INVALID_REQUEST' });
+    }
+    await assert.rejects(producer.flush());
+  });
+});
+
 describe('retries', () => {
   it('are answered with the original offset after a lost reply, once in the log', async () => {
     const producer = client.producer();
@@ -248,8 +282,36 @@ describe('retries', () => {
     assert.deepEqual(await values(), ['before', 'b']);
   });
 
-  it('leave the outcome unknown if it is, and the producer goes on under a higher epoch', async () => {
+  it('ask what became of a batch at its deadline: it is certain, and the producer goes on', async () => {
     const producer = client.producer({ deliveryTimeoutMs: 1_000 });
+    await producer.send('t', value('before'));
+    server.appendFault = () => ({ kind: 'refuse', code: 'REQUEST_TIMED_OUT', appended: false });
+    const asked = new Set<ErrorCode>();
+    server.unaryFault = (method, attempt) => {
+      if (method !== 'resolveAppend' || attempt > 3) return null;
+      asked.add('LEADER_NOT_AVAILABLE');
+      return 'LEADER_NOT_AVAILABLE';
+    };
+    await assert.rejects(producer.send('t', value('lost')), { code: 'DELIVERY_TIMEOUT', indeterminate: false });
+    assert.equal(asked.size, 1);
+    server.unaryFault = null;
+    server.appendFault = () => ({ kind: 'refuse', code: 'REQUEST_TIMED_OUT', appended: true });
+    const kept = await producer.send('t', value('kept'));
+    assert.deepEqual([kept.offset, kept.duplicate, kept.committed], [1, true, true]);
+    server.appendFault = null;
+    await producer.send('t', value('after'));
+    assert.deepEqual(await values(), ['before', 'kept', 'after']);
+  });
+
+  it('take nobody for an answer where the broker can not say what became of a batch', async () => {
+    const producer = client.producer({ deliveryTimeoutMs: 500 });
+    server.unaryFault = (method) => (method === 'resolveAppend' ? 'UNSUPPORTED_VERSION' : null);
+    server.appendFault = () => ({ kind: 'refuse', code: 'REQUEST_TIMED_OUT' });
+    await assert.rejects(producer.send('t', value('a')), { code: 'DELIVERY_TIMEOUT', indeterminate: true });
+  });
+
+  it('leave the outcome unknown if it is, and the producer goes on under a higher epoch', async () => {
+    const producer = client.producer({ deliveryTimeoutMs: 1_000, resolveTimeoutMs: 0 });
     await producer.send('t', value('before'));
     server.appendFault = () => ({ kind: 'refuse', code: 'REQUEST_TIMED_OUT', appended: false });
     await assert.rejects(producer.send('t', value('lost')), { code: 'DELIVERY_TIMEOUT', indeterminate: true });
@@ -265,7 +327,7 @@ describe('retries', () => {
   });
 
   it('take another epoch although the reply that raised it was lost', async () => {
-    const producer = client.producer({ deliveryTimeoutMs: 1_500 });
+    const producer = client.producer({ deliveryTimeoutMs: 1_500, resolveTimeoutMs: 0 });
     await producer.send('t', value('before'));
     server.appendFault = () => ({ kind: 'refuse', code: 'REQUEST_TIMED_OUT' });
     await assert.rejects(producer.send('t', value('lost')), { indeterminate: true });
@@ -293,7 +355,7 @@ describe('retries', () => {
     await slow.close();
     server.unaryFault = null;
     const patient = new Client({ brokers: server.address, backoff: { initialMs: 5, maxMs: 50 } });
-    const producer = patient.producer({ deliveryTimeoutMs: 2_000 });
+    const producer = patient.producer({ deliveryTimeoutMs: 2_000, resolveTimeoutMs: 0 });
     server.appendFault = () => ({ kind: 'silent' });
     await assert.rejects(producer.send('t', value('a')), { code: 'DELIVERY_TIMEOUT', indeterminate: true });
     producer.abandon();

@@ -9,7 +9,7 @@ import { ProducerTable } from '../../../src/broker/producer-table.ts';
 import { validateBatch } from '../../../src/model/batch-validation.ts';
 import { errorTraits } from '../../../src/model/errors.ts';
 import type { ErrorCode } from '../../../src/model/errors.ts';
-import { toMillis, toOffset, toTerm } from '../../../src/model/ids.ts';
+import { toMillis, toOffset, toProducerEpoch, toProducerId, toSequence, toTerm } from '../../../src/model/ids.ts';
 import { patchBatch } from '../../../src/model/record-batch.ts';
 import { crc32c } from '../src/crc32c.ts';
 import { Status } from '../src/gen/google/rpc/status.ts';
@@ -137,6 +137,7 @@ export class ScriptedServer {
       produceStream: (call: ServerDuplexStream<log.ProduceStreamRequest, log.ProduceStreamResponse>) =>
         this.#produceStream(call),
       initProducer: this.#unary('initProducer', (request: log.InitProducerRequest) => this.#initProducer(request)),
+      resolveAppend: this.#unary('resolveAppend', (request: log.ResolveAppendRequest) => this.#resolveAppend(request)),
       fetch: this.#unary('fetch', () => {
         throw new Refusal('UNSUPPORTED_VERSION');
       }),
@@ -335,6 +336,38 @@ export class ScriptedServer {
     return { producerId: known.id, producerEpoch: known.epoch, secret: known.secret };
   }
 
+  #resolveAppend(request: log.ResolveAppendRequest): log.ResolveAppendResponse {
+    const { topicId, partitions } = this.#find(request.topic);
+    const target = partitions[request.partition];
+    const known = this.producers.find((producer) => producer.id === request.producer?.producerId);
+    if (target === undefined || request.producer === undefined || known === undefined)
+      throw new Refusal('INVALID_REQUEST');
+    if (!known.secret.every((byte, at) => request.secret[at] === byte)) throw new Refusal('INVALID_PRODUCER_SECRET');
+    const stamp = {
+      id: toProducerId(Number(known.id)),
+      epoch: toProducerEpoch(request.producer.producerEpoch),
+      baseSequence: toSequence(request.producer.baseSequence),
+    };
+    const found = target.table.whereIs(stamp, request.recordCount, Number(request.ageMs));
+    if (found.kind === 'open') target.table.fence(stamp.id, stamp.epoch, toMillis(0));
+    const { APPEND_OUTCOME_COMMITTED, APPEND_OUTCOME_NEVER, APPEND_OUTCOME_EXPIRED } = log.AppendOutcome;
+    const original = found.kind === 'duplicate' ? found.original : null;
+    return {
+      topicId,
+      partition: request.partition,
+      outcome:
+        found.kind === 'duplicate'
+          ? APPEND_OUTCOME_COMMITTED
+          : found.kind === 'expired'
+            ? APPEND_OUTCOME_EXPIRED
+            : APPEND_OUTCOME_NEVER,
+      baseOffset: original === null ? undefined : BigInt(original.baseOffset),
+      appendTimeMs: undefined,
+      leaderEpoch: 1,
+      catalogRevision: 1n,
+    };
+  }
+
   #produceStream(call: ServerDuplexStream<log.ProduceStreamRequest, log.ProduceStreamResponse>): void {
     call.on('error', () => undefined);
     call.on('end', () => call.end());
@@ -371,7 +404,8 @@ export class ScriptedServer {
       return silent ? null : { $case: 'produced', value: produced };
     } catch (error) {
       if (!(error instanceof Refusal)) throw error;
-      return { $case: 'error', value: detailOf(error.code) };
+      const fields = error.actual === undefined ? {} : { actual: error.actual };
+      return { $case: 'error', value: { ...detailOf(error.code), fields } };
     }
   }
 
@@ -387,14 +421,17 @@ export class ScriptedServer {
     const { producer, count } = checked.value;
     let baseOffset: bigint | undefined;
     let duplicate = false;
+    const expected = request.expectedEndOffset;
     if (producer !== null) {
       const verdict = target.table.check(producer, count);
       if (verdict.kind === 'out-of-order') throw new Refusal('OUT_OF_ORDER_SEQUENCE_NUMBER');
-      if (verdict.kind === 'stale-epoch') throw new Refusal('INVALID_PRODUCER_EPOCH');
+      if (verdict.kind === 'stale-epoch' || verdict.kind === 'fenced') throw new Refusal('INVALID_PRODUCER_EPOCH');
       if (verdict.kind === 'unknown-producer') throw new Refusal('UNKNOWN_PRODUCER_ID');
       duplicate = verdict.kind === 'duplicate';
       if (verdict.kind === 'duplicate')
         baseOffset = verdict.original === null ? undefined : BigInt(verdict.original.baseOffset);
+      else if (expected !== undefined && Number(expected) !== target.endOffset)
+        throw new Refusal('UNEXPECTED_END_OFFSET', undefined, `${target.endOffset}`);
       else target.table.append(producer, count, toOffset(target.endOffset), toMillis(0));
     }
     if (!duplicate) baseOffset = BigInt(this.append(request.topic, request.partition ?? 0, bytes));
@@ -599,9 +636,11 @@ export class ScriptedServer {
 class Refusal extends Error {
   readonly code: ErrorCode;
   readonly leaderHint: LeaderHint | undefined;
+  readonly actual: string | undefined;
 
-  constructor(code: ErrorCode, leaderHint?: LeaderHint) {
+  constructor(code: ErrorCode, leaderHint?: LeaderHint, actual?: string) {
     super(`scripted ${code}`);
+    this.actual = actual;
     this.code = code;
     this.leaderHint = leaderHint;
   }
