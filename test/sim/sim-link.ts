@@ -146,7 +146,10 @@ export class SimLink {
 
   #carry(body: StreamBody): void {
     const { link, carry } = this.#options;
-    if (this.#attempt !== null) carry({ ...link, opener: link.from, stream: this.#attempt.stream, body });
+    if (this.#attempt === null) return;
+    // named one by one: spreading `link` took a twentieth of a run
+    const { from, to, channel } = link;
+    carry({ from, to, channel, opener: from, stream: this.#attempt.stream, body });
   }
 
   #ended(): void {
