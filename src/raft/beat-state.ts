@@ -40,6 +40,8 @@ export class Peer {
   answeredFrame = 0;
   answeredRevision = 0;
   answeredMs = -Infinity;
+  /** The last way broke on which it was heard, and it was not heard since. */
+  isCutOff = false;
   /** The process that gave the newest answer. */
   process: number | null = null;
 

@@ -84,6 +84,11 @@ export class Beats implements TimedTask, TurnTaker {
     return peer === undefined ? -Infinity : Math.max(peer.answeredMs, peer.leads.heardMs);
   }
 
+  /** The last way broke on which it was heard: when it is heard again, all that follow it are to know at once. */
+  cutOff(broker: BrokerId): void {
+    this.#peer(broker).isCutOff = true;
+  }
+
   /** When the next frames are due; Infinity: nothing is led here. */
   get nextDeadline(): number {
     return this.#dueMs;
@@ -232,6 +237,7 @@ export class Beats implements TimedTask, TurnTaker {
     }
     const exceptions: BeatException[] = [];
     if (taken.kind === 'taken') {
+      if (peer.isCutOff) this.#backInSight(peer);
       for (const entry of taken.announced) if (!this.#cover(entry)) peer.uncovered.add(entry);
       for (const { lead } of peer.uncovered) exceptions.push(this.#except(lead, request.sequence));
     }
@@ -244,6 +250,11 @@ export class Beats implements TimedTask, TurnTaker {
       exceptions,
       ...this.#clock,
     });
+  }
+
+  #backInSight(peer: Peer): void {
+    peer.isCutOff = false;
+    for (const { follower } of peer.leads.all) if (follower !== null) this.catchUp(follower);
   }
 
   /** False: the replica does not follow it, or is not here. */

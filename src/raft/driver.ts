@@ -156,6 +156,11 @@ export class GroupDriver implements RaftGroup, TurnTaker {
   get log(): LogReader {
     return this.#log;
   }
+  /** Who leads, also while the way to it is broken; null: not known, or this group does not run. */
+  get leader(): ReplicaId | null {
+    return this.#state === 'running' ? this.#core.leader : null;
+  }
+
   get role(): RoleState {
     if (this.#state === 'running') return this.#core.role;
     return { role: 'follower', term: this.#core.role.term, leader: null, serving: false };
@@ -237,8 +242,8 @@ export class GroupDriver implements RaftGroup, TurnTaker {
   /** True if it is this very replica that is meant, and it follows this leader in this term. */
   follows({ target, leader, term }: BeatLead): boolean {
     if (this.#state !== 'running' || target !== this.replicaId) return false;
-    const { role, term: own, leader: whom } = this.#core.role;
-    return own === term && whom === leader && (role === 'follower' || role === 'learner');
+    const { role, term: own } = this.#core.role;
+    return own === term && this.#core.leader === leader && (role === 'follower' || role === 'learner');
   }
 
   /** A peer's message, or a tick. */
@@ -253,9 +258,16 @@ export class GroupDriver implements RaftGroup, TurnTaker {
   /** A sign of life, which the core keeps in mind; the caller wakes the driver if somebody waits for it. */
   hear(event: PeerHeard): void {
     if (this.#state !== 'running') return;
+    const wasInSight = this.#isLeaderInSight();
     this.#guard(() => {
       this.#core.step(event, this.#port.clock.monotonicMs());
     });
+    // a leader that was taken for dead is back: that is told
+    if (!wasInSight && this.#isLeaderInSight() && !this.#inTurn) this.#port.wake(this);
+  }
+
+  #isLeaderInSight(): boolean {
+    return this.#core.role.leader !== null;
   }
 
   /** Does everything that the core wants done. */

@@ -32,6 +32,8 @@ export interface PeerLimits {
   /** The pause before the next attempt to connect doubles from the first to the second, each with up to half off. */
   readonly backoffMinMs: number;
   readonly backoffMaxMs: number;
+  /** The same for a stream of requests, which wait for it: who is told soon that a peer is away can ask another one. */
+  readonly callBackoffMaxMs: number;
   /** A silent connection is pinged after this time, and given up if it does not answer within the second. */
   readonly keepaliveMs: number;
   readonly keepaliveTimeoutMs: number;
@@ -78,6 +80,7 @@ export const peerLimitsDefault: PeerLimits = {
 
   backoffMinMs: 50,
   backoffMaxMs: 2_000,
+  callBackoffMaxMs: 250,
   keepaliveMs: 10_000,
   keepaliveTimeoutMs: 5_000,
 

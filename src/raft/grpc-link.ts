@@ -280,8 +280,9 @@ export class PeerLink {
   }
 
   #pauseMs(): number {
-    const { limits, handshake } = this.#options;
-    const longest = Math.min(limits.backoffMaxMs, limits.backoffMinMs * 2 ** Math.min(this.#failures, 16));
+    const { limits, handshake, patient } = this.#options;
+    const maxMs = patient ? limits.callBackoffMaxMs : limits.backoffMaxMs;
+    const longest = Math.min(maxMs, limits.backoffMinMs * 2 ** Math.min(this.#failures, 16));
     return longest - handshake.random.below(Math.floor(longest / 2) + 1);
   }
 

@@ -283,8 +283,9 @@ export class MultiRaftHost implements RaftHost {
 
   /** A broker that leads groups here may have died: they need not wait for their whole time-out. */
   #silent(broker: BrokerId): void {
+    this.#beats.cutOff(broker);
     for (const hosted of this.#hosted.values()) {
-      const { leader: from } = hosted.driver.role;
+      const { leader: from } = hosted.driver;
       if (from === null || from === hosted.driver.replicaId) continue;
       if (this.#options.directory.brokerOf(from) !== broker) continue;
       // what was heard of it until now counts as heard before

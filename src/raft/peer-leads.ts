@@ -38,6 +38,10 @@ export class PeerLeads<Entry extends Heard> {
     this.#dropped = dropped;
   }
 
+  get all(): IterableIterator<Entry> {
+    return this.#entries.values();
+  }
+
   get size(): number {
     return this.#entries.size;
   }

@@ -107,6 +107,21 @@ test('when the connections of a leader break, the others have another one in hal
   assert.equal(leader?.group.role.term, term + 1);
 });
 
+test('a leader to whom the way broke is not told as one until it is heard again', async () => {
+  const three = await Three.started();
+  const followers = [...three.members.values()].slice(1);
+  const leaders = (): (number | null)[] => followers.map(({ group }) => group.role.leader);
+  const told = (): number[] => followers.map(({ machine }) => machine.of('role').length);
+  const before = told();
+  three.network.reset(1);
+  await settle();
+  assert.deepEqual(leaders(), [null, null]);
+  assert.deepEqual(told(), before.map((count) => count + 1), 'the machine hears it'); // prettier-ignore
+  await three.pass(200);
+  assert.deepEqual(leaders(), [1, 1], 'the next frame says that it lives');
+  assert.deepEqual(told(), before.map((count) => count + 2)); // prettier-ignore
+});
+
 test('pit-P12: connections that break and are made again cost no election', async () => {
   const three = await Three.started();
   const { term } = three.leader.group.role;

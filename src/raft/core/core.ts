@@ -26,7 +26,10 @@ export interface Leading {
 }
 
 export interface RaftCore {
+  /** Its leader is null while the way to it is broken: it may have died. */
   readonly role: RoleState;
+  /** Who leads this term, as far as this replica ever heard. */
+  readonly leader: ReplicaId | null;
   /** Null: this replica does not lead, or has no peers. */
   readonly leading: Leading | null;
   /** On the monotonic clock: when a `tick` must be fed at the latest. Infinity: never. */

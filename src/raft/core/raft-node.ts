@@ -75,6 +75,10 @@ export class RaftNode implements RaftCore {
     return this.#replica.roleState;
   }
 
+  get leader(): ReplicaId | null {
+    return this.#replica.leader;
+  }
+
   get commitIndex(): LogIndex {
     return this.#replica.commit;
   }

@@ -124,7 +124,14 @@ export class Replica {
   }
 
   get roleState(): RoleState {
-    return { role: this.#roleKind(), term: this.term, leader: this.leader, serving: this.serving };
+    const leader = this.isCutOff ? null : this.leader;
+    return { role: this.#roleKind(), term: this.term, leader, serving: this.serving };
+  }
+
+  /** The way to the leader broke, and it was not heard since: it may have died (succession.ts). */
+  get isCutOff(): boolean {
+    const follows = this.role.kind === 'follower' && this.leader !== null;
+    return follows && this.cutOffMs !== -Infinity && this.cutOffMs >= this.leaderHeardMs;
   }
 
   /** A leader whose own no-op is applied (design D13). */

@@ -21,12 +21,9 @@ const earlyPausePart = 1 / 3;
 /** Whether a leader is heard, or leads here, so that nobody is helped to replace it. */
 export function isLoyal(replica: Replica): boolean {
   if (replica.role.kind === 'leader') return true;
-  if (replica.leader === null || isCutOff(replica)) return false;
+  if (replica.leader === null || replica.isCutOff) return false;
   return replica.now - replica.leaderHeardMs < replica.limits.electionTimeoutMs;
 }
-
-/** The way to the leader broke, and it was not heard since. */
-const isCutOff = (replica: Replica): boolean => replica.cutOffMs >= replica.leaderHeardMs;
 
 export function onLeaderCutOff(replica: Replica, from: ReplicaId): void {
   if (replica.role.kind !== 'follower' || replica.leader !== from) return;
