@@ -88,7 +88,7 @@ export const defaultBrokerLimits: BrokerLimits = {
   catalogCommandsQueuedMax: 1_000,
   appendBytesInFlightMax: 64 * 1024 * 1024,
   appendWaitersPerBatchMax: 16,
-  leaderWaitMsMax: 1_000,
+  leaderWaitMsMax: 2_000,
   leaderLookMs: 50,
   heldAppendsMax: 1_000,
   producersPerPartitionMax: 10_000,
