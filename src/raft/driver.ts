@@ -243,7 +243,8 @@ export class GroupDriver implements RaftGroup, TurnTaker {
   follows({ target, leader, term }: BeatLead): boolean {
     if (this.#state !== 'running' || target !== this.replicaId) return false;
     const { role, term: own } = this.#core.role;
-    return own === term && this.#core.leader === leader && (role === 'follower' || role === 'learner');
+    const { leader: whom } = this.#core;
+    return own === term && whom === leader && (role === 'follower' || role === 'learner');
   }
 
   /** A peer's message, or a tick. */

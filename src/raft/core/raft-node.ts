@@ -35,7 +35,7 @@ import { Replica } from './replica.ts';
 import { neededAbove, neededByLive, onEntriesRead, onUnreachable, replicate } from './replication.ts';
 import { onSnapshotInstalled, onSnapshotRefused } from './snapshot-receiving.ts';
 import { onSnapshotRead } from './snapshot-sending.ts';
-import { beginEarly, onLeaderCutOff } from './succession.ts';
+import { beginEarly, leaderInSight, onLeaderCutOff } from './succession.ts';
 import { startTransfer } from './transfer.ts';
 
 export type RaftNodeOptions = ReplicaOptions;
@@ -65,14 +65,14 @@ export class RaftNode implements RaftCore {
     this.#replica = replica;
     this.#savedHardState = options.recovered.hardState;
     this.#toldCommit = replica.applied;
-    this.#toldRole = replica.roleState;
+    this.#toldRole = this.role;
     if (replica.membership.isSoleVoter(replica.id)) replica.timer.expire(options.now);
     else if (replica.promotable) replica.timer.restart(options.now);
     if (options.eager === true) beginEarly(replica);
   }
 
   get role(): RoleState {
-    return this.#replica.roleState;
+    return { ...this.#replica.roleState, leader: leaderInSight(this.#replica) };
   }
 
   get leader(): ReplicaId | null {
@@ -282,7 +282,7 @@ export class RaftNode implements RaftCore {
 
   #takeRole(): RoleState | null {
     const told = this.#toldRole;
-    const { role, term, leader, serving } = this.#replica.roleState;
+    const { role, term, leader, serving } = this.role;
     if (told.role === role && told.term === term && told.leader === leader && told.serving === serving) return null;
     this.#toldRole = { role, term, leader, serving };
     return this.#toldRole;

@@ -123,15 +123,9 @@ export class Replica {
     this.timer = new ElectionTimer(options.limits.electionTimeoutMs, options.random);
   }
 
+  /** As this replica knows it; what is told of the leader is for succession.ts to say. */
   get roleState(): RoleState {
-    const leader = this.isCutOff ? null : this.leader;
-    return { role: this.#roleKind(), term: this.term, leader, serving: this.serving };
-  }
-
-  /** The way to the leader broke, and it was not heard since: it may have died (succession.ts). */
-  get isCutOff(): boolean {
-    const follows = this.role.kind === 'follower' && this.leader !== null;
-    return follows && this.cutOffMs !== -Infinity && this.cutOffMs >= this.leaderHeardMs;
+    return { role: this.#roleKind(), term: this.term, leader: this.leader, serving: this.serving };
   }
 
   /** A leader whose own no-op is applied (design D13). */

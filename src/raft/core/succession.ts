@@ -21,8 +21,17 @@ const earlyPausePart = 1 / 3;
 /** Whether a leader is heard, or leads here, so that nobody is helped to replace it. */
 export function isLoyal(replica: Replica): boolean {
   if (replica.role.kind === 'leader') return true;
-  if (replica.leader === null || replica.isCutOff) return false;
+  if (replica.leader === null || isCutOff(replica)) return false;
   return replica.now - replica.leaderHeardMs < replica.limits.electionTimeoutMs;
+}
+
+/** The way to the leader broke, and it was not heard since. */
+const isCutOff = (replica: Replica): boolean => replica.cutOffMs >= replica.leaderHeardMs;
+
+/** Who leads, as far as it can be told to others: one to whom the way broke may have died. */
+export function leaderInSight(replica: Replica): ReplicaId | null {
+  const mayHaveDied = replica.role.kind === 'follower' && replica.cutOffMs !== -Infinity && isCutOff(replica);
+  return mayHaveDied ? null : replica.leader;
 }
 
 export function onLeaderCutOff(replica: Replica, from: ReplicaId): void {
