@@ -167,6 +167,7 @@ const schema = z.strictObject({
   groups: z.strictObject({
     sessionTimeoutMs: span('1s', '1h', '45s', 'Without a heartbeat for this long a member is out.'),
     heartbeatIntervalMs: span('100ms', '10m', '5s', 'How often members send a heartbeat.'),
+    membersMax: integer(1, 5_000, 1_000, 'Members of one group; another one is refused.'),
   }),
   retention: z.strictObject({
     checkInterval: span('100ms', '1h', '30s', 'How often it is looked whether topics keep more than they need to.'),

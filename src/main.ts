@@ -18,6 +18,7 @@ import { findCluster, takeReplica } from './broker/cluster-entrance.ts';
 import type { GenesisStore } from './broker/founding-talk.ts';
 import { decodeHeldGenesis, encodeHeldGenesis } from './broker/founding-talk.ts';
 import { formatVersionMax } from './broker/format-version.ts';
+import type { GroupSettings } from './broker/group-settings.ts';
 import { defaultGroupSettings } from './broker/group-settings.ts';
 import { PeerBook } from './broker/peer-book.ts';
 import { ReplicaDirectory } from './broker/replica-directory.ts';
@@ -249,7 +250,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     },
     onFault: fault,
     observer: logBroker(logger),
-    groupSettings: { ...defaultGroupSettings, ...config.groups },
+    groupSettings: groupSettingsOf(config),
     limits: { retentionCheckMs: config.retention.checkInterval },
     cluster: { ...admitted, seeds: seedsOf(config), rpc: peers, processOf: (id) => book.processOf(id), directory },
   });
@@ -297,6 +298,12 @@ async function closePeers(peers: GrpcPeers, memory: PeerMemoryFile): Promise<voi
 }
 
 /** Whom a broker asks that does not know the leader of the catalog. */
+const groupSettingsOf = ({ groups: { membersMax, ...times } }: Config): GroupSettings => ({
+  ...defaultGroupSettings,
+  ...times,
+  limits: { ...defaultGroupSettings.limits, membersMax },
+});
+
 const seedsOf = (config: Config): readonly string[] => [
   ...config.cluster.seeds,
   ...foundersOf(config)

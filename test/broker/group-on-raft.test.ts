@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GroupPartition } from '../../src/broker/group-partition.ts';
+import { defaultGroupLimits } from '../../src/broker/group/group-limits.ts';
 import { GroupService } from '../../src/broker/group-service.ts';
+import { defaultGroupSettings } from '../../src/broker/group-settings.ts';
 import type { Membership, RequestContext } from '../../src/broker/requests.ts';
 import { GarbageMeter } from '../../src/log/garbage-meter.ts';
 import { DurableGroupLogs } from '../../src/log/group-logs.ts';
@@ -62,7 +64,10 @@ async function run(path: string, topics: TableTopics): Promise<Running> {
     ...{ transport: new NoPeers(), directory: new NoPeers(), schedule: endOfTurn, observer: {} },
   });
   const catalogRevision = (): number => topics.revision;
-  const service = new GroupService({ clock: realClock, random: systemRandom, topics, catalogRevision, partitionCount });
+  const service = new GroupService({
+    ...{ clock: realClock, random: systemRandom, topics, catalogRevision, partitionCount },
+    settings: { ...defaultGroupSettings, limits: { ...defaultGroupLimits, membersMax: 1 } },
+  });
   const machines: GroupPartition[] = [];
   for (let partition = 0; partition < partitionCount; partition++) {
     const machine = service.machine(partition);

@@ -197,8 +197,8 @@ test('a fenced heartbeat or commit keeps nobody in', async () => {
   assert.equal(bench.events.at(-1)?.kind, 'member-left');
 });
 
-test('the second member is told how long the session of the first can last', async () => {
-  const bench = ServiceBench.serving();
+test('the second member of a group of one is told how long the session of the first can last', async () => {
+  const bench = ServiceBench.serving({}, { membersMax: 1 });
   const member = await bench.joined();
   bench.clock.advance(15_000);
   const error = errorOf(await bench.join());
@@ -451,7 +451,7 @@ const joinId = '0b1e3f52-6f0a-4c6e-9d1b-2f3a4c5d6e7f';
 
 for (const from of ['state', 'log'] as const) {
   test(`a first join whose answer was lost is answered again, also after a restart from the ${from}`, async () => {
-    const bench = ServiceBench.serving();
+    const bench = ServiceBench.serving({}, { membersMax: 1 });
     const lost = valueOf(await bench.joinAs(joinId));
     const entries = bench.raft.committed.length;
     assert.deepEqual(valueOf(await bench.joinAs(joinId)), lost);
@@ -520,7 +520,7 @@ test('calls leave no timers behind', async () => {
 });
 
 test('calls that wait are limited for each group and in all', async () => {
-  const bench = ServiceBench.serving({ waitingPerGroupMax: 2, waitingMax: 3 });
+  const bench = ServiceBench.serving({ waitingPerGroupMax: 2, waitingMax: 3 }, { membersMax: 1 });
   bench.raft.automatic = false;
   const calls = Array.from({ length: 4 }, () => bench.join());
   const fourth = calls[3] ?? assert.fail();

@@ -83,6 +83,8 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
   #inHand: Assigned | null = null;
   /** The newest assignment that is not put into effect yet. */
   #target: readonly TopicPartitions[] | null = null;
+  /** Partitions that are being taken over: where to begin is looked up. */
+  #adding: readonly TopicPartitions[] = [];
   #reconciling: Promise<void> | null = null;
   /** Rises when the membership is lost: what was begun for the old one stops. */
   #life = 0;
@@ -115,7 +117,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
         assigned: (target) => this.#retarget(target),
         lost: () => this.#lose(),
         failed: (error) => this.#fail(error),
-        owned: () => ownedOf(this.#assigned.values()),
+        owned: () => this.#owned(),
       },
     );
     this.#committer = new Committer(brokers, options.group, this.#membership, this.#settings.commitIntervalMs, {
@@ -432,13 +434,27 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
       while (this.#target !== null && !this.#stopped.signal.aborted) {
         const target = this.#target;
         this.#target = null;
+        this.#adding = target;
         await this.#apply(target);
       }
     } catch (error) {
       if (!this.#stopped.signal.aborted) this.#fail(asBrokerError(error));
     } finally {
+      this.#adding = [];
       this.#reconciling = null;
     }
+  }
+
+  /**
+   * Everything that the member was told to read and has not given up. What it is about to read counts: a report without it
+   * would say that it is given up (reliability P111).
+   */
+  #owned(): TopicPartitions[] {
+    const coming = [...this.#adding, ...(this.#target ?? [])].flatMap(({ topic, topicId, partitions }) =>
+      partitions.map((partition) => ({ topic, topicId, partition })),
+    );
+    const all = [...this.#assigned.values(), ...coming];
+    return ownedOf(new Map(all.map((each) => [partitionKey(each.topic, each.partition), each])).values());
   }
 
   async #apply(target: readonly TopicPartitions[]): Promise<void> {
@@ -451,6 +467,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     if (revoked.length > 0) await this.#revoke(revoked);
     if (life !== this.#life) return;
     if (added.length > 0) await this.#assign(added, life);
+    this.#adding = [];
     if (revoked.length > 0 || added.length > 0) void this.#membership.beat();
   }
 
@@ -506,6 +523,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
   #lose(): void {
     this.#life += 1;
     this.#target = null;
+    this.#adding = [];
     const lost = this.assignment;
     for (const { topic, partition } of lost) this.#fetcher.remove(topic, partition);
     this.#assigned.clear();
@@ -520,7 +538,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
   }
 }
 
-function ownedOf(assigned: Iterable<Assigned>): TopicPartitions[] {
+function ownedOf(assigned: Iterable<TopicPartition & { readonly topicId: string }>): TopicPartitions[] {
   const topics = new Map<string, TopicPartitions>();
   for (const { topic, topicId, partition } of assigned) {
     const known = topics.get(topic);

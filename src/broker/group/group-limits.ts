@@ -1,6 +1,6 @@
 /** What one coordinator (one partition of `__groups`) may hold and accept. Past a limit: a typed refusal. */
 export interface GroupLimits {
-  /** Members of one group. Default 1: more when clients acknowledge revocations. */
+  /** Members of one group. Default 1,000. */
   readonly membersMax: number;
   readonly groupsMax: number;
   readonly topicsPerMemberMax: number;
@@ -19,7 +19,7 @@ export interface GroupLimits {
 }
 
 export const defaultGroupLimits: GroupLimits = {
-  membersMax: 1,
+  membersMax: 1_000,
   groupsMax: 10_000,
   topicsPerMemberMax: 100,
   offsetsPerGroupMax: 20_000,

@@ -156,7 +156,7 @@ function joinDecision(
   );
 }
 
-/** A group of one refuses a second one rather than to take partitions away: it says how to get in. */
+/** A full group refuses rather than to take a place away: it says how to get in. */
 function refuseMoreMembers(group: GroupView | null, context: HandleContext): Refused | null {
   const { membersMax } = context.limits;
   if (group === null || group.members.size < membersMax) return null;
