@@ -5,7 +5,9 @@
  * time as there is room for. After each step comes a pause as long as the step took, so that at most half of the disk's
  * time goes into it; but while the disk is nearly full nothing waits, and any garbage is reason enough.
  *
- * Invariant: sweep-1: a sweep never fills the disk: what it rewrites takes at most half of the room.
+ * Invariants:
+ * - sweep-1: a sweep never fills the disk: what it rewrites takes at most half of the room.
+ * - sweep-2: what is rewritten at a time is at most a quarter of the files, or little.
  */
 import type { Clock } from '../model/clock.ts';
 import type { GroupNumber } from '../model/ids.ts';
@@ -54,6 +56,13 @@ export interface SweepParts {
 
 /** Of the room at most this part is taken, because the files differ in size and others write too (sweep-1). */
 const roomPart = 0.5;
+/**
+ * What is rewritten takes its place twice until the old files go, so only this part of the files is, at a time: the disk
+ * holds what is live, the garbage that is tolerated, and this (sweep-2).
+ */
+const rewritePartMax = 0.25;
+/** So little is rewritten at once, whatever part of the files it is. Bytes. */
+const rewriteBytesFree = 256 * 1024 * 1024;
 /** Rewriting less than this part of the files at a time is not worth reading all keys. */
 const rewritePartMin = 0.02;
 
@@ -125,15 +134,21 @@ export class Sweep {
     return garbageBytes > 0 && deletedBytes + garbageBytes >= bytes * limits.garbageRatioMax;
   }
 
-  /** Ends when little garbage is left, when there is no room, or when rewriting does not make it less. */
+  /** Ends when little garbage is left, when there is no room, or when every file was looked at and it did not become less. */
   async #rewriteWhileWorthwhile(): Promise<void> {
     const { store, limits, roomBytes } = this.#parts;
+    // the oldest files may hold what stays for ever, and the garbage is in those behind them
+    let inVain = 0;
     for (let before = Number.POSITIVE_INFINITY; !this.#stopped;) {
       const { bytes, garbageBytes } = await store.valueFiles();
       if (!this.#isEnough(garbageBytes) || garbageBytes < bytes * limits.garbageRatioMax) return;
-      const part = Math.min(1, (roomBytes() * roomPart) / bytes);
-      if (garbageBytes >= before || part < rewritePartMin) return;
-      before = garbageBytes;
+      const atATime = Math.max(rewritePartMax, rewriteBytesFree / bytes);
+      const part = Math.min(1, atATime, (roomBytes() * roomPart) / bytes);
+      if (part < rewritePartMin) return;
+      if (garbageBytes < before) inVain = 0;
+      else if (inVain >= 1) return;
+      before = Math.min(before, garbageBytes);
+      inVain += part;
       await this.#pass(part);
     }
   }
