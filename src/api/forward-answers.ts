@@ -78,6 +78,8 @@ export const fromProduceResponse = (wire: ProduceResponse): AppendReceipt => ({
       ? null
       : { index: toLogIndex(Number(wire.entryIndex)), term: toTerm(wire.entryTerm) },
   durableOn: wire.durableOn.map(toBrokerId),
+  // of a forwarded call the forwarder says it
+  leader: null,
 });
 
 export const fromResolveAppendResponse = (wire: ResolveAppendResponse): ResolveAnswer => ({

@@ -27,6 +27,8 @@ export interface ForwardAppendsDeps {
   readonly peers: ForwardPeers;
   readonly clock: Clock;
   readonly limits: ForwardLimits;
+  /** Where a broker takes clients; null: not known. */
+  readonly addressOf: (broker: BrokerId) => string | null;
   /** Who was asked does not lead the partition, and says who does. */
   readonly learned: (tenant: number, request: AppendRequest, hint: LeaderHint) => void;
   /** Who was asked could not be reached, or does not lead the partition and names nobody. */
@@ -150,8 +152,17 @@ class Lane {
     }
   }
 
+  /** Whoever it was handed to led: the caller goes there next time. */
+  #ledBy(result: Result<AppendReceipt>): Result<AppendReceipt> {
+    if (result.kind === 'refused') return result;
+    const address = this.#deps.addressOf(this.#to);
+    if (address === null) return result;
+    const { leaderEpoch } = result.value;
+    return ok({ ...result.value, leader: { brokerId: this.#to, address, leaderEpoch } });
+  }
+
   #read(group: readonly Waiting[], answers: readonly ForwardedAppend[]): Sent {
-    const results = group.map((_, at) => resultOf(answers[at]));
+    const results = group.map((_, at) => this.#ledBy(resultOf(answers[at])));
     let lost: Refused | null = null;
     results.forEach((result, at) => {
       if (result.kind === 'ok' || !isElsewhere(result.error)) return;

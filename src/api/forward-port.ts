@@ -28,6 +28,8 @@ export interface Routes {
   coordinatorOf(group: string): BrokerId | null;
   /** Who answers for this broker: it itself. */
   brokerOf(brokerId: BrokerId): BrokerId | null;
+  /** "host:port" at which a broker takes clients; null: not known. */
+  addressOf(brokerId: BrokerId): string | null;
   /** A broker that was asked does not lead the partition, and says who does. */
   learnLeader(tenant: number, ref: PartitionRef, hint: LeaderHint): void;
   /** The same of a group. */

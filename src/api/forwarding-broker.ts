@@ -143,7 +143,8 @@ class Forwarding implements Forwarded {
       else if (isElsewhere(error)) missed(tenant, ref, asked);
     };
     this.#deps = { peers, clock, limits, told };
-    this.#appends = new AppendForwarder({ peers, clock, limits, learned, missed });
+    const addressOf = (broker: BrokerId): string | null => routes.addressOf(broker);
+    this.#appends = new AppendForwarder({ peers, clock, limits, addressOf, learned, missed });
   }
 
   append(request: AppendRequest, context: RequestContext): Promise<Result<AppendReceipt>> {

@@ -156,6 +156,7 @@ export function toProduceResponse(receipt: AppendReceipt): ProduceResponse {
     entryIndex: toInt64OrAbsent(receipt.entry?.index ?? null),
     entryTerm: toInt32OrAbsent(receipt.entry?.term ?? null),
     durableOn: receipt.durableOn.map(toInt32),
+    leader: receipt.leader ?? undefined,
   };
 }
 

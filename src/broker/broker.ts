@@ -653,7 +653,8 @@ export class Broker implements BrokerApi {
     if (result.kind === 'refused') return this.#told(result);
     const { topicId } = topic.entry;
     const logStart = partition.logStart;
-    return ok({ ...result.value, topicId, partition: number, logStart, catalogRevision: this.#catalog.state.revision });
+    const { revision: catalogRevision } = this.#catalog.state;
+    return ok({ ...result.value, topicId, partition: number, leader: null, logStart, catalogRevision });
   }
 
   async #lookUp(query: OffsetQuery, context: RequestContext): Promise<FoundOffset> {

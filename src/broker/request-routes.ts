@@ -55,6 +55,11 @@ export class RequestRoutes {
     return brokerId !== own && state().brokers.has(brokerId) ? brokerId : null;
   }
 
+  /** Where a broker takes clients, "host:port"; null: it is not known. */
+  addressOf(brokerId: BrokerId): string | null {
+    return this.#deps.state().brokers.get(brokerId)?.address ?? null;
+  }
+
   /** A broker that was asked said who leads; an older epoch teaches nothing. */
   learnLeader(tenant: number, ref: PartitionRef, hint: LeaderHint): void {
     const place = this.#place(tenant, ref);

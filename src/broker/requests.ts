@@ -5,7 +5,7 @@
  */
 import type { BrokerDuty } from './catalog-commands.ts';
 import type { ClusterOperation, OperationReport } from './cluster-operation.ts';
-import type { BrokerError, Result } from '../model/errors.ts';
+import type { BrokerError, LeaderHint, Result } from '../model/errors.ts';
 import type { BatchProducer } from '../model/record-batch.ts';
 import type {
   BrokerId,
@@ -63,6 +63,8 @@ export interface AppendReceipt {
   readonly entry: { readonly index: LogIndex; readonly term: Term } | null;
   /** Brokers whose replicas vote and had it durably when it was acknowledged, ascending. Empty: not known. */
   readonly durableOn: readonly BrokerId[];
+  /** The leader that appended it, where it was handed to another broker; null: it is this one, or its address is not known. */
+  readonly leader: LeaderHint | null;
   readonly logStart: Offset;
   readonly catalogRevision: number;
 }

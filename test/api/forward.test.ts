@@ -79,6 +79,7 @@ function forwarding(
     readerOf: (_tenant, { partition }) => state.reader(partition),
     coordinatorOf: () => state.leader,
     brokerOf: () => state.leader,
+    addressOf: (broker) => (broker === there ? 'there:9400' : null),
     learnLeader: (_tenant, _ref, hint) => learned.push(hint),
     learnCoordinator: (_group, hint) => learned.push(hint),
     missed: (_tenant, { partition }, asked) => missed.push(`${partition} at ${asked}`),
@@ -115,17 +116,19 @@ const fetchOf = (...partitions: readonly number[]): readonly FetchPartitionReque
 
 const codeOf = (result: Result<unknown>): string => (result.kind === 'ok' ? 'ok' : result.error.code);
 const hint: LeaderHint = { brokerId: elsewhere, address: 'elsewhere:9400', leaderEpoch: toTerm(9) };
+/** As the receipt of who was asked and is not the leader says. */
+const ledThere: LeaderHint = { brokerId: there, address: 'there:9400', leaderEpoch: receiptAt(0).leaderEpoch };
 const notLeader = refuse('NOT_LEADER_OR_FOLLOWER', 'another broker leads', { leaderHint: hint });
 const answerOf = (...partitions: FetchAnswer['partitions']): Result<FetchAnswer> =>
   ok({ partitions, catalogRevision: 3 });
 
 describe('appends that belong elsewhere', () => {
-  it('reach the leader once, in order, and come back with its receipt', async () => {
+  it('reach the leader once, in order, and come back with its receipt, which names it', async () => {
     const { broker, near, far, peers } = forwarding({}, acceptingAppends());
     const answers = await Promise.all(['a', 'b', 'c'].map((value) => broker.append(appendTo(4, value), context())));
     assert.deepEqual(
       answers.map((answer) => (answer.kind === 'ok' ? answer.value : answer)),
-      [0, 1, 2].map((offset): AppendReceipt => ({ ...receiptAt(offset), partition: 4 })),
+      [0, 1, 2].map((offset): AppendReceipt => ({ ...receiptAt(offset), partition: 4, leader: ledThere })),
     );
     assert.equal(near.calls.length, 0);
     assert.equal(peers.calls.length, 1, 'what comes in one turn travels in one call');

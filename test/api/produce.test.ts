@@ -127,6 +127,7 @@ describe('a record_batch', () => {
         entryIndex: 43n,
         entryTerm: 3,
         durableOn: [0, 2],
+        leader: undefined,
       },
     });
   });

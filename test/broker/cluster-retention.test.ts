@@ -104,7 +104,7 @@ test('promise-not-duplicated: a producer is known though retention took its last
     return cluster.answer(cluster.member(id).broker.append(request, cluster.context()));
   };
   /** By whoever leads. */
-  const send = async (sequence: number): Promise<AppendReceipt & { readonly leader: number }> => {
+  const send = async (sequence: number): Promise<Omit<AppendReceipt, 'leader'> & { readonly leader: number }> => {
     for (let attempt = 0; attempt < 100; attempt++) {
       for (const id of cluster.members.keys()) {
         const answer = await append(id, sequence);
@@ -130,7 +130,5 @@ test('promise-not-duplicated: a producer is known though retention took its last
   assert.deepEqual(cluster.faults, []);
 });
 
-const pick = ({ duplicate, baseOffset }: AppendReceipt): Pick<AppendReceipt, 'duplicate' | 'baseOffset'> => ({
-  duplicate,
-  baseOffset,
-});
+type Told = Pick<AppendReceipt, 'duplicate' | 'baseOffset'>;
+const pick = ({ duplicate, baseOffset }: Told): Told => ({ duplicate, baseOffset });

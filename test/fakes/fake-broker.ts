@@ -23,6 +23,7 @@ export const receiptAt = (offset: number): AppendReceipt => ({
   duplicate: false,
   entry: { index: toLogIndex(offset + 2), term: toTerm(3) },
   durableOn: [toBrokerId(0), toBrokerId(2)],
+  leader: null,
   logStart: toOffset(0),
   catalogRevision: 7,
 });

@@ -102,6 +102,11 @@ export class Brokers {
     return this.#view.leaderOf(topic, partition, nowMs) ?? this.#view.any(nowMs);
   }
 
+  /** The partition's leader, if it is known and was not found away. */
+  knownLeaderOf(topic: string, partition: number): string | null {
+    return this.#view.leaderOf(topic, partition, this.#nowMs());
+  }
+
   /** The connection to a broker. Not to be kept: it may be given up for others. */
   at(address: string): Connection {
     if (this.#closed) throw closedError('client');

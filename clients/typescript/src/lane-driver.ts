@@ -145,6 +145,7 @@ export class LaneDriver {
       return;
     }
     const sender = this.#senderFor(lane);
+    if (this.#mustMove(lane, sender)) return;
     while (sender.isWritable) {
       const batch = lane.next(nowMs, this.#identities.current, this.#mayLeave(lane, nowMs));
       if (batch === null) break;
@@ -208,6 +209,13 @@ export class LaneDriver {
     return sender;
   }
 
+  /** It is led elsewhere by now: it goes there when what is on its way here is answered, for the sake of the order. */
+  #mustMove(lane: PartitionLane, { address }: ProduceSender): boolean {
+    if (!lane.hasOutstanding) return false;
+    const leader = this.#brokers.knownLeaderOf(lane.topic, lane.partition);
+    return leader !== null && leader !== address;
+  }
+
   #newSender(address: string): ProduceSender {
     const sender: ProduceSender = new ProduceSender(address, {
       connection: () => this.#brokers.at(address),
@@ -238,7 +246,8 @@ export class LaneDriver {
     if (outcome.kind === 'produced') {
       this.#brokers.reached(address);
       const { leaderEpoch } = outcome.receipt;
-      if (leaderEpoch !== null) this.#brokers.noteEpoch(topic, partition, leaderEpoch);
+      if (outcome.leader !== undefined) this.#brokers.learnLeader(topic, partition, outcome.leader);
+      else if (leaderEpoch !== null) this.#brokers.noteEpoch(topic, partition, leaderEpoch);
       return;
     }
     const { error } = outcome;

@@ -27,12 +27,18 @@ import { sequencePlus, toSequence } from '../../../src/model/ids.ts';
 import type { Sequence } from '../../../src/model/ids.ts';
 import type { BatchCodecs } from '../../../src/model/record-batch.ts';
 import { BrokerError, isSeekingLeader } from './errors.ts';
+import type { LeaderHint } from './errors.ts';
 import type { BatchReceipt, Doubt, ProduceBatch } from './produce-batch.ts';
 import type { ProducerIdentity } from './producer-identity.ts';
 
 /** What came back for an attempt. */
 export type Outcome =
-  | { readonly kind: 'produced'; readonly receipt: BatchReceipt }
+  | {
+      readonly kind: 'produced';
+      readonly receipt: BatchReceipt;
+      /** Who leads, if it is not the broker that was asked. */
+      readonly leader?: LeaderHint | undefined;
+    }
   | { readonly kind: 'refused'; readonly error: BrokerError };
 
 /** What became of a batch that was asked about; `never`: its epoch is closed in the partition. */

@@ -168,10 +168,12 @@ function outcomeOf(reply: ProduceStreamResponse, lane: PartitionLane, broker: st
   switch (reply.result?.$case) {
     case 'produced': {
       const { baseOffset, leaderEpoch, duplicate, committed, durableOn, entryIndex, entryTerm } = reply.result.value;
+      const { leader: named } = reply.result.value;
+      const leader = named === undefined || named.address === '' ? undefined : named;
       const index = toNumberOrNull(entryIndex);
       const entry = index === null || entryTerm === undefined ? null : { index, term: entryTerm };
       const told = { leaderEpoch, duplicate, committed, entry, durableOn };
-      return { kind: 'produced', receipt: { baseOffset: toNumberOrNull(baseOffset), ...told } };
+      return { kind: 'produced', receipt: { baseOffset: toNumberOrNull(baseOffset), ...told }, leader };
     }
     case 'error':
       return { kind: 'refused', error: fromDetail(reply.result.value, { broker, topic, partition }) };

@@ -218,6 +218,34 @@ describe('a producer', () => {
     await until(() => calls(3, 'append') > 0 || (void producer.send('t', { ...value, partition: 0 }), false));
   });
 
+  it('goes to the leader that a receipt names, and waits first for what is on its way', async () => {
+    const producer = connect().producer();
+    server(1).namedLeader = () => hintOf(3, 4);
+    const firsts = [1, 2, 3].map(() => producer.send('t', { ...value, partition: 0 }));
+    await firsts[0];
+    await producer.send('t', { ...value, partition: 0 });
+    await Promise.all(firsts);
+    assert.deepEqual([1, 2, 3].map((id) => calls(id, 'append')), [1, 0, 1]); // prettier-ignore
+    assert.equal(calls(1, 'describeTopic'), 1, 'nobody had to be asked where it is');
+  });
+
+  it('leaves a broker that only passes on, though it is never without something on its way', async () => {
+    const producer = connect().producer();
+    await producer.send('t', { ...value, partition: 0 });
+    server(1).namedLeader = () => hintOf(3, 4);
+    let ended = false;
+    const stream = async (): Promise<void> => {
+      while (!ended) await producer.send('t', { ...value, partition: 0 });
+    };
+    const streams = [1, 2, 3, 4].map(stream);
+    await until(() => calls(3, 'append') > 20);
+    const before = calls(1, 'append');
+    await until(() => calls(3, 'append') > 60);
+    ended = true;
+    await Promise.all(streams);
+    assert.equal(calls(1, 'append'), before);
+  });
+
   it('follows a leader that is named without waiting', async () => {
     const producer = connect(patient).producer();
     server(1).appendFault = () => ({ kind: 'refuse', code: 'NOT_LEADER_OR_FOLLOWER', leaderHint: hintOf(3, 4) });

@@ -87,6 +87,8 @@ export class ScriptedServer {
   readonly groups: Map<string, ScriptedGroup>;
   /** Who leads a partition, as this broker tells it; null: nobody that it knows. */
   leader: (topicName: string, partition: number) => Leader | null = () => ({ brokerId: this.cluster[0]?.brokerId ?? 1, epoch: 1 }); // prettier-ignore
+  /** Whom the receipt of an append names as the leader to which it was passed on. */
+  namedLeader: (topicName: string, partition: number) => LeaderHint | undefined = () => undefined;
   /** What it calls itself, if not where it listens. */
   advertised: string | null = null;
   /** Asked before each append. */
@@ -446,6 +448,7 @@ export class ScriptedServer {
       logStartOffset: 0n,
       catalogRevision: 1n,
       durableOn: [],
+      leader: this.namedLeader(request.topic, request.partition ?? 0),
     };
   }
 

@@ -17,7 +17,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
-import { ErrorDetail } from "./error.ts";
+import { ErrorDetail, LeaderHint } from "./error.ts";
 import { Compression, RecordList } from "./record.ts";
 
 /** When a produce is acknowledged. */
@@ -195,6 +195,11 @@ export interface ProduceResponse {
    * ascending. Others may have had it too. Empty: not known.
    */
   durableOn: number[];
+  /**
+   * The broker that led the partition and appended it, if it is not the one that was asked: the next append goes there
+   * without a detour. Absent otherwise.
+   */
+  leader?: LeaderHint | undefined;
 }
 
 /** One append on a stream. */
@@ -761,6 +766,7 @@ function createBaseProduceResponse(): ProduceResponse {
     entryIndex: undefined,
     entryTerm: undefined,
     durableOn: [],
+    leader: undefined,
   };
 }
 
@@ -820,6 +826,9 @@ export const ProduceResponse: MessageFns<ProduceResponse> = {
         writer.int32(v);
       }
       writer.join();
+    }
+    if (message.leader !== undefined) {
+      LeaderHint.encode(message.leader, writer.uint32(114).fork()).join();
     }
     return writer;
   },
@@ -942,6 +951,14 @@ export const ProduceResponse: MessageFns<ProduceResponse> = {
             }
 
             break;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.leader = LeaderHint.decode(reader, reader.uint32());
+            continue;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {
