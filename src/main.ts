@@ -7,13 +7,18 @@
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
+import type { ApiLimits } from './api/limits.ts';
 import { defaultApiLimits } from './api/limits.ts';
+import { silentApiObserver } from './api/observer.ts';
 import { lostBroker } from './api/refusing-broker.ts';
+import type { Load } from './api/server.ts';
 import { ApiServer, BindError } from './api/server.ts';
 import { tuneHttp2 } from './api/http2-windows.ts';
 import { Broker } from './broker/broker.ts';
+import type { DiskFacts } from './broker/broker-facts.ts';
 import type { BrokerIdentity } from './broker/broker-identity.ts';
 import { BrokerStartError } from './broker/broker-identity.ts';
+import type { LimitUse } from './broker/broker-sample.ts';
 import { findCluster, takeReplica } from './broker/cluster-entrance.ts';
 import type { GenesisStore } from './broker/founding-talk.ts';
 import { decodeHeldGenesis, encodeHeldGenesis } from './broker/founding-talk.ts';
@@ -33,7 +38,9 @@ import { RocksdbStore } from './log/rocksdb-store.ts';
 import { StoreOpenError } from './log/store.ts';
 import { Sweep, sweepLimitsDefault } from './log/sweep.ts';
 import { TailCacheBudget } from './log/tail-cache-budget.ts';
+import type { Page } from './metrics/http-server.ts';
 import { HttpBindError, HttpServer } from './metrics/http-server.ts';
+import { Metrics } from './metrics/metrics.ts';
 import { catalogGroup, toBrokerId } from './model/ids.ts';
 import type { BatchCodecs } from './model/record-batch.ts';
 import { randomUuid } from './model/random.ts';
@@ -51,6 +58,7 @@ import { diskSizes } from './runtime/disk-sizes.ts';
 import type { Logger } from './runtime/logger.ts';
 import { createLogger, logSettings } from './runtime/logger.ts';
 import { logBroker, logPeers, logRaft } from './runtime/log-observers.ts';
+import { tellAll } from './runtime/observers.ts';
 import { packageVersion, readDescriptors } from './runtime/package-root.ts';
 import { ProcessGauges } from './runtime/process-gauges.ts';
 import { realClock as clock } from './runtime/real-clock.ts';
@@ -69,19 +77,46 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
   const codecs: BatchCodecs = { compression: await createCompression(), crc32c };
   const fault = (cause: unknown): void => shutdown.fail(cause);
 
+  const gauges = new ProcessGauges(clock);
+  gauges.start();
+  const apiLimits = { ...defaultApiLimits, ...config.limits };
+  const { enabled: servesHttp, ...httpAt } = config.listen.http;
+  /** Set as soon as it runs, for whoever scrapes. */
+  const known: Known = { broker: null, disk: null };
+  const metrics: Metrics | null = servesHttp
+    ? new Metrics({
+        version,
+        brokerId: config.broker.id,
+        loopDelay: () => gauges.facts.loopDelay,
+        sources: {
+          sample: async (pause) => (await known.broker?.sample(pause)) ?? null,
+          disk: () => (known.disk === null ? null : known.disk()),
+          limits: () => limitUse(api.load, apiLimits),
+          isReady: () => api.readiness.ready,
+        },
+      })
+    : null;
+
   // The front door first: a port in use is known before the disk is touched, and probes see that recovery goes on.
-  const api = new ApiServer({
+  const api: ApiServer = new ApiServer({
     codecs,
     clock,
-    limits: { ...defaultApiLimits, ...config.limits },
+    limits: apiLimits,
     descriptors: readDescriptors(),
     onDefect: fault,
+    observer: metrics?.api ?? silentApiObserver,
   });
   const port = await api.listen(config.listen.client.host, config.listen.client.port);
-  const http = new HttpServer({ readiness: () => api.readiness, pages: new Map(), onDefect: fault });
-  const { enabled: servesHttp, ...httpAt } = config.listen.http;
+  const pages: ReadonlyMap<string, Page> = metrics?.pages ?? new Map<string, Page>();
+  const http = new HttpServer({ readiness: () => api.readiness, pages, onDefect: fault });
   const httpPort = servesHttp ? await http.listen(httpAt.host, httpAt.port) : null;
-  const closeHttp = { name: 'close the port of metrics and probes', run: () => http.close() };
+  const closeHttp = {
+    name: 'close the port of metrics and probes',
+    run: () => {
+      metrics?.close();
+      return http.close();
+    },
+  };
   shutdown.setSteps([{ name: 'close connections', run: () => api.close(0) }, closeHttp]);
 
   const { reserves, writeBufferBytes } = await diskSizes(config.storage);
@@ -95,6 +130,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     crc32c,
     clock,
     onFault: fault,
+    observer: metrics?.store ?? {},
     engine: { writeBufferBytes },
   });
   const { brokerId, incarnation } = store.identity;
@@ -141,7 +177,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     directory,
     clock,
     limits: peerLimitsDefault,
-    observer: logPeers(logger),
+    observer: tellAll(logPeers(logger), metrics?.peers ?? {}),
     tune: tuneHttp2,
     isCongested: () => store.queuedBytes > congestedBytes,
     onDefect: fault,
@@ -181,6 +217,11 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     },
     onFault: fault,
   });
+  const diskFacts = (): DiskSizes => ({
+    ...{ level: disk.level, freeBytes: disk.freeBytes, ballastWhole: disk.isBallastWhole },
+    ...{ softReserveBytes: reserves.softBytes, hardReserveBytes: reserves.hardBytes, totalBytes: disk.totalBytes },
+  });
+  known.disk = diskFacts;
 
   const place = { ...self, peerAddress };
   const founding = genesisStore(new GenesisFile(config.storage.dataDir, crc32c));
@@ -218,7 +259,7 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     transport: peers,
     directory: peers,
     schedule: endOfTurn,
-    observer: logRaft(logger),
+    observer: tellAll(logRaft(logger), metrics?.raft ?? {}),
     condemned: (verdict) => {
       logger.error({ ...verdict }, 'set apart: another broker knows this disk as an old copy; replace it');
       const reason = `broker ${verdict.by} knows its disk as an old copy (${verdict.detail}); replace it.`;
@@ -230,8 +271,6 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
   });
   const admitted = await takeReplica(host, entrance, { self: place, genesis: founding });
   for (const founder of admitted.founders) directory.teach(founder.catalogReplica, founder.brokerId);
-  const gauges = new ProcessGauges(clock);
-  gauges.start();
   const broker = new Broker({
     clocks,
     identity,
@@ -241,20 +280,18 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     compression: codecs.compression,
     disk,
     facts: {
-      disk: () => ({
-        ...{ level: disk.level, freeBytes: disk.freeBytes, ballastWhole: disk.isBallastWhole },
-        ...{ softReserveBytes: reserves.softBytes, hardReserveBytes: reserves.hardBytes },
-      }),
+      disk: diskFacts,
       runtime: () => gauges.facts,
       peer: (other) => ({ ...peers.wayTo(other), heardAgoMs: host.heardAgoMs(other) }),
     },
     onFault: fault,
-    observer: logBroker(logger),
+    observer: tellAll(logBroker(logger), metrics?.broker ?? {}),
     groupSettings: groupSettingsOf(config),
     limits: { retentionCheckMs: config.retention.checkInterval },
     cluster: { ...admitted, seeds: seedsOf(config), rpc: peers, processOf: (id) => book.processOf(id), directory },
   });
   book.follow((id) => broker.peerOf(id));
+  known.broker = broker;
   const ending = [
     { name: 'close connections', run: () => api.close(connectionsGraceMs) },
     { name: 'close the way to other brokers', run: () => closePeers(peers, memory) },
@@ -291,6 +328,22 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
   const readyAfterMs = Math.round(process.uptime() * 1_000);
   logger.info({ ...identity, port, peerPort, httpPort, pid: process.pid, readyAfterMs }, 'ready');
 }
+
+type DiskSizes = DiskFacts & { readonly totalBytes: number };
+
+/** What metrics ask once it is there. */
+interface Known {
+  broker: Broker | null;
+  disk: (() => DiskSizes) | null;
+}
+
+/** Limits of the front door and what is taken of them. */
+const limitUse = (load: Load, limits: ApiLimits): readonly LimitUse[] => [
+  { limit: 'callsInFlightMax', used: load.calls, max: limits.callsInFlightMax },
+  { limit: 'requestBytesInFlightMax', used: load.requestBytes, max: limits.requestBytesInFlightMax },
+  { limit: 'replyBytesUnsentMax', used: load.unsentBytes, max: limits.replyBytesUnsentMax },
+  { limit: 'connectionsMax', used: load.connections, max: limits.connectionsMax },
+];
 
 async function closePeers(peers: GrpcPeers, memory: PeerMemoryFile): Promise<void> {
   peers.close();

@@ -9,7 +9,7 @@
 import type { handleUnaryCall, sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
 import type { RequestContext } from '../broker/requests.ts';
 import type { Clock } from '../model/clock.ts';
-import type { Refused, Result } from '../model/errors.ts';
+import type { BrokerError, Refused, Result } from '../model/errors.ts';
 import { refuse } from '../model/errors.ts';
 import type { Millis } from '../model/ids.ts';
 import { millisPlus, toMillis } from '../model/ids.ts';
@@ -17,6 +17,8 @@ import { ByteBudget } from './byte-budget.ts';
 import { cutStream } from './http2-windows.ts';
 import type { Incoming } from './incoming.ts';
 import type { ApiLimits } from './limits.ts';
+import type { AnswerCode, ApiObserver } from './observer.ts';
+import { silentApiObserver } from './observer.ts';
 import { statusObject } from './status.ts';
 
 export interface CallDeskOptions {
@@ -24,6 +26,7 @@ export interface CallDeskOptions {
   readonly limits: ApiLimits;
   /** A handler threw or rejected: a defect, after which the process must end (design D7). */
   readonly onDefect: (defect: unknown) => void;
+  readonly observer?: ApiObserver;
 }
 
 export type UnaryHandler<Request, Response> = (
@@ -65,6 +68,7 @@ export class CallDesk {
   readonly clock: Clock;
   readonly limits: ApiLimits;
   readonly onDefect: (defect: unknown) => void;
+  readonly observer: ApiObserver;
   /** Requests that are being worked on. */
   readonly requests: ByteBudget;
   /** Large replies that have not left yet. */
@@ -72,10 +76,11 @@ export class CallDesk {
   readonly #open = new Set<Drainable>();
   #draining = false;
 
-  constructor({ clock, limits, onDefect }: CallDeskOptions) {
+  constructor({ clock, limits, onDefect, observer = silentApiObserver }: CallDeskOptions) {
     this.clock = clock;
     this.limits = limits;
     this.onDefect = onDefect;
+    this.observer = observer;
     this.requests = new ByteBudget(limits.requestBytesInFlightMax);
     this.replies = new ByteBudget(limits.replyBytesUnsentMax);
   }
@@ -109,6 +114,7 @@ export class CallDesk {
   }
 
   limitReached(limit: string, value: number): Refused {
+    this.observer.limitReached(limit);
     return refuse('LIMIT_REACHED', `The broker is busy: ${limit} is reached.`, {
       retryAfterMs: this.limits.retryAfterMs,
       fields: { limit, value: String(value) },
@@ -135,6 +141,7 @@ class UnaryCall<Request, Response> implements Drainable {
   readonly #reply: sendUnaryData<Response>;
   readonly #options: UnaryOptions<Response>;
   readonly #gone = new AbortController();
+  readonly #began: number;
   #answered = false;
 
   constructor(
@@ -147,12 +154,13 @@ class UnaryCall<Request, Response> implements Drainable {
     this.#call = call;
     this.#reply = reply;
     this.#options = options;
+    this.#began = desk.observer.moment();
   }
 
   serve(handle: UnaryHandler<Request, Response>): void {
     const incoming = this.#call.request;
     const refused = this.#refusal(incoming) ?? this.#desk.enter(this);
-    if (refused !== null) this.#reply(statusObject(refused.error));
+    if (refused !== null) this.#refuse(refused.error);
     else if (incoming.kind === 'message') this.#run(handle, incoming.message, incoming.bytes);
   }
 
@@ -172,7 +180,10 @@ class UnaryCall<Request, Response> implements Drainable {
     const context = this.#desk.context(this.#gone.signal, millisPlus(clock.monotonicMs(), remainingMs));
     const timer = clock.setTimer(remainingMs + deadlineGraceMs, () => this.#answer(timedOut()));
     this.#desk.requests.take(bytes);
-    this.#call.on('cancelled', () => this.#end());
+    this.#call.on('cancelled', () => {
+      if (!this.#answered) this.#tell('CANCELLED');
+      this.#end();
+    });
     this.#gone.signal.addEventListener('abort', () => {
       timer.cancel();
       this.#desk.requests.give(bytes);
@@ -202,8 +213,17 @@ class UnaryCall<Request, Response> implements Drainable {
     if (this.#answered) return;
     this.#answered = true;
     if (result.kind === 'ok') this.#send(result.value);
-    else this.#reply(statusObject(result.error));
+    else this.#refuse(result.error);
     this.#end();
+  }
+
+  #refuse(error: BrokerError): void {
+    this.#reply(statusObject(error));
+    this.#tell(error.code);
+  }
+
+  #tell(code: AnswerCode): void {
+    this.#desk.observer.answered(methodOf(this.#call.getPath()), code, this.#began);
   }
 
   /** A large reply counts until it has left; a caller that does not take it in time is cut off. */
@@ -211,10 +231,11 @@ class UnaryCall<Request, Response> implements Drainable {
     const { replies, limits, clock } = this.#desk;
     const bytes = this.#options.replyBytes(value);
     if (bytes > 0 && replies.full) {
-      this.#reply(statusObject(this.#desk.limitReached('replyBytesUnsentMax', replies.bytesMax).error));
+      this.#refuse(this.#desk.limitReached('replyBytesUnsentMax', replies.bytesMax).error);
       return;
     }
     this.#reply(null, value);
+    this.#tell('OK');
     if (bytes === 0) return;
     replies.take(bytes);
     const timer = clock.setTimer(limits.replyStallMsMax, () => cutStream(this.#call));
@@ -230,6 +251,9 @@ class UnaryCall<Request, Response> implements Drainable {
     this.#gone.abort(callOver);
   }
 }
+
+/** "/sluice.v1.LogService/Produce" is Produce. Only what the contract names comes here. */
+const methodOf = (path: string): string => path.slice(path.lastIndexOf('/') + 1);
 
 const timedOut = (): Refused =>
   refuse('REQUEST_TIMED_OUT', 'The deadline passed before the outcome was known; it may still take effect.');

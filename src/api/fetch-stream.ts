@@ -199,6 +199,7 @@ class FetchStream implements Drainable {
     const hopeless = (): boolean => this.#halfClosed && !covered();
     if (!(await this.#until(() => (covered() && room()) || hopeless())) || hopeless()) return false;
     this.#credit -= reply.usedBytes;
+    this.#desk.observer.answered('FetchStream', 'OK', null);
     this.#leaving(reply.usedBytes);
     this.#call.write(reply, () => this.#left(reply.usedBytes));
     return true;
@@ -260,6 +261,7 @@ class FetchStream implements Drainable {
 
   #fail(refused: Refused): void {
     if (this.#over) return;
+    this.#desk.observer.answered('FetchStream', refused.error.code, null);
     this.#leave();
     this.#call.emit('error', statusObject(refused.error));
   }

@@ -25,6 +25,7 @@ import type { Admitted, ProduceDoor } from './produce.ts';
 import { admitProduce, produceNodes, toProduceResponse, withTimeout } from './produce.ts';
 import { readOneAhead } from './read-ahead.ts';
 import { ReplyOrder } from './reply-order.ts';
+import type { AnswerCode } from './observer.ts';
 import { errorDetail, statusObject } from './status.ts';
 
 /** A message of the stream. Its two levels are parsed apart: a bad append can be answered, a bad frame can not. */
@@ -38,6 +39,8 @@ type Call = ServerDuplexStream<Incoming<StreamedProduce>, ProduceStreamResponse>
 /** What a request holds until its reply has left. */
 interface Ticket {
   readonly bytes: number;
+  /** When the request came, on the observer's clock. */
+  readonly began: number;
 }
 
 /** A reply on its way; null: there is nothing to say. */
@@ -116,7 +119,7 @@ class ProduceStream implements Drainable {
       this.#endAfterReplies(statusObject(incoming.error));
       return;
     }
-    const ticket = { bytes: incoming.bytes };
+    const ticket = { bytes: incoming.bytes, began: this.#desk.observer.moment() };
     this.#take(ticket);
     this.#append(incoming.message, ticket);
   }
@@ -125,6 +128,7 @@ class ProduceStream implements Drainable {
   #append({ correlationId, produce }: StreamedProduce, ticket: Ticket): void {
     const lane = produce.kind === 'message' ? laneOf(produce.message.topic, produce.message.partition) : null;
     const refuseWith = (error: BrokerError): void => {
+      this.#tell(error.code, ticket);
       const outgoing = { ticket, reply: errorReply(correlationId, error) };
       if (lane === null) this.#send(outgoing);
       else this.#order.open(lane)(outgoing);
@@ -146,13 +150,21 @@ class ProduceStream implements Drainable {
     const settle = this.#order.open(laneOf(append.topic, append.partition));
     const context = withTimeout(this.#desk.clock, this.#desk.context(this.#gone.signal, null), timeoutMs);
     this.#door.broker.append(append, context).then(
-      (answer) => settle({ ticket, reply: replyTo(correlationId, append.acks, answer) }),
+      (answer) => {
+        this.#tell(answer.kind === 'ok' ? 'OK' : answer.error.code, ticket);
+        settle({ ticket, reply: replyTo(correlationId, append.acks, answer) });
+      },
       (defect: unknown) => {
         const { error } = refuse('INTERNAL', 'A defect of Sluice; the broker’s log tells more.');
+        this.#tell(error.code, ticket);
         settle({ ticket, reply: errorReply(correlationId, error) });
         this.#desk.onDefect(defect);
       },
     );
+  }
+
+  #tell(code: AnswerCode, { began }: Ticket): void {
+    this.#desk.observer.answered('ProduceStream', code, began);
   }
 
   /** A request counts until its reply has left, so a client that does not read its replies is held back too. */

@@ -20,6 +20,7 @@ import { forwardingBroker } from './forwarding-broker.ts';
 import type { Http2Sessions } from './http2-windows.ts';
 import { tuneHttp2 } from './http2-windows.ts';
 import type { ApiLimits } from './limits.ts';
+import type { ApiObserver } from './observer.ts';
 import { addLogService } from './log-service.ts';
 import type { ProduceDoor } from './produce.ts';
 import { startingBroker } from './refusing-broker.ts';
@@ -34,6 +35,7 @@ export interface ApiServerOptions {
   readonly descriptors: Uint8Array;
   /** A handler met a defect: the process must end. */
   readonly onDefect: (defect: unknown) => void;
+  readonly observer?: ApiObserver;
 }
 
 /** Why a port can not be served; `message` is one line that says what to do. */
@@ -66,10 +68,10 @@ export class ApiServer {
   #broker: BrokerApi;
 
   constructor(options: ApiServerOptions) {
-    const { limits, clock, onDefect } = options;
+    const { limits, clock, onDefect, observer } = options;
     this.#options = options;
     this.#broker = startingBroker(limits.retryAfterMs);
-    this.#desk = new CallDesk({ limits, clock, onDefect });
+    this.#desk = new CallDesk({ limits, clock, onDefect, ...(observer === undefined ? {} : { observer }) });
     this.#server = new Server(serverOptions(limits));
     this.#sessions = tuneHttp2(this.#server, limits);
     this.#setHealth('live', true);

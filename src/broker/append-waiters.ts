@@ -46,13 +46,20 @@ export class AppendWaiters {
     return this.#open.get(baseOffset) ?? null;
   }
 
-  /** An append that is about to be proposed at `baseOffset`; `settled` hears its outcome before anybody else. */
-  open(baseOffset: Offset, settled: (outcome: ProposalOutcome) => void): OpenAppend {
+  /**
+   * An append that is about to be proposed at `baseOffset`; `settled` hears its outcome before anybody else, and `durable`
+   * that the leader's own write is durable.
+   */
+  open(baseOffset: Offset, settled: (outcome: ProposalOutcome) => void, durable: () => void): OpenAppend {
     assert(!this.#open.has(baseOffset), 'waiters-1: one append an offset', `${baseOffset}`);
-    const append = new OpenAppend(this.#clock, (outcome) => {
-      this.#open.delete(baseOffset);
-      settled(outcome);
-    });
+    const append = new OpenAppend(
+      this.#clock,
+      (outcome) => {
+        this.#open.delete(baseOffset);
+        settled(outcome);
+      },
+      durable,
+    );
     this.#open.set(baseOffset, append);
     return append;
   }
@@ -67,13 +74,15 @@ export class AppendWaiters {
 export class OpenAppend implements ProposalListener {
   readonly #clock: Clock;
   readonly #settled: (outcome: ProposalOutcome) => void;
+  readonly #durable: () => void;
   readonly #waiters = new Set<Waiter>();
   /** What was heard so far; null: nothing. */
   #heard: ProposalOutcome | { readonly kind: 'durable' } | null = null;
 
-  constructor(clock: Clock, settled: (outcome: ProposalOutcome) => void) {
+  constructor(clock: Clock, settled: (outcome: ProposalOutcome) => void, durable = (): void => undefined) {
     this.#clock = clock;
     this.#settled = settled;
+    this.#durable = durable;
   }
 
   get waiterCount(): number {
@@ -95,6 +104,7 @@ export class OpenAppend implements ProposalListener {
 
   durable(): void {
     this.#heard = { kind: 'durable' };
+    this.#durable();
     for (const waiter of this.#waiters) if (waiter.level === 'durable') this.#answer(waiter, this.#heard);
   }
 

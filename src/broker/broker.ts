@@ -14,6 +14,7 @@ import { ok, refuse } from '../model/errors.ts';
 import type { BrokerId, GroupNumber } from '../model/ids.ts';
 import { millisPlus, toMillis } from '../model/ids.ts';
 import { partitionForKey } from '../model/partitioner.ts';
+import { recordCountOf } from '../model/record-batch.ts';
 import type { Random } from '../model/random.ts';
 import type { RoleState } from '../raft/core/ready.ts';
 import type { RaftGroup, RaftHost } from '../raft/group.ts';
@@ -25,6 +26,8 @@ import type { BrokerFacts } from './broker-facts.ts';
 import { noFacts } from './broker-facts.ts';
 import type { BrokerIdentity } from './broker-identity.ts';
 import { reportOf } from './broker-report.ts';
+import type { BrokerSample } from './broker-sample.ts';
+import { sampleBroker } from './broker-sample.ts';
 import { Catalog } from './catalog.ts';
 import type { DecisionContext } from './catalog-decisions.ts';
 import { groupsTopic } from './catalog-decisions.ts';
@@ -43,6 +46,7 @@ import { OpenCursor } from './fetch-cursor.ts';
 import { Fetcher, tooManyWaiters } from './fetcher.ts';
 import { formatVersionMax } from './format-version.ts';
 import { enterCluster } from './founding.ts';
+import type { GroupEvent } from './group/group-event.ts';
 import { GroupService } from './group-service.ts';
 import type { GroupSettings } from './group-settings.ts';
 import { handOver } from './handover.ts';
@@ -233,7 +237,7 @@ export class Broker implements BrokerApi {
       coordinatorPartition: (group) => this.#groups?.partitionOf(group) ?? null,
     });
     this.#fetchWaiters = new FetchWaiters(clock, observer, limits.fetchWaitersMax);
-    this.#fetcher = new Fetcher(clock, this.#topics.directory, this.#fetchWaiters);
+    this.#fetcher = new Fetcher(clock, this.#topics.directory, this.#fetchWaiters, observer);
     this.#producers = new ProducerIdentities(catalog, link, clock, limits);
   }
 
@@ -257,7 +261,8 @@ export class Broker implements BrokerApi {
     const leaderHint = (partition: number, role: RoleState): LeaderHint | null =>
       this.#topics.leaderHint(groupsTopic, partition, role);
     const elsewhere = (partition: number): LeaderHint | null => this.routes.coordinatorHint(partition);
-    const group = { clock, random, topics: directory, catalogRevision, partitionCount, leaderHint, elsewhere };
+    const observe = (event: GroupEvent): void => this.#observer.groupChanged(event);
+    const group = { clock, random, topics: directory, catalogRevision, partitionCount, leaderHint, elsewhere, observe };
     this.#groups = new GroupService(settings === undefined ? group : { ...group, settings });
     await this.#topics.start(this.#groups);
     this.#placements.start();
@@ -319,6 +324,21 @@ export class Broker implements BrokerApi {
   /** What the catalog says of another broker; null: it does not know it. */
   peerOf(brokerId: BrokerId): KnownPeer | null {
     return this.#catalog.state.brokers.get(brokerId) ?? null;
+  }
+
+  /** What metrics show of the state that it holds. `pause` lets others have the event loop. */
+  sample(pause: () => Promise<void>): Promise<BrokerSample> {
+    const { clock } = this.#options;
+    const { appendBytesInFlightMax, fetchWaitersMax } = this.#limits;
+    const limitUse = [
+      { limit: 'appendBytesInFlightMax', used: this.#budget.bytesInFlight, max: appendBytesInFlightMax },
+      { limit: 'fetchWaitersMax', used: this.#fetchWaiters.count, max: fetchWaitersMax },
+    ];
+    return sampleBroker({
+      ...{ state: this.#catalog.state, catalog: this.#catalog.group, quiet: this.#keeper.quiet },
+      ...{ localGroups: this.#localGroups, coordinators: this.#groups, limits: this.#limits },
+      ...{ limitUse, nowMs: clock.monotonicMs(), pause },
+    });
   }
 
   append(request: AppendRequest, context: RequestContext): Promise<Result<AppendReceipt>> {
@@ -673,16 +693,19 @@ export class Broker implements BrokerApi {
   }
 
   #countFetched(partitions: readonly FetchedPartition[], context: RequestContext): void {
-    let batches = 0;
-    let bytes = 0;
-    for (const partition of partitions) {
-      if (partition.error !== null) this.#observer.refused(partition.error);
-      batches += partition.batches.length;
-      for (const batch of partition.batches) bytes += batch.length;
+    let total = 0;
+    for (const { error, batches, topic } of partitions) {
+      if (error !== null) this.#observer.refused(error);
+      if (batches.length === 0) continue;
+      let [records, bytes] = [0, 0];
+      for (const batch of batches) {
+        records += recordCountOf(batch);
+        bytes += batch.length;
+      }
+      total += bytes;
+      this.#observer.fetched(topic, records, bytes);
     }
-    if (batches === 0) return;
-    this.#access.account(context, 'out', bytes);
-    this.#observer.fetched(batches, bytes);
+    if (total > 0) this.#access.account(context, 'out', total);
   }
 
   /** Of itself it knows that it answers, and whether it was set apart as a whole. */

@@ -6,6 +6,7 @@ import { must } from '../model/assert.ts';
 import type { Refused, Result } from '../model/errors.ts';
 import { refuse } from '../model/errors.ts';
 import type { FetchWaiters, Watched } from './fetch-waiters.ts';
+import type { BrokerObserver } from './observer.ts';
 import type { Read } from './partition-reader.ts';
 import { readPartition } from './partition-reader.ts';
 import type { FetchedPartition, FetchPartitionRequest, FetchRequest, RequestContext } from './requests.ts';
@@ -29,17 +30,33 @@ export class Fetcher {
   readonly #clock: Clock;
   readonly #directory: TopicDirectory;
   readonly #waiters: FetchWaiters;
+  readonly #observer: BrokerObserver;
   /** Where the next fetch begins to read, so that the last partitions of a long request are not starved (P121). */
   #rotation = 0;
 
-  constructor(clock: Clock, directory: TopicDirectory, waiters: FetchWaiters) {
+  constructor(clock: Clock, directory: TopicDirectory, waiters: FetchWaiters, observer: BrokerObserver) {
     this.#clock = clock;
     this.#directory = directory;
     this.#waiters = waiters;
+    this.#observer = observer;
   }
 
   /** Resolves when `bytesMin` are there, something fails, the time is up, the caller is gone, or the broker closes. */
   async fetch(request: FetchRequest, context: RequestContext): Promise<readonly FetchedPartition[] | Refused> {
+    const began = this.#observer.moment();
+    const span = { waited: 0 };
+    try {
+      return await this.#fetch(request, context, span);
+    } finally {
+      this.#observer.fetchTook(began, span.waited);
+    }
+  }
+
+  async #fetch(
+    request: FetchRequest,
+    context: RequestContext,
+    span: { waited: number },
+  ): Promise<readonly FetchedPartition[] | Refused> {
     const deadlineMs = this.#deadline(request, context);
     const start = this.#rotation++ % Math.max(1, request.partitions.length);
     for (;;) {
@@ -47,7 +64,9 @@ export class Fetcher {
       if (pass.bytes >= request.bytesMin || pass.failed || this.#clock.monotonicMs() >= deadlineMs) {
         return worthTelling(pass.answers);
       }
+      const parked = this.#observer.moment();
       const woken = await this.#waiters.park(pass.watched, deadlineMs, context.signal);
+      span.waited += this.#observer.moment() - parked;
       if (woken === 'refused') return tooManyWaiters(this.#waiters.count);
       if (woken === 'gone') return worthTelling(pass.answers);
     }

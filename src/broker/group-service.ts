@@ -10,6 +10,7 @@ import type { Coordinator } from './group/coordinator.ts';
 import type { Decision, HandleContext } from './group/decision.ts';
 import type { GroupEvent } from './group/group-event.ts';
 import type { GroupTopics } from './group/group-topics.ts';
+import type { GroupView } from './group/group.ts';
 import type { JoinAnswer } from './group/membership.ts';
 import type { FoundOffset } from './group/offset-decisions.ts';
 import type { GroupRef } from './group/records.ts';
@@ -100,6 +101,12 @@ export class GroupService implements GroupPartitions, GroupApi {
   /** Partition of `__groups` that coordinates a group; the same on every broker for the life of a cluster. */
   partitionOf(groupId: string): number {
     return (murmur2(new TextEncoder().encode(groupId)) & 0x7fff_ffff) % this.options.partitionCount;
+  }
+
+  /** The groups that are coordinated here, now. */
+  *groupsHere(): Iterable<GroupView> {
+    for (const partition of this.partitions.values())
+      if (partition.unavailable() === null) yield* partition.coordinator.groups.all();
   }
 
   async joinGroup(request: JoinGroup, context: RequestContext): Promise<Result<Membership>> {

@@ -187,6 +187,7 @@ export class MemberTimers {
         if (event.revoking) this.awaitRevocation(keyOf(event.group, event.memberId), event.epoch);
         else this.endRevocation(keyOf(event.group, event.memberId));
         return;
+      case 'rebalanced':
       case 'offsets-committed':
       case 'offsets-removed':
         return;

@@ -4,22 +4,33 @@
  */
 import type { BrokerError } from '../model/errors.ts';
 import type { GroupNumber, Offset, ProducerId } from '../model/ids.ts';
+import type { GroupEvent } from './group/group-event.ts';
 
 export interface BrokerObserver {
+  /** Now, on a clock of the observer's own choice, seconds. What is handed back to it as a moment. */
+  moment(): number;
   /** A batch was accepted by the leader of a partition here. */
-  appended(records: number, bytes: number): void;
+  appended(topic: string, records: number, bytes: number): void;
   /** A retry found its original in the log. */
   duplicate(producerId: ProducerId): void;
-  /** An append got its outcome this many milliseconds after it was accepted. */
-  appendSettled(outcome: 'committed' | 'unknown', tookMs: number): void;
+  /**
+   * An append got its outcome.
+   * @param accepted moment at which it was proposed
+   * @param durable moment at which the leader's own write was durable; null: the outcome came first
+   */
+  appendSettled(outcome: 'committed' | 'unknown', accepted: number, durable: number | null): void;
   /** A call was refused, or its outcome is unknown. */
   refused(error: BrokerError): void;
-  /** Batches were given to a reader. */
-  fetched(batches: number, bytes: number): void;
+  /** Batches of a topic were given to a reader. */
+  fetched(topic: string, records: number, bytes: number): void;
+  /** A fetch was answered. `waited`: seconds of the time since the moment `began` in which it waited for data. */
+  fetchTook(began: number, waited: number): void;
   /** Partitions that fetches wait for, added up. */
   fetchWaiters(count: number): void;
   /** It has not reached the catalog since its start, and this is why; told again when that changes. */
   waitsForCatalog(why: string): void;
+  /** Something happened in a consumer group that is coordinated here. */
+  groupChanged(event: GroupEvent): void;
   topicCreated(name: string, topicId: string, partitions: number): void;
   topicDeleted(name: string, topicId: string): void;
   /** A group on this disk that the catalog does not know: left as it is, not started, never deleted (design D5). */
@@ -40,13 +51,16 @@ const nothing = (): void => undefined;
 
 /** Hears everything and does nothing. */
 export const silentBrokerObserver: BrokerObserver = {
+  moment: () => 0,
   appended: nothing,
   duplicate: nothing,
   appendSettled: nothing,
   refused: nothing,
   fetched: nothing,
+  fetchTook: nothing,
   fetchWaiters: nothing,
   waitsForCatalog: nothing,
+  groupChanged: nothing,
   topicCreated: nothing,
   topicDeleted: nothing,
   groupOrphaned: nothing,

@@ -114,6 +114,7 @@ type Retry = Extract<SequenceVerdict, { kind: 'duplicate' }>;
 export class Partition implements DataMachine {
   readonly kind = 'data';
   readonly group: GroupNumber;
+  readonly #topic: string;
   /** Readers that wait here. Bounded by FetchWaiters for the whole broker. */
   readonly fetchWaiters = new Set<FetchWaiter>();
   readonly #locate: Locate;
@@ -137,8 +138,10 @@ export class Partition implements DataMachine {
   /** Who else waits until somebody serves this partition. */
   #readyWaiters: (() => void)[] = [];
 
-  constructor(group: GroupNumber, locate: Locate, deps: PartitionDeps) {
+  /** @param topic the name of its topic */
+  constructor(group: GroupNumber, topic: string, locate: Locate, deps: PartitionDeps) {
     this.group = group;
+    this.#topic = topic;
     this.#locate = locate;
     this.#deps = deps;
     this.#waiters = new AppendWaiters(deps.clock);
@@ -428,7 +431,7 @@ export class Partition implements DataMachine {
     if (header.producer !== null) {
       this.#appended.table.append(header.producer, header.count, next.baseOffset, proposed.appendTimeMs);
     }
-    this.#deps.observer.appended(header.count, batch.length);
+    this.#deps.observer.appended(this.#topic, header.count, batch.length);
     const at = { baseOffset: next.baseOffset, appendTimeMs: proposed.appendTimeMs, leaderEpoch: next.term };
     return this.#acknowledge(append, { ...at, entry: proposed }, terms, deadlineMs);
   }
@@ -456,12 +459,20 @@ export class Partition implements DataMachine {
   }
 
   #open(baseOffset: Offset, bytes: number): OpenAppend {
-    const startedMs = this.#deps.clock.monotonicMs();
-    this.#deps.budget.take(bytes);
-    return this.#waiters.open(baseOffset, (outcome: ProposalOutcome) => {
-      this.#deps.budget.give(bytes);
-      this.#deps.observer.appendSettled(outcome.kind, this.#deps.clock.monotonicMs() - startedMs);
-    });
+    const { budget, observer } = this.#deps;
+    const accepted = observer.moment();
+    let durable: number | null = null;
+    budget.take(bytes);
+    return this.#waiters.open(
+      baseOffset,
+      (outcome: ProposalOutcome) => {
+        budget.give(bytes);
+        observer.appendSettled(outcome.kind, accepted, durable);
+      },
+      () => {
+        durable = observer.moment();
+      },
+    );
   }
 
   async #acknowledge(

@@ -208,7 +208,7 @@ export class Topics {
     const { localGroups, partitions } = this.#deps;
     const here = localGroups.replicaHere([...place.replicas, ...place.leaving]);
     if (entry.groupKind !== 'data' || here === null) return null;
-    return known ?? new Partition(place.group, this.#locate, partitions);
+    return known ?? new Partition(place.group, entry.name, this.#locate, partitions);
   }
 
   readonly #locate: Locate = (replicaId) => {

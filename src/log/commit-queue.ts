@@ -21,6 +21,8 @@ export interface CommitGroup {
   readonly commit: number;
   readonly changes: readonly StoreChange[];
   readonly bytes: number;
+  /** Callers whose changes it carries. */
+  readonly writes: number;
 }
 
 export interface CommitQueueLimits {
@@ -120,7 +122,7 @@ export class CommitQueue {
     this.#dropTaken();
     this.#waitingBytes -= bytes;
     this.#outBytes = bytes;
-    return { commit: ++this.#taken, changes, bytes };
+    return { commit: ++this.#taken, changes, bytes, writes: this.#out.length };
   }
 
   /** The group that is out is durable: answers its callers. */

@@ -78,6 +78,7 @@ export class DiskReserve {
   readonly #options: DiskReserveOptions;
   /** Free space when it was last asked for, without what compactions may take. */
   #polledFreeBytes = 0;
+  #totalBytes = 0;
   /** Free space as it would be if no compaction were under way. */
   #calmFreeBytes: number | null = null;
   /** Admitted since the last poll, and in the interval before: the latter may not have been written yet when it was asked. */
@@ -105,6 +106,11 @@ export class DiskReserve {
 
   get level(): DiskLevel {
     return this.#level;
+  }
+
+  /** Size of the disk as it was last asked for, bytes. */
+  get totalBytes(): number {
+    return this.#totalBytes;
   }
 
   /** Free bytes, what was admitted meanwhile taken off. Never negative. */
@@ -152,7 +158,8 @@ export class DiskReserve {
   async #poll(): Promise<void> {
     const taken = this.#admittedBytes;
     const { space = diskSpace, engine = idleEngine, path } = this.#options;
-    const [{ freeBytes }, use] = await Promise.all([space(path), engine()]);
+    const [{ freeBytes, totalBytes }, use] = await Promise.all([space(path), engine()]);
+    this.#totalBytes = totalBytes;
     this.#calmFreeBytes = calmFree(freeBytes, use, this.#calmFreeBytes, taken);
     this.#polledFreeBytes = Math.max(0, this.#calmFreeBytes - use.compactionBytes);
     this.#admittedBeforeBytes = taken;

@@ -19,6 +19,7 @@ import { makeRoomToRecover, type EngineSpace } from './disk-reserve.ts';
 import { syncDirectory } from './durable-files.ts';
 import { DurableFloor, readFloor } from './durable-floor.ts';
 import { cutTornManifest } from './rocksdb-manifest.ts';
+import type { StoreObserver } from './observer.ts';
 import { LogCorruption } from './reader.ts';
 import { engineDefaults, RocksdbEngine, type EngineSettings } from './rocksdb-engine.ts';
 import { StoreFault, StoreOpenError, type Store, type StoreChange, type StoreEntry } from './store.ts';
@@ -44,6 +45,7 @@ export interface RocksdbStoreOptions {
    */
   readonly onFault: (fault: StoreFault) => void;
   readonly limits?: Partial<StoreLimits>;
+  readonly observer?: StoreObserver;
   readonly engine?: Partial<EngineSettings>;
   /** What syncs the write-ahead files; tests put something weaker here to see the loss. */
   readonly openWalSync?: (databasePath: string, currentWal: () => Promise<number>) => WalSync;
@@ -96,6 +98,7 @@ export class RocksdbStore implements Store {
   readonly #limits: StoreLimits;
   readonly #queue: CommitQueue;
   readonly #clock: Clock;
+  readonly #observer: StoreObserver;
   readonly #onFault: (fault: StoreFault) => void;
   /** Number of the newest synced write. Invariant: never falls. */
   #durable: number;
@@ -121,6 +124,7 @@ export class RocksdbStore implements Store {
     this.#walSync = parts.walSync;
     this.#ledger = parts.ledger;
     this.#clock = options.clock;
+    this.#observer = options.observer ?? {};
     this.#onFault = options.onFault;
     this.#durable = parts.recovery.recoveredCommit;
     this.#limits = { ...storeLimits, ...options.limits };
@@ -285,17 +289,21 @@ export class RocksdbStore implements Store {
 
   /** store-1: a group is answered after the write, the sync, and a floor that trails by no more than this group. */
   async #commit(group: CommitGroup): Promise<void> {
+    this.#observer.began?.();
     const floorRaised = this.#floor.raise(this.#durable);
     const written = this.#engine.write(group.changes, this.#ledger.changesFor(group.commit));
     await Promise.all([floorRaised, written.then(() => this.#sync(group.commit))]);
     await this.#checkEngine();
     assert(group.commit === this.#durable + 1, 'store-2: writes become durable in order', `${group.commit}`);
     this.#durable = group.commit;
+    this.#observer.committed?.(group.writes, group.bytes);
     this.#queue.settle();
   }
 
   async #sync(commit: number): Promise<void> {
+    this.#observer.written?.();
     const { created, live } = await this.#walSync.sync();
+    this.#observer.synced?.();
     for (const file of created) this.#ledger.sawFile(file, commit);
     if (live !== null) this.#ledger.liveFiles(live);
     else if (commit - this.#ledger.lowest > this.#limits.marksMax) this.#flushForMarks();

@@ -75,6 +75,9 @@ const noTimestamp = -1;
 const noProducer = -1;
 const compressionMask = 7;
 
+/** Records in a stored batch, which was checked when it came in. */
+export const recordCountOf = (batch: Uint8Array): number => int32At(batch, batchLayout.count);
+
 /** Limits of batches; all of them in bytes. */
 export interface BatchLimits {
   /** Key, value and headers of one record. */

@@ -2,6 +2,9 @@
 import type { MemberEpoch } from '../../model/ids.ts';
 import type { GroupRef, LeaveReason, RemovalReason } from './records.ts';
 
+/** What made a group share its partitions anew. */
+export type RebalanceReason = 'joined' | 'resumed' | LeaveReason | 'topics-changed';
+
 export type GroupEvent =
   | {
       readonly kind: 'member-joined' | 'member-resumed';
@@ -18,6 +21,8 @@ export type GroupEvent =
       /** It was told to give up partitions and has not done so yet. */
       readonly revoking: boolean;
     }
+  /** It was decided anew who shall read what, and there is somebody who shall. */
+  | { readonly kind: 'rebalanced'; readonly group: GroupRef; readonly reason: RebalanceReason }
   | { readonly kind: 'offsets-committed'; readonly group: GroupRef; readonly count: number }
   | {
       readonly kind: 'offsets-removed';

@@ -4,7 +4,7 @@ import type { MemberEpoch, Millis } from '../../model/ids.ts';
 import { nothing } from './assignment.ts';
 import { Group } from './group.ts';
 import type { Groups } from './groups.ts';
-import type { GroupEvent } from './group-event.ts';
+import type { GroupEvent, RebalanceReason } from './group-event.ts';
 import type { GroupEntry, GroupRecord } from './records.ts';
 import { shapesByName, TouchedKeys } from './state-keys.ts';
 import type { StateChange } from '../../model/raft-state.ts';
@@ -29,6 +29,16 @@ export function replayEntry(groups: Groups, entry: GroupEntry, atMs: Millis): Ap
 function isOvertaken(groups: Groups, entry: GroupEntry): boolean {
   if (entry.guard === null) return false;
   return groups.find(entry)?.members.get(entry.guard.memberId)?.epoch !== entry.guard.epoch;
+}
+
+/** The change of the members that came with the new target; without one it is the topics that changed. */
+function rebalanceReason({ records }: GroupEntry): RebalanceReason {
+  for (const record of records) {
+    if (record.kind === 'member-left') return record.reason;
+    if (record.kind === 'member-joined') return 'joined';
+    if (record.kind === 'member-resumed') return 'resumed';
+  }
+  return 'topics-changed';
 }
 
 class Replay {
@@ -136,6 +146,8 @@ class Replay {
     }
     assertTargetCovers(group);
     this.touched.touchGroup();
+    if (group.members.size > 0)
+      this.events.push({ kind: 'rebalanced', group: this.entry, reason: rebalanceReason(this.entry) });
   }
 
   private assigned(group: Group, record: Extract<GroupRecord, { kind: 'member-assigned' }>): void {

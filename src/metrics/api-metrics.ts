@@ -1,0 +1,49 @@
+/** What the front door reports: requests by method and outcome, and how long they took. */
+import type { Registry } from 'prom-client';
+import { Counter, Histogram } from 'prom-client';
+import type { ApiObserver } from '../api/observer.ts';
+import { requestBuckets } from './buckets.ts';
+
+/** Histogram of seconds within requests, which several layers fill; labels `method` and `phase`. */
+export type PhaseSeconds = Histogram<'method' | 'phase'>;
+
+export function phaseSeconds(registry: Registry): PhaseSeconds {
+  return new Histogram({
+    name: 'sluice_request_phase_seconds',
+    help: 'Where the time of requests goes. Produce: fsync (accepted until durable on the disk of the leader), replicate (from then until committed). Fetch: wait (for data), read (the rest).',
+    labelNames: ['method', 'phase'],
+    buckets: [...requestBuckets],
+    registers: [registry],
+  });
+}
+
+/** @param moment now, seconds on a clock that never goes back */
+export function apiMetrics(registry: Registry, moment: () => number): ApiObserver {
+  const requests = new Counter({
+    name: 'sluice_requests_total',
+    help: 'Requests that were answered: unary calls, and messages of streams. Code OK, CANCELLED, or one of docs/ERRORS.md.',
+    labelNames: ['method', 'code'],
+    registers: [registry],
+  });
+  const seconds = new Histogram({
+    name: 'sluice_request_duration_seconds',
+    help: 'From the arrival of a request to its answer. A Fetch may wait for data: see sluice_request_phase_seconds.',
+    labelNames: ['method'],
+    buckets: [...requestBuckets],
+    registers: [registry],
+  });
+  const rejections = new Counter({
+    name: 'sluice_limit_rejections_total',
+    help: 'Requests that were refused because a limit of the front door was reached, by its name.',
+    labelNames: ['limit'],
+    registers: [registry],
+  });
+  return {
+    moment,
+    answered: (method, code, began) => {
+      requests.inc({ method, code });
+      if (began !== null) seconds.observe({ method }, moment() - began);
+    },
+    limitReached: (limit) => rejections.inc({ limit }),
+  };
+}
