@@ -5,7 +5,7 @@ import type { GroupNumber, LogIndex, Millis, Offset, ReplicaId, Term } from '../
 import { toGroupNumber, toLogIndex, toMillis, toOffset, toReplicaId, toTerm } from '../model/ids.ts';
 import type * as wire from '../gen/sluice/internal/v1/peer.ts';
 import { SnapshotResult } from '../gen/sluice/internal/v1/peer.ts';
-import { decodeConfiguration, encodeConfiguration } from './core/configuration.ts';
+import { decodeConfiguration, emptyConfiguration, encodeConfiguration } from './core/configuration.ts';
 import type { Message, SnapshotReply } from './core/messages.ts';
 import type { SnapshotMeta } from './core/snapshot.ts';
 import { FieldError, numberOf, present } from './grpc-fields.ts';
@@ -36,7 +36,8 @@ function toWireBody(message: Message): WireBody {
     case 'vote-request': {
       const { pre, transfer } = message;
       const [lastIndex, lastTerm] = [BigInt(message.lastIndex), BigInt(message.lastTerm)];
-      return { $case: 'voteRequest', value: { pre, lastIndex, lastTerm, transfer } };
+      const configuration = encodeConfiguration(message.configuration);
+      return { $case: 'voteRequest', value: { pre, lastIndex, lastTerm, transfer, configuration } };
     }
     case 'vote-reply':
       return { $case: 'voteReply', value: { pre: message.pre, granted: message.granted } };
@@ -77,7 +78,7 @@ type Addressed = Pick<Message, 'from' | 'to' | 'term'>;
 function fromWireBody(addressed: Addressed, body: WireBody): Message {
   switch (body.$case) {
     case 'voteRequest': {
-      const { pre, transfer, lastIndex, lastTerm } = body.value;
+      const { pre, transfer, lastIndex, lastTerm, configuration } = body.value;
       return {
         ...addressed,
         kind: 'vote-request',
@@ -85,6 +86,7 @@ function fromWireBody(addressed: Addressed, body: WireBody): Message {
         transfer,
         lastIndex: indexOf(lastIndex),
         lastTerm: termOf(lastTerm),
+        configuration: configuration === undefined ? emptyConfiguration : decodeConfiguration(configuration),
       };
     }
     case 'voteReply':

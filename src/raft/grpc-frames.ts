@@ -167,5 +167,9 @@ export function contentBytes(content: FrameContent): number {
 function messageBytes(message: Message): number {
   if (message.kind === 'append-request')
     return message.entries.reduce((sum, { payload }) => sum + payload.length + 80, 128);
+  if (message.kind === 'vote-request') {
+    const { voters, outgoing, learners } = message.configuration;
+    return 128 + 8 * (voters.length + outgoing.length + learners.length);
+  }
   return message.kind === 'snapshot-chunk' ? 512 + message.bytes.length + 32 * message.meta.terms.length : 128;
 }

@@ -136,8 +136,9 @@ export class MultiRaftHost implements RaftHost {
         options.observer.dropped?.(group, 'unknown-group');
         return;
       }
-      const isVoting = message.kind === 'vote-request' || message.kind === 'timeout-now';
-      if (isVoting && !this.#gate.passes(hosted, message.from)) {
+      const request = message.kind === 'vote-request' ? message : null;
+      const isVoting = request !== null || message.kind === 'timeout-now';
+      if (isVoting && !this.#gate.passes(hosted, request)) {
         options.observer.dropped?.(group, 'not-known-healthy');
         return;
       }

@@ -7,36 +7,48 @@
  * acknowledgement only says what is durable here now, after the log was matched with the leader's; a learner's vote is a
  * vote. So questions of candidates and the order to campaign are dropped, as the network may drop them, and the time-out
  * that would begin a campaign waits. A replica that may not vote can not lead, since leading takes its own vote; all else
- * goes on. It is decided once a group and start: who was found healthy does not lose its disk's past while it runs.
+ * goes on. Who was found healthy does not lose its disk's past while it runs.
  *
- * Whoever remembers more than this disk holds says so to this process (standing.ts) as soon as the two speak, which ends
- * its part for good. What is left is a disk that goes back while the only voters that could know are down, which no count
- * that lets a minority be down can find.
+ * Whose majority. That of the configuration in which the election is held:
+ * - for a campaign of its own, and then for every vote of this group and process: the newest configuration C of its log,
+ *   whose majority it would ask;
+ * - for one vote: the newest configuration C' of the candidate's log, which comes with the question. The group may have
+ *   left C behind while this replica was away, and with it every voter that could still answer.
+ *
+ * Why a majority of C' suffices. Let this disk be an old copy, and S those who durably remember nothing of it that it
+ * lacks, itself included. Nobody else welcomes it, so it votes in C' only if S holds a majority of C'.
+ * 1. What it forgot to have acknowledged before the entry of C' does no harm there. The candidate's log holds that entry,
+ *    so it equals, up to there, that of the leader that appended it, which held all that was committed (log matching,
+ *    leader completeness). Waiting until a leader has brought this log up to C' would add nothing to that.
+ * 2. What it forgot after that, it had said to leaders and candidates whose logs hold C': voters of C', or of a later
+ *    configuration that began with a quorum of C', or a leader that was about to leave. Whoever read such an answer
+ *    remembers it (peer-memory.ts says from when on), and so does whoever met that life of the disk: they are not in S.
+ *    So where they block the majorities of C', an old copy is found, as it was with C.
+ * 3. Where they do not, no rule that stays alive finds it. Take the same majority of C', the same words, and a disk that
+ *    lost nothing, while the rest is gone for good: a quorum of what may be the newest configuration would wait for ever.
+ *    Nobody who is there can tell the two apart.
+ * What is left is a disk that goes back while all that could know are a minority of C' that is away, or have left the
+ * group (then, for a vote of the very term in which C' came to be, too: it may have been for a candidate without C').
  *
  * Liveness: brokers that start together welcome each other without any group, and whom a minority fails to welcome votes
- * all the same. Over links that are whole only in part one that has just started may reach too few to vote, where without
- * this rule its vote would have been enough. The voters are those of the newest configuration in this log, as in every
- * quorum. Should none of a majority of them ever be reachable again, because the group has moved on without this replica,
- * it votes again once a leader has brought its log up.
+ * all the same. Let a healthy quorum be there of every configuration that may be in force. Who has the longest log among
+ * them holds one of these as its newest, so a majority of it welcomes that replica, which campaigns; whom it asks is told
+ * that configuration, and is welcomed by the same majority. Over links that are whole only in part one that
+ * has just started may reach too few to vote, where without this rule its vote would have been enough.
+ *
+ * Whoever remembers more than this disk holds says so to this process (standing.ts) as soon as the two speak, which ends
+ * its part for good.
  */
 import type { BrokerId, ReplicaId } from '../model/ids.ts';
 import type { Configuration } from './core/configuration.ts';
+import type { VoteRequest } from './core/messages.ts';
 import { isQuorum } from './core/quorum.ts';
 import type { Hosted } from './beat-state.ts';
 import type { Standing } from './standing.ts';
 import type { PeerDirectory } from './transport.ts';
 
-/**
- * Whether enough voters are known to be fine with it.
- * @param candidate who asks for a vote, if anybody: it stands for the voters where none are known yet, since a learner may
- * have become a voter before it learns of any configuration (P57)
- */
-export function mayVote(
-  configuration: Configuration,
-  isFine: (replica: ReplicaId) => boolean,
-  candidate: ReplicaId | null,
-): boolean {
-  if (configuration.voters.length === 0) return candidate !== null && isFine(candidate);
+/** Whether enough of these voters are fine with it. Nobody is where none are known yet. */
+export function mayVote(configuration: Configuration, isFine: (replica: ReplicaId) => boolean): boolean {
   return isQuorum(configuration, isFine);
 }
 
@@ -67,22 +79,24 @@ export class VoteGate {
   }
 
   /**
-   * Whether the group's replica may vote or campaign now. If not, the voters' brokers are asked what they think of this
-   * one, as far as it is known where they are; and whoever wants to know asks again.
+   * Whether the group's replica may answer this candidate now, or campaign if there is none. If not, the brokers of the
+   * voters are asked what they think of this one, as far as it is known where they are; and whoever wants to know asks
+   * again.
    */
-  passes(hosted: Hosted, candidate: ReplicaId | null): boolean {
+  passes(hosted: Hosted, request: VoteRequest | null): boolean {
     const { standing } = this.#options;
     if (standing === null || !this.#waiting.has(hosted)) return true;
     const { replicaId, membership } = hosted.driver;
-    const { configuration } = membership;
+    const { configuration: own } = membership;
     const isFine = (id: ReplicaId): boolean => id === replicaId || this.#isWelcomedBy(id, standing);
     // everybody is asked, not only as many as are needed: who remembers most is not known
-    const asked = candidate === null ? [] : [candidate];
-    for (const id of new Set([...configuration.voters, ...configuration.outgoing, ...asked])) this.#meet(id, replicaId);
-    if (!mayVote(configuration, isFine, candidate)) return false;
-    // without voters the answer is for this candidate only
-    if (configuration.voters.length > 0) this.#waiting.delete(hosted);
-    return true;
+    this.#meet([own, ...(request === null ? [] : [request.configuration])], replicaId);
+    if (mayVote(own, isFine)) {
+      this.#waiting.delete(hosted);
+      return true;
+    }
+    // this answer is for this candidate only: another one may stand in a configuration of other voters
+    return request !== null && mayVote(request.configuration, isFine);
   }
 
   /** More brokers know this one as healthy. */
@@ -101,8 +115,11 @@ export class VoteGate {
     return broker !== null && welcomedBy.has(broker);
   }
 
-  #meet(replica: ReplicaId, own: ReplicaId): void {
-    const broker = replica === own ? null : this.#brokerOf(replica);
-    if (broker !== null) this.#options.standing?.meet(broker);
+  #meet(configurations: readonly Configuration[], own: ReplicaId): void {
+    const voters = new Set(configurations.flatMap(({ voters, outgoing }) => [...voters, ...outgoing]));
+    for (const replica of voters) {
+      const broker = replica === own ? null : this.#brokerOf(replica);
+      if (broker !== null) this.#options.standing?.meet(broker);
+    }
   }
 }

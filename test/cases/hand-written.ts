@@ -7,6 +7,7 @@ import type { Entry, EntryKind } from '../../src/model/entry.ts';
 import { chainAfter, entryEndOffset } from '../../src/model/entry.ts';
 import type { LogIndex, ReplicaId, Term } from '../../src/model/ids.ts';
 import { offsetZero, toLogIndex, toMillis, toOffset, toReplicaId, toTerm } from '../../src/model/ids.ts';
+import { emptyConfiguration } from '../../src/raft/core/configuration.ts';
 import type { AppendReply, Message } from '../../src/raft/core/messages.ts';
 import { crc32c } from '../../src/runtime/crc32c.ts';
 import type { LogEnd } from '../raft/core/cluster.ts';
@@ -37,7 +38,8 @@ function bodyOf(stage: Stage, address: Address, kind: string, words: Words, list
     case 'vote-request': {
       const [pre, transfer] = [words.flag('pre'), words.flag('transfer')];
       const [lastIndex, lastTerm] = place(words.after('last'));
-      return { ...address, kind, pre, transfer, lastIndex, lastTerm };
+      // only the vote gate looks at the configuration, and there is none here
+      return { ...address, kind, pre, transfer, lastIndex, lastTerm, configuration: emptyConfiguration };
     }
     case 'vote-reply':
       return { ...address, kind, pre: words.flag('pre'), granted: words.next('granted or refused') === 'granted' };

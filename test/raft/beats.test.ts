@@ -5,6 +5,7 @@ import { InvariantViolation } from '../../src/model/assert.ts';
 import type { BrokerId, GroupNumber, LogIndex } from '../../src/model/ids.ts';
 import { toBrokerId, toGroupNumber, toLogIndex, toReplicaId, toTerm } from '../../src/model/ids.ts';
 import type { BeatFrame, BeatLead, BeatReply, BeatRequest } from '../../src/raft/beat-frame.ts';
+import { emptyConfiguration } from '../../src/raft/core/configuration.ts';
 import type { Message } from '../../src/raft/core/messages.ts';
 import { GroupDriver } from '../../src/raft/driver.ts';
 import type { RaftGroup } from '../../src/raft/group.ts';
@@ -486,6 +487,7 @@ test('a covered replica refuses a candidate by when the last frame came', async 
     to: toReplicaId(1),
     pre: true,
     transfer: false,
+    configuration: emptyConfiguration,
   } as const;
   stage.clock.advance(300);
   transport.send(groupSeven, { ...request, term: toTerm(6), lastIndex: toLogIndex(9), lastTerm: toTerm(5) });

@@ -57,6 +57,7 @@ const append: fc.Arbitrary<AppendRequest> = record({
   commit: index,
 });
 const ids = fc.array(replica, { maxLength: 3 });
+const configuration = record({ revision: big, voters: ids, outgoing: ids, learners: ids });
 const meta = record({
   id: text,
   lastIndex: index,
@@ -67,7 +68,7 @@ const meta = record({
   maxTimestampMs: fc.option(millis),
   payloadBytes: big,
   logStart: offset,
-  configuration: record({ revision: big, voters: ids, outgoing: ids, learners: ids }),
+  configuration,
   terms: fc.array(record({ term, startIndex: index, startOffset: offset }), { maxLength: 3 }),
   byteLength: big,
   checksum: crc,
@@ -81,6 +82,7 @@ const message: fc.Arbitrary<Message> = fc.oneof(
     lastIndex: index,
     lastTerm: term,
     transfer: fc.boolean(),
+    configuration,
   }),
   record({ kind: fc.constant('vote-reply' as const), ...addressed, pre: fc.boolean(), granted: fc.boolean() }),
   record({

@@ -13,6 +13,7 @@ import {
   toTerm,
 } from '../../src/model/ids.ts';
 import type { BeatFrame } from '../../src/raft/beat-frame.ts';
+import { emptyConfiguration } from '../../src/raft/core/configuration.ts';
 import type { Message } from '../../src/raft/core/messages.ts';
 import { PeerBindError } from '../../src/raft/grpc-service.ts';
 import type { RefusalCode } from '../../src/raft/peer-admission.ts';
@@ -95,6 +96,12 @@ const vote = (from = replicaOne, to = replicaTwo): Message => ({
   lastIndex: toLogIndex(9),
   lastTerm: toTerm(2),
   transfer: false,
+  configuration: {
+    ...emptyConfiguration,
+    revision: 2,
+    voters: [replicaOne, replicaTwo],
+    learners: [toReplicaId(2 ** 40)],
+  },
 });
 
 const beat = (sequence: number): BeatFrame => ({

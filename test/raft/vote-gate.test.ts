@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ReplicaId } from '../../src/model/ids.ts';
-import { toGroupNumber, toReplicaId } from '../../src/model/ids.ts';
+import { toGroupNumber, toLogIndex, toReplicaId, toTerm } from '../../src/model/ids.ts';
+import type { Configuration } from '../../src/raft/core/configuration.ts';
 import { emptyConfiguration } from '../../src/raft/core/configuration.ts';
 import type { Message } from '../../src/raft/core/messages.ts';
 import type { RaftGroup } from '../../src/raft/group.ts';
@@ -154,16 +155,84 @@ test('a minority of welcomes is not enough, and both halves of a joint configura
     return (id) => who.includes(id);
   };
   const five = { ...emptyConfiguration, voters: ids(1, 2, 3, 4, 5) };
-  assert.equal(mayVote(five, fine(1, 2), null), false);
-  assert.equal(mayVote(five, fine(1, 2, 5), null), true);
+  assert.equal(mayVote(five, fine(1, 2)), false);
+  assert.equal(mayVote(five, fine(1, 2, 5)), true);
   const joint = { ...emptyConfiguration, voters: ids(1, 4, 5), outgoing: ids(1, 2, 3) };
-  assert.equal(mayVote(joint, fine(1, 4, 5), null), false);
-  assert.equal(mayVote(joint, fine(1, 2), null), false);
-  assert.equal(mayVote(joint, fine(1, 2, 4), null), true);
-  // a learner that knows of nobody yet may be a voter all the same: who asks for its vote must know it (P57)
-  assert.equal(mayVote(emptyConfiguration, fine(1, 2), null), false);
-  assert.equal(mayVote(emptyConfiguration, fine(1, 2), toReplicaId(2)), true);
-  assert.equal(mayVote(emptyConfiguration, fine(1, 2), toReplicaId(3)), false);
+  assert.equal(mayVote(joint, fine(1, 4, 5)), false);
+  assert.equal(mayVote(joint, fine(1, 2)), false);
+  assert.equal(mayVote(joint, fine(1, 2, 4)), true);
+  assert.equal(mayVote(emptyConfiguration, fine(1, 2)), false, 'where nobody is known nobody decides');
+});
+
+/** What stands in place of a candidate: asks replica 1 for its vote in an election of these voters. */
+function ask(brokers: Brokers, from: number, configuration: Configuration): void {
+  const position = { term: toTerm(50), lastIndex: toLogIndex(50), lastTerm: toTerm(49) };
+  const request = { kind: 'vote-request', pre: false, transfer: true, configuration, ...position } as const;
+  brokers.network.transportOf(from).send(groupSeven, { ...request, from: toReplicaId(from), to: toReplicaId(1) });
+}
+
+const grants = (brokers: Brokers): Message[] =>
+  brokers.votesOf(1).filter((message) => message.kind === 'vote-reply' && message.granted);
+
+test("promise-D4: whom the group has left behind votes once a majority of the candidate's voters knows it, and not before", async () => {
+  const brokers = new Brokers(1, 2, 3);
+  const welcomes = new Set<number>();
+  // brokers 2 and 3, the only voters that its log knows, are gone for good; 4 and 5 came after them
+  brokers.judges = (of, by) => (of !== 1 || welcomes.has(by) ? 'welcome' : undefined);
+  await brokers.start(1);
+  for (const id of [4, 5]) await brokers.start(id, undefined, []);
+  const present = { ...emptyConfiguration, revision: 2, voters: ids(1, 4, 5) };
+  const asked = async (): Promise<number> => {
+    ask(brokers, 4, present);
+    await settle();
+    return grants(brokers).length;
+  };
+  assert.equal(await asked(), 0, 'itself is no majority of three');
+  welcomes.add(5);
+  assert.equal(await asked(), 0, 'whom to ask is not known before the first question, and the word was not there then');
+  assert.equal(await asked(), 1, 'broker 5 and itself are two of three, whoever the candidate is');
+  // it has voted in this term, and is asked no more than that: it may not stand for election among voters that are gone
+  await brokers.pass(10_000);
+  assert.deepEqual(
+    brokers.votesOf(1).filter(({ kind }) => kind === 'vote-request'),
+    [],
+  );
+});
+
+test('pit-P87: voters of a candidate that do not know this disk count for nothing, and both halves of them must', async () => {
+  const brokers = new Brokers(1, 2, 3);
+  brokers.judges = (of, by) => (of !== 1 || by === 4 ? 'welcome' : undefined);
+  await brokers.start(1);
+  for (const id of [4, 5, 6]) await brokers.start(id, undefined, []);
+  const asked = async (voters: readonly ReplicaId[], outgoing: readonly ReplicaId[]): Promise<number> => {
+    for (let i = 0; i < 3; i++) {
+      ask(brokers, 4, { ...emptyConfiguration, voters, outgoing });
+      await settle();
+    }
+    return grants(brokers).length;
+  };
+  assert.equal(await asked(ids(1, 4, 5, 6), []), 0, 'two of four');
+  assert.equal(await asked(ids(1, 4, 5), ids(1, 2, 3)), 0, 'nobody of those that leave');
+  assert.equal(await asked([], []), 0, 'an older version tells no voters');
+  assert.equal(await asked(ids(1, 4, 5), []), 3, 'two of three');
+});
+
+test("pit-P57: a replica that knows of no voters votes once a majority of the candidate's knows it", async () => {
+  const brokers = new Brokers(2, 3);
+  const welcomes = new Set<number>([2]);
+  brokers.judges = (of, by) => (of !== 1 || welcomes.has(by) ? 'welcome' : undefined);
+  await brokers.start(1, undefined, []);
+  for (const id of [2, 3, 4]) await brokers.start(id, undefined, []);
+  const asked = async (): Promise<number> => {
+    for (let i = 0; i < 2; i++) {
+      ask(brokers, 2, { ...emptyConfiguration, voters: ids(1, 2, 3, 4) });
+      await settle();
+    }
+    return grants(brokers).length;
+  };
+  assert.equal(await asked(), 0, 'the candidate alone is not enough');
+  welcomes.add(3);
+  assert.ok((await asked()) > 0);
 });
 
 test('a learner that became a voter votes once a majority of those voters knows it', async () => {

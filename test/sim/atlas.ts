@@ -56,11 +56,10 @@ export class Atlas {
    */
   isFoundDespite(strangers: readonly SimNode[], node: SimNode, copy: DiskCopy): boolean {
     return [...node.assigned.values()].every(({ plan, voters }) => {
-      const live = this.#world.catalog.live(plan.group);
       const own = configurationIn(copy.groups.get(plan.group)) ?? { ...emptyConfiguration, voters };
-      // a replica that knows no voters believes any candidate
-      if (own.voters.length === 0) return !live.some((one) => this.#isVoting(one, without(strangers, node)));
-      return ![own, ...live].some((one) => this.#isMajority(one, strangers));
+      const asked = [own, ...this.#world.catalog.live(plan.group), ...this.#inLogs(plan.group)];
+      // a replica that knows no voters asks those of whoever asks it
+      return !asked.some((one) => one.voters.length > 0 && this.#isMajority(one, strangers));
     });
   }
 
@@ -80,24 +79,6 @@ export class Atlas {
     return this.#world.catalog.live(group).every((one) => this.isQuorum(one, nodes));
   }
 
-  /**
-   * True if those of these nodes that may vote, or will find the majority that has to know them once they have started,
-   * can elect a leader while everybody else is away. Who restarts with a configuration that the group has left behind asks
-   * its voters of old, which may be away for good (src/raft/vote-gate.ts): then a quorum waits for somebody else.
-   */
-  canElectAlone(group: GroupNumber, nodes: readonly SimNode[]): boolean {
-    const voting = nodes.filter((node) => {
-      if (node.alive && node.mayVote(group)) return true;
-      const { voters, outgoing } = configurationIn(node.disk.cached.get(group)) ?? emptyConfiguration;
-      const others = without(nodes, node);
-      const own = node.assigned.get(group)?.replicaId;
-      // a replica that this node had before is nobody who could know the present one
-      const isThere = (replica: ReplicaId): boolean => replica === own || this.#isAt(replica, others);
-      return [voters, outgoing].every((half) => half.length === 0 || half.filter(isThere).length * 2 > half.length);
-    });
-    return this.canElect(group, voting);
-  }
-
   isQuorum({ voters, outgoing }: Pick<Configuration, 'voters' | 'outgoing'>, nodes = this.#world.nodes): boolean {
     const isHealthy = (replica: ReplicaId): boolean => {
       const node = this.#world.placeOf(replica)?.node;
@@ -115,8 +96,14 @@ export class Atlas {
       .every((half) => half.filter((replica) => this.#isAt(replica, nodes)).length * 2 > half.length);
   }
 
-  #isVoting({ voters, outgoing }: Configuration, nodes: readonly SimNode[]): boolean {
-    return [...voters, ...outgoing].some((replica) => this.#isAt(replica, nodes));
+  /** Those in which some replica may stand for election: it need not be in force anywhere any more. */
+  #inLogs(group: GroupNumber): readonly Configuration[] {
+    return this.#world.nodes
+      .flatMap(({ disk }) => {
+        const image = disk.cached.get(group);
+        return image === undefined ? [] : [image.header.genesis, ...image.configurations.map(({ payload }) => payload)];
+      })
+      .map(decoded);
   }
 
   #isAt(replica: ReplicaId, nodes: readonly SimNode[]): boolean {
@@ -131,13 +118,13 @@ export class Atlas {
   }
 }
 
-const without = (nodes: readonly SimNode[], node: SimNode): readonly SimNode[] => nodes.filter((one) => one !== node);
+const decoded = (payload: Uint8Array): Configuration =>
+  payload.length === 0 ? emptyConfiguration : decodeConfiguration(payload);
 
 /** Null: there is no log. */
 function configurationIn(image: GroupImage | undefined): Configuration | null {
   if (image === undefined) return null;
-  const newest = image.configurations.at(-1)?.payload ?? image.header.genesis;
-  return newest.length === 0 ? emptyConfiguration : decodeConfiguration(newest);
+  return decoded(image.configurations.at(-1)?.payload ?? image.header.genesis);
 }
 
 /** By its starts, or by what it holds: both are judged whenever the copy starts. */

@@ -42,7 +42,7 @@ export async function liveness(world: SimWorld, random: SimRandom): Promise<void
     if (world.shape.mustSurvive) throw new SimViolation('sim-atlas', 'more was lost than a group survives');
     world.count('haltedSafely');
   }
-  const groups = world.groups.filter((group) => world.atlas.canElectAlone(group, able));
+  const groups = world.groups.filter((group) => world.atlas.canElect(group, able));
   const core = coreOf(world, able, groups, random);
   world.trace.say(0, null, 'liveness', core.map(({ number }) => `n${number}`).join(' '));
   heal(world, core);
@@ -92,7 +92,7 @@ function coreOf(
   let core = able;
   for (const node of able) {
     const rest = core.filter((one) => one !== node);
-    if (random.chance(0.6) && groups.every((group) => world.atlas.canElectAlone(group, rest))) core = rest;
+    if (random.chance(0.6) && groups.every((group) => world.atlas.canElect(group, rest))) core = rest;
   }
   return core;
 }

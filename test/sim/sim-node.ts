@@ -146,7 +146,7 @@ export class SimNode {
       const broker = peers.brokerOf(replica);
       return broker === this.number || (broker !== null && peers.standing.welcomedBy.has(broker));
     };
-    return mayVote(raft.membership.configuration, isFine, null);
+    return mayVote(raft.membership.configuration, isFine);
   }
 
   /** Starts the process; the groups come up as their logs open. */

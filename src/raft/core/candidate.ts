@@ -40,10 +40,12 @@ export function campaign(replica: Replica, transfer: boolean): void {
 }
 
 function askForVotes(replica: Replica, term: Term, pre: boolean, transfer: boolean): void {
+  const { current: configuration } = replica.membership;
   for (const to of replica.membership.everyone) {
     if (to === replica.id || !replica.membership.isVoter(to)) continue;
     const { lastIndex, lastTerm } = replica.log;
-    const request = { kind: 'vote-request', from: replica.id, to, term, pre, lastIndex, lastTerm, transfer } as const;
+    const position = { term, lastIndex, lastTerm };
+    const request = { kind: 'vote-request', from: replica.id, to, ...position, pre, transfer, configuration } as const;
     if (pre) replica.send(request);
     else replica.sendAfterPersist(request);
   }

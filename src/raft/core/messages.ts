@@ -1,6 +1,7 @@
 /** What replicas of one group say to each other. A union: a variant holds exactly the fields that are valid in it. */
 import type { Entry } from '../../model/entry.ts';
 import type { LogIndex, Offset, ReplicaId, Term } from '../../model/ids.ts';
+import type { Configuration } from './configuration.ts';
 import type { SnapshotMeta } from './snapshot.ts';
 
 interface Addressed {
@@ -18,6 +19,8 @@ export type VoteRequest = Addressed & {
   readonly lastTerm: Term;
   /** True: the leader asked for this campaign (transfer), so stickiness does not apply. */
   readonly transfer: boolean;
+  /** The newest in the candidate's log: the election is held among its voters. Without voters: not told. */
+  readonly configuration: Configuration;
 };
 export type VoteReply = Addressed & { readonly kind: 'vote-reply'; readonly pre: boolean; readonly granted: boolean };
 export type AppendRequest = Addressed & {

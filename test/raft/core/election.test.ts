@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Message, VoteReply } from '../../../src/raft/core/messages.ts';
+import { emptyConfiguration } from '../../../src/raft/core/configuration.ts';
 import { toLogIndex, toReplicaId, toTerm } from '../../../src/model/ids.ts';
 import { Cluster, imageOf } from './cluster.ts';
 
@@ -19,6 +20,7 @@ function ask(fields: { term: number; lastIndex?: number; lastTerm?: number; from
     lastIndex: toLogIndex(fields.lastIndex ?? 0),
     lastTerm: toTerm(fields.lastTerm ?? 0),
     transfer: false,
+    configuration: emptyConfiguration,
   };
 }
 

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toLogIndex, toMillis, toReplicaId, toTerm } from '../../../src/model/ids.ts';
+import { emptyConfiguration } from '../../../src/raft/core/configuration.ts';
 import type { Message, SnapshotChunk } from '../../../src/raft/core/messages.ts';
 import { Cluster, ids, textOf } from './cluster.ts';
 
@@ -355,6 +356,7 @@ test('inv-I13: a vote that is written while a snapshot is being installed counts
     lastIndex: toLogIndex(9),
     lastTerm: term,
     transfer: true,
+    configuration: emptyConfiguration,
     from: toReplicaId(2),
     to: node.id,
   };

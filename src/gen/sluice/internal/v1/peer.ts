@@ -287,6 +287,12 @@ export interface VoteRequest {
   lastTerm: bigint;
   /** True: the leader asked for this campaign. */
   transfer: boolean;
+  /**
+   * The configuration in whose voters the candidate seeks its majority, encoded as in a configuration entry. A voter that
+   * has just started asks a majority of them whether it may vote. Absent: from an older version; then the voters that its
+   * own log names are asked.
+   */
+  configuration?: Uint8Array | undefined;
 }
 
 /** Answers a VoteRequest. */
@@ -1409,7 +1415,7 @@ export const GroupMessage: MessageFns<GroupMessage> = {
 };
 
 function createBaseVoteRequest(): VoteRequest {
-  return { pre: false, lastIndex: 0n, lastTerm: 0n, transfer: false };
+  return { pre: false, lastIndex: 0n, lastTerm: 0n, transfer: false, configuration: undefined };
 }
 
 export const VoteRequest: MessageFns<VoteRequest> = {
@@ -1431,6 +1437,9 @@ export const VoteRequest: MessageFns<VoteRequest> = {
     }
     if (message.transfer !== false) {
       writer.uint32(32).bool(message.transfer);
+    }
+    if (message.configuration !== undefined) {
+      writer.uint32(42).bytes(message.configuration);
     }
     return writer;
   },
@@ -1478,6 +1487,14 @@ export const VoteRequest: MessageFns<VoteRequest> = {
             }
 
             message.transfer = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.configuration = reader.bytes();
             continue;
           }
         }
