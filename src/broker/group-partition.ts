@@ -8,10 +8,12 @@ import type { Clock, Timer } from '../model/clock.ts';
 import type { Entry } from '../model/entry.ts';
 import type { LeaderHint, Refused } from '../model/errors.ts';
 import { refuse } from '../model/errors.ts';
-import type { MemberEpoch } from '../model/ids.ts';
+import type { LogIndex, MemberEpoch, Millis } from '../model/ids.ts';
+import { toLogIndex } from '../model/ids.ts';
 import type { StateChange, StatePair } from '../model/raft-state.ts';
 import type { RoleState } from '../raft/core/ready.ts';
 import type { CommandMachine, ProposalOutcome, RaftGroup } from '../raft/group.ts';
+import { answerBy } from './deadline.ts';
 import { Coordinator } from './group/coordinator.ts';
 import type { Decision, HandleContext } from './group/decision.ts';
 import { answered } from './group/decision.ts';
@@ -57,6 +59,10 @@ export class GroupPartition implements CommandMachine, LanePort {
   private role: RoleState | null = null;
   private quarantine: string | null = null;
   private closed = false;
+  /** Index of the newest entry that was applied since the start; 0: none. */
+  private appliedIndex: LogIndex = toLogIndex(0);
+  /** Reads that wait until an entry is applied. At most as many as Raft lets wait for their confirmation. */
+  private readonly waitingReads = new Set<WaitingRead>();
   /** Groups whose creation is on its way. */
   private groupsPending = 0;
   /** Null: not serving. */
@@ -96,6 +102,13 @@ export class GroupPartition implements CommandMachine, LanePort {
   }
 
   apply(entry: Entry): readonly StateChange[] {
+    const changes = this.changesOf(entry);
+    this.appliedIndex = entry.index;
+    this.releaseReads();
+    return changes;
+  }
+
+  private changesOf(entry: Entry): readonly StateChange[] {
     switch (entry.kind) {
       case 'command':
         return this.applyCommand(entry);
@@ -146,6 +159,26 @@ export class GroupPartition implements CommandMachine, LanePort {
     }
     const message = 'The coordinator of the group is being elected or loads its state; try again.';
     return refuse('COORDINATOR_LOAD_IN_PROGRESS', message, { retryAfterMs });
+  }
+
+  /**
+   * Resolves with null once this replica is known to have led after the call, and has applied all that was committed before
+   * it (ReadIndex): a coordinator that was deposed unnoticed knows older offsets than others have been told (P16, P107).
+   * Else with why nothing can be said here.
+   */
+  async confirmed(deadlineMs: Millis): Promise<Refused | null> {
+    const { raft, options } = this;
+    const unavailable = this.unavailable();
+    if (unavailable !== null || raft === null) return unavailable ?? this.notConfirmed();
+    const { clock } = options;
+    const asked = new Promise<LogIndex | null>((resolve) => {
+      raft.readIndex(resolve);
+    });
+    const index = await answerBy(clock, deadlineMs, asked, () => null);
+    const over = this.unavailable();
+    if (over !== null || index === null) return over ?? this.notConfirmed();
+    const isApplied = await answerBy(clock, deadlineMs, this.whenApplied(index, raft), () => false);
+    return this.unavailable() ?? (isApplied ? null : this.notConfirmed());
   }
 
   /** Takes a call for a group; refuses it if there are too many. */
@@ -210,6 +243,29 @@ export class GroupPartition implements CommandMachine, LanePort {
     this.waiting += change;
   }
 
+  /** Resolves with false if this replica ends to serve before. */
+  private whenApplied(index: LogIndex, raft: RaftGroup): Promise<boolean> {
+    if (this.appliedIndex >= index || raft.appliedIndex >= index) return Promise.resolve(true);
+    return new Promise((resolve) => {
+      const read: WaitingRead = { index, answer: resolve };
+      this.waitingReads.add(read);
+    });
+  }
+
+  private releaseReads(): void {
+    for (const read of this.waitingReads) {
+      if (read.index > this.appliedIndex) continue;
+      this.waitingReads.delete(read);
+      read.answer(true);
+    }
+  }
+
+  private notConfirmed(): Refused {
+    const { retryAfterMs } = this.options.settings;
+    const message = 'It can not be confirmed that this broker still coordinates the group; try again.';
+    return refuse('COORDINATOR_LOAD_IN_PROGRESS', message, { retryAfterMs });
+  }
+
   private applyCommand(entry: Entry): readonly StateChange[] {
     const applied = this.coordinator.apply(entry.payload, entry.appendTimeMs);
     if (this.role?.serving === true) {
@@ -232,6 +288,8 @@ export class GroupPartition implements CommandMachine, LanePort {
     this.sweepTimer = null;
     this.toSweep = [];
     const refused = this.unavailable() ?? refuse('BROKER_SHUTTING_DOWN', 'The broker is stopping.');
+    for (const read of this.waitingReads) read.answer(false);
+    this.waitingReads.clear();
     for (const lane of [...this.lanes.values()]) lane.refuseWaiting(refused);
   }
 
@@ -300,6 +358,12 @@ export class GroupPartition implements CommandMachine, LanePort {
     }
     this.scheduleSweep(this.toSweep.length > 0 ? 0 : sweepIntervalMs);
   }
+}
+
+interface WaitingRead {
+  readonly index: LogIndex;
+  /** False: this replica serves no more. */
+  readonly answer: (isApplied: boolean) => void;
 }
 
 const refOf = (group: GroupView): GroupRef => ({ tenant: group.tenant, groupId: group.groupId });

@@ -166,18 +166,18 @@ export class GroupService implements GroupPartitions, GroupApi {
     );
   }
 
-  fetchCommitted(
+  async fetchCommitted(
     request: Parameters<BrokerApi['fetchCommitted']>[0],
     context: RequestContext,
   ): Promise<Result<readonly CommittedOffset[]>> {
     const group = refOf(request, context);
     const partition = this.coordinatorOf(group);
-    if (partition.kind === 'refused') return Promise.resolve(partition);
-    const unavailable = partition.value.unavailable();
-    if (unavailable !== null) return Promise.resolve(unavailable);
+    if (partition.kind === 'refused') return partition;
+    const unconfirmed = await partition.value.confirmed(context.deadlineMs);
+    if (unconfirmed !== null) return unconfirmed;
     const handle = partition.value.context();
     const found = partition.value.coordinator.fetchCommitted({ ...group, partitions: request.partitions }, handle);
-    return Promise.resolve(found.kind === 'refused' ? found : ok(found.value.map(committedOffset)));
+    return found.kind === 'refused' ? found : ok(found.value.map(committedOffset));
   }
 
   private call<T>(

@@ -44,6 +44,59 @@ test('pit-P108: nothing is answered before it is replicated', async () => {
   assert.equal(await bench.committed(), 7);
 });
 
+test('pit-P107: a coordinator that was deposed unnoticed tells no offset, neither an old one nor that there is none', async () => {
+  const bench = ServiceBench.serving();
+  const member = await bench.joined();
+  valueOf(await bench.commit(member, 1, 7));
+  bench.raft.confirming = false;
+  const request = { group: 'g', partitions: [{ topic: 't', partitions: [0, 1] }] };
+  const asked = bench.service.fetchCommitted(request, bench.context());
+  assert.equal(await nowOf(asked), null, 'it waits until its leadership is confirmed');
+  bench.raft.stepDown();
+  assert.equal(errorOf(await asked).code, 'NOT_LEADER_OR_FOLLOWER');
+  bench.raft.lead();
+  const late = bench.service.fetchCommitted(request, bench.context(500));
+  assert.equal(await nowOf(late), null);
+  bench.clock.advance(500);
+  const refused = errorOf(await late);
+  assert.equal(refused.code, 'COORDINATOR_LOAD_IN_PROGRESS');
+  assert.ok((refused.retryAfterMs ?? 0) > 0);
+  const found = bench.service.fetchCommitted(request, bench.context());
+  await settle();
+  bench.raft.confirmReads();
+  assert.deepEqual(valueOf(await found).map(({ offset }) => offset), [7, null]); // prettier-ignore
+});
+
+test('a confirmed read waits for what was committed before it and is not applied here yet', async () => {
+  const bench = ServiceBench.serving();
+  const member = await bench.joined();
+  bench.raft.confirming = false;
+  bench.raft.automatic = false;
+  const committing = bench.commit(member, 1, 7);
+  const request = { group: 'g', partitions: [{ topic: 't', partitions: [0] }] };
+  const asked = bench.service.fetchCommitted(request, bench.context());
+  const other = bench.service.fetchCommitted(request, bench.context());
+  await settle();
+  bench.raft.confirmReads(1);
+  assert.equal(await nowOf(asked), null);
+  bench.raft.commit(1);
+  assert.equal(valueOf(await asked)[0]?.offset, 7);
+  valueOf(await other);
+  valueOf(await committing);
+  const last = bench.service.fetchCommitted(request, bench.context());
+  await settle();
+  bench.raft.confirmReads(5);
+  bench.raft.stepDown();
+  assert.equal(errorOf(await last).code, 'NOT_LEADER_OR_FOLLOWER');
+  bench.raft.lead();
+  const waiting = bench.service.fetchCommitted(request, bench.context());
+  await settle();
+  bench.raft.confirmReads(5);
+  assert.equal(await nowOf(waiting), null);
+  bench.raft.stepDown();
+  assert.equal(errorOf(await waiting).code, 'NOT_LEADER_OR_FOLLOWER', 'who waits for what is applied hears it too');
+});
+
 test('pit-P110: a coordinator that does not serve yet answers nobody', async () => {
   const bench = new ServiceBench();
   bench.topics.create('t', 1);

@@ -33,6 +33,9 @@ export class ScriptedRaftGroup implements RaftGroup {
   automatic = true;
   /** What the next proposals are refused with; null: they are accepted. */
   refusal: Extract<Proposed, { kind: 'refused' }>['why'] | null = null;
+  /** False: reads wait for `confirmReads`, as on a leader that nobody answers. */
+  confirming = true;
+  readonly #reads: ((index: LogIndex | null) => void)[] = [];
   /** Every committed entry, in order. */
   readonly committed: Entry[] = [];
   readonly #clock: Clock;
@@ -94,7 +97,14 @@ export class ScriptedRaftGroup implements RaftGroup {
   }
 
   readIndex(done: (index: LogIndex | null) => void): void {
-    done(this.role.serving ? this.commitIndex : null);
+    if (!this.role.serving) done(null);
+    else if (this.confirming) done(this.commitIndex);
+    else this.#reads.push(done);
+  }
+
+  /** Answers the reads that wait: `ahead` entries beyond what is applied here are committed. */
+  confirmReads(ahead = 0): void {
+    for (const done of this.#reads.splice(0)) done(toLogIndex(this.commitIndex + ahead));
   }
 
   /** Becomes leader of a new term; serves at once unless `serving` is false. */
@@ -120,6 +130,7 @@ export class ScriptedRaftGroup implements RaftGroup {
   /** Loses leadership: outcomes are unknown. `survives`: the new leader has what was proposed and commits it. */
   stepDown(survives = false): void {
     const lost = this.#pending.splice(0);
+    for (const done of this.#reads.splice(0)) done(null);
     this.role = { role: 'follower', term: toTerm(this.role.term + 1), leader: other, serving: false };
     this.#machine.roleChanged(this.role);
     for (const { listener } of lost) listener.outcome({ kind: 'unknown', why: 'leadership-lost' });
