@@ -12,6 +12,7 @@ import { toBrokerDescription } from './broker-description.ts';
 import { toDescribeBrokerResponse } from './broker-report.ts';
 import type { CallDesk } from './call-desk.ts';
 import { FieldChecks, toInt32, toInt32OrAbsent, toInt64 } from './convert.ts';
+import { explain } from './explain.ts';
 import { operationHandlers } from './operations.ts';
 import type { HandlersOf } from './service.ts';
 
@@ -48,6 +49,7 @@ export function clusterHandlers(desk: CallDesk, broker: () => BrokerApi): Handle
   return {
     describeCluster: desk.unary((_request, context) => describeCluster(broker(), context)),
     describeBroker: desk.unary((request, context) => describeBroker(broker(), request, context)),
+    explain: desk.unary((request, context) => explain(broker(), request, context)),
     ...operationHandlers(desk, broker),
   };
 }

@@ -1,5 +1,10 @@
 /** The calls that brokers hand to each other; both ends use this list. */
-import { DescribeBrokerRequest, DescribeBrokerResponse } from '../gen/sluice/v1/cluster.ts';
+import {
+  DescribeBrokerRequest,
+  DescribeBrokerResponse,
+  ExplainRequest,
+  ExplainResponse,
+} from '../gen/sluice/v1/cluster.ts';
 import {
   CommitRequest,
   CommitResponse,
@@ -13,6 +18,8 @@ import {
   LeaveGroupResponse,
 } from '../gen/sluice/v1/group.ts';
 import {
+  DeleteRecordsRequest,
+  DeleteRecordsResponse,
   FetchRequest,
   FetchResponse,
   ListOffsetsRequest,
@@ -34,6 +41,8 @@ export const forwardedMethods = {
   fetch: method('fetch', FetchRequest, FetchResponse, false),
   listOffsets: method('list-offsets', ListOffsetsRequest, ListOffsetsResponse, false),
   resolveAppend: method('resolve-append', ResolveAppendRequest, ResolveAppendResponse, true),
+  deleteRecords: method('delete-records', DeleteRecordsRequest, DeleteRecordsResponse, true),
+  explain: method('explain', ExplainRequest, ExplainResponse, false),
   joinGroup: method('join-group', JoinGroupRequest, JoinGroupResponse, true),
   heartbeat: method('heartbeat', HeartbeatRequest, HeartbeatResponse, true),
   leaveGroup: method('leave-group', LeaveGroupRequest, LeaveGroupResponse, true),

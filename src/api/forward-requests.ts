@@ -99,6 +99,8 @@ function toWirePosition(at: OffsetQuery['at']): WireOffsetQuery['at'] {
       return { $case: 'latest', value: {} };
     case 'timestamp':
       return { $case: 'timestampMs', value: toInt64(at.timestampMs) };
+    case 'max-timestamp':
+      return { $case: 'maxTimestamp', value: {} };
   }
 }
 

@@ -15,6 +15,8 @@ import type { Refused, Result } from '../model/errors.ts';
 import { millisPlus } from '../model/ids.ts';
 import type { CallDesk } from './call-desk.ts';
 import { describeBroker } from './cluster.ts';
+import { deleteRecords } from './delete-records.ts';
+import { explain } from './explain.ts';
 import { fetch } from './fetch.ts';
 import { encodeFetchReply } from './fetch-reply.ts';
 import { forwardAppendsMethod } from './forward-appends.ts';
@@ -63,6 +65,12 @@ export function serveForwarded(peers: ForwardPeers, desk: CallDesk, door: Produc
     (request, context) => resolveAppend(broker, desk.clock, request, context),
     encoded(methods.resolveAppend),
   );
+  serve(
+    methods.deleteRecords,
+    (request, context) => deleteRecords(broker, desk.clock, request, context),
+    encoded(methods.deleteRecords),
+  );
+  serve(methods.explain, (request, context) => explain(broker, request, context), encoded(methods.explain));
   serve(methods.joinGroup, (request, context) => joinGroup(broker, request, context), encoded(methods.joinGroup));
   serve(methods.heartbeat, (request, context) => heartbeat(broker, request, context), encoded(methods.heartbeat));
   serve(methods.leaveGroup, (request, context) => leaveGroup(broker, request, context), encoded(methods.leaveGroup));

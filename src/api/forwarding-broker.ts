@@ -10,6 +10,7 @@ import type {
   CommitAnswer,
   CommitOffsets,
   CommittedOffset,
+  DeleteRecords,
   FetchAnswer,
   FetchCursor,
   FetchPartitionRequest,
@@ -32,8 +33,12 @@ import type { Clock } from '../model/clock.ts';
 import type { BrokerError, ErrorCode, LeaderHint, Result } from '../model/errors.ts';
 import { ok } from '../model/errors.ts';
 import type { BrokerId } from '../model/ids.ts';
-import { millisPlus, toBrokerId } from '../model/ids.ts';
+import { millisPlus, toBrokerId, toOffset } from '../model/ids.ts';
+import type { Explanation } from '../broker/explain.ts';
+import { stall } from '../broker/explain.ts';
 import { fromDescribeBrokerResponse } from './broker-report.ts';
+import { toDeleteRecordsRequest } from './delete-records.ts';
+import { fromExplainResponse, toExplainRequest } from './explain.ts';
 import {
   fromCommittedOffset,
   fromCommittedPartition,
@@ -80,6 +85,8 @@ type Forwarded = Pick<
   | 'fetch'
   | 'openCursor'
   | 'listOffsets'
+  | 'deleteRecords'
+  | 'explain'
   | 'joinGroup'
   | 'heartbeat'
   | 'leaveGroup'
@@ -99,6 +106,8 @@ export function forwardingBroker(options: ForwardingOptions): BrokerApi {
     fetch: (request, context) => forwarding.fetch(request, context),
     openCursor: (partitions, context) => forwarding.openCursor(partitions, context),
     listOffsets: (queries, context) => forwarding.listOffsets(queries, context),
+    deleteRecords: (request, context) => forwarding.deleteRecords(request, context),
+    explain: (ref, context) => forwarding.explain(ref, context),
     joinGroup: (request, context) => forwarding.joinGroup(request, context),
     heartbeat: (request, context) => forwarding.heartbeat(request, context),
     leaveGroup: (request, context) => forwarding.leaveGroup(request, context),
@@ -176,6 +185,38 @@ class Forwarding implements Forwarded {
     if (answer.kind === 'ok') return ok(fromResolveAppendResponse(answer.value));
     this.#deps.told(context.tenant, request, to, answer.error);
     return answer;
+  }
+
+  async deleteRecords(request: DeleteRecords, context: RequestContext): ReturnType<BrokerApi['deleteRecords']> {
+    const to = this.#routes.leaderOf(context.tenant, request);
+    if (to === null) return this.#broker.deleteRecords(request, context);
+    const wire = toDeleteRecordsRequest(request, context.deadlineMs - this.#deps.clock.monotonicMs());
+    const answer = await forwardCall(this.#deps, to, forwardedMethods.deleteRecords, wire, context);
+    if (answer.kind === 'refused') {
+      this.#deps.told(context.tenant, request, to, answer.error);
+      return answer;
+    }
+    const { topicId, logStartOffset, catalogRevision } = answer.value;
+    const logStart = toOffset(Number(logStartOffset));
+    return ok({ topicId, logStart, catalogRevision: Number(catalogRevision) });
+  }
+
+  /** The leader's view; where it can not be had, that of the broker here, and why. */
+  async explain(ref: PartitionRef, context: RequestContext): Promise<Result<Explanation>> {
+    const to = this.#routes.leaderOf(context.tenant, ref);
+    if (to === null) return this.#broker.explain(ref, context);
+    const soonMs = millisPlus(this.#deps.clock.monotonicMs(), this.#deps.limits.describeMsMax);
+    const limited = { ...context, deadlineMs: soonMs < context.deadlineMs ? soonMs : context.deadlineMs };
+    const answer = await forwardCall(this.#deps, to, forwardedMethods.explain, toExplainRequest(ref), limited);
+    if (answer.kind === 'ok') return ok(fromExplainResponse(answer.value));
+    this.#deps.told(context.tenant, ref, to, answer.error);
+    const here = await this.#broker.explain(ref, context);
+    if (here.kind === 'refused') return here;
+    const unreachable = stall('leader-unreachable', answer.error.message, 'both', [to]);
+    const others = here.value.stalls.filter(
+      ({ reason }) => reason !== 'at-high-watermark' && reason !== unreachable.reason,
+    );
+    return ok({ ...here.value, stalls: [unreachable, ...others] });
   }
 
   fetch(request: FetchRequest, context: RequestContext): Promise<Result<FetchAnswer>> {

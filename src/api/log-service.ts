@@ -1,6 +1,7 @@
 /** LogService as it is registered: the generated methods with hot ones tuned, and their handlers. */
 import type { Server } from '@grpc/grpc-js';
 import type {
+  DeleteRecordsRequest,
   FetchRequest,
   InitProducerRequest,
   ListOffsetsRequest,
@@ -9,6 +10,7 @@ import type {
 } from '../gen/sluice/v1/log.ts';
 import { LogServiceService } from '../gen/sluice/v1/log.ts';
 import type { CallDesk } from './call-desk.ts';
+import { deleteRecords } from './delete-records.ts';
 import { fetch } from './fetch.ts';
 import { fetchReplyBytes, serializeFetchReply, serializeFetchStreamReply } from './fetch-reply.ts';
 import { fetchStream } from './fetch-stream.ts';
@@ -45,6 +47,9 @@ export function addLogService(server: Server, desk: CallDesk, door: ProduceDoor)
       replyBytes: fetchReplyBytes,
     }),
     fetchStream: fetchStream(desk, door),
+    deleteRecords: desk.unary((request: DeleteRecordsRequest, context) =>
+      deleteRecords(door.broker, door.clock, request, context),
+    ),
     listOffsets: desk.unary((request: ListOffsetsRequest, context) => listOffsets(door.broker, request, context)),
   });
 }

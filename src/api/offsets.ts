@@ -38,7 +38,9 @@ function toQuery(checks: FieldChecks, query: WireOffsetQuery): OffsetQuery {
 function toPosition(checks: FieldChecks, position: WireOffsetQuery['at']): OffsetQuery['at'] {
   if (position?.$case === 'earliest') return { kind: 'earliest' };
   if (position?.$case === 'latest') return { kind: 'latest' };
-  if (position === undefined) checks.complain('at', 'must be earliest, latest or timestamp_ms', 'absent');
+  if (position?.$case === 'maxTimestamp') return { kind: 'max-timestamp' };
+  if (position === undefined)
+    checks.complain('at', 'must be earliest, latest, timestamp_ms or max_timestamp', 'absent');
   return { kind: 'timestamp', timestampMs: checks.millis('timestamp_ms', position?.value) };
 }
 

@@ -60,7 +60,7 @@ const brokerOf = (checks: FieldChecks, id: number): BrokerId =>
 
 const nothingMore = (): object => ({});
 
-type Operations = Omit<HandlersOf<typeof ClusterServiceService>, 'describeCluster' | 'describeBroker'>;
+type Operations = Omit<HandlersOf<typeof ClusterServiceService>, 'describeCluster' | 'describeBroker' | 'explain'>;
 
 export function operationHandlers(desk: CallDesk, broker: () => BrokerApi): Operations {
   return {

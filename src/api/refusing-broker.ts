@@ -20,6 +20,8 @@ function refusing(refusal: () => Refused, cluster: () => Result<ClusterInfo>): B
     listTopics: no,
     describeCluster: () => Promise.resolve(cluster()),
     describeBroker: no,
+    deleteRecords: no,
+    explain: no,
     operate: no,
     joinGroup: no,
     heartbeat: no,

@@ -9,6 +9,7 @@ export type Operation =
   | 'produce'
   | 'fetch'
   | 'list-offsets'
+  | 'delete-records'
   | 'init-producer'
   | 'resolve-append'
   | 'create-topic'
@@ -18,6 +19,7 @@ export type Operation =
   /** What operators do to brokers, replicas, partitions and the version in force. */
   | 'operate'
   | 'describe-topic'
+  | 'explain'
   | 'list-topics'
   | 'describe-cluster'
   | 'describe-broker'

@@ -11,7 +11,7 @@ import type { Compression } from '../model/compression.ts';
 import type { Clock } from '../model/clock.ts';
 import type { LeaderHint, Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
-import type { BrokerId, GroupNumber } from '../model/ids.ts';
+import type { BrokerId, GroupNumber, Offset, ReplicaId } from '../model/ids.ts';
 import { millisPlus, toMillis } from '../model/ids.ts';
 import { partitionForKey } from '../model/partitioner.ts';
 import { recordCountOf } from '../model/record-batch.ts';
@@ -41,6 +41,9 @@ import { answerBy } from './deadline.ts';
 import { Departures } from './departures.ts';
 import { DrainKeeper } from './drain-keeper.ts';
 import type { DiskGate } from './disk-gate.ts';
+import { liveVoters } from './durability.ts';
+import type { Explanation, ReplicaView } from './explain.ts';
+import { explain, stall } from './explain.ts';
 import { FetchWaiters } from './fetch-waiters.ts';
 import { OpenCursor } from './fetch-cursor.ts';
 import { Fetcher, tooManyWaiters } from './fetcher.ts';
@@ -74,6 +77,7 @@ import type {
   CommitAnswer,
   CommitOffsets,
   CommittedOffset,
+  DeleteRecords,
   FetchAnswer,
   FetchCursor,
   FetchedPartition,
@@ -95,7 +99,7 @@ import type {
 } from './requests.ts';
 import { RequestRoutes } from './request-routes.ts';
 import { RetentionKeeper } from './retention-keeper.ts';
-import type { Located } from './topic-directory.ts';
+import type { HostedTopic, Located } from './topic-directory.ts';
 import { unknownTopic } from './topic-directory.ts';
 import { noConfigChange } from './topic-config.ts';
 import type { DescribedTopic } from './topics.ts';
@@ -428,6 +432,73 @@ export class Broker implements BrokerApi {
     return ok(found);
   }
 
+  async deleteRecords(
+    request: DeleteRecords,
+    context: RequestContext,
+  ): Promise<Result<{ readonly topicId: string; readonly logStart: Offset; readonly catalogRevision: number }>> {
+    const locate = (): Result<Located> => this.#locate('delete-records', request, context);
+    const first = locate();
+    const located = first.kind === 'refused' ? await this.#confirmed(first, context, locate) : first;
+    if (located.kind === 'refused') return located;
+    const { topic, partition } = located.value;
+    const moved = await partition.deleteRecords(request.before, context.deadlineMs);
+    if (moved.kind === 'refused') return this.#told(moved);
+    return this.#withRevision(ok({ topicId: topic.entry.topicId, logStart: moved.value }));
+  }
+
+  /** Answers in every phase: it is how an operator learns what is wrong. */
+  async explain(ref: PartitionRef, context: RequestContext): Promise<Result<Explanation>> {
+    const denied = this.#access.authorize(context, 'explain', ref.topic);
+    if (denied !== null) return this.#told(denied);
+    const find = (): Result<HostedTopic> => this.#topics.directory.topicOf(context.tenant, ref);
+    const first = find();
+    const found = first.kind === 'refused' ? await this.#confirmed(first, context, find) : first;
+    if (found.kind === 'refused') return found;
+    return ok(this.#explanation(found.value, ref.partition));
+  }
+
+  #explanation(topic: HostedTopic, number: number): Explanation {
+    const { identity, clock, disk, facts = noFacts } = this.#options;
+    const place = must(topic.entry.partitions[number], 'the partition was looked for');
+    const raft = this.#localGroups.running(place.group);
+    const brokerOf = (replica: ReplicaId): BrokerId | null => this.#catalog.state.brokerOf(replica);
+    const nowMs = clock.monotonicMs();
+    const limits = this.#limits;
+    const hears = (broker: BrokerId): boolean =>
+      broker === identity.brokerId || (facts.peer(broker)?.heardAgoMs ?? Infinity) <= limits.inSyncHeardMs;
+    const stalls = explain(
+      {
+        replica: raft === null ? null : replicaView(raft),
+        insyncMin: topic.entry.config['min.insync.replicas'] ?? 0,
+        live: raft === null ? 0 : liveVoters(raft, nowMs, limits),
+        inFlight: { bytes: this.#budget.bytesInFlight, bytesMax: limits.appendBytesInFlightMax },
+        diskAdmits: disk.admit(0),
+        ...{ nowMs, brokerOf, hears },
+      },
+      limits,
+    );
+    const here = this.#localGroups.replicaHere([...place.replicas, ...place.leaving]) !== null;
+    const starting =
+      this.#phase === 'running' ? [] : [stall('broker-not-running', `the broker is ${this.#phase}`, 'both')];
+    const elsewhere = stall(
+      'leader-unreachable',
+      'this broker has no replica of the partition; ask its leader',
+      'both',
+    );
+    const leading = raft?.role.leader ?? null;
+    const leader = leading === null ? null : brokerOf(leading);
+    return {
+      topicId: topic.entry.topicId,
+      answeredBy: identity.brokerId,
+      leader: leader === null || raft === null ? null : { brokerId: leader, term: raft.role.term },
+      marks:
+        raft === null || raft.quarantine !== null
+          ? null
+          : { logStart: raft.log.logStart, highWatermark: raft.highWatermark, endOffset: raft.log.endOffset },
+      stalls: [...starting, ...(raft === null && !here ? [elsewhere] : stalls)],
+    };
+  }
+
   async createTopic(
     topic: Parameters<BrokerApi['createTopic']>[0],
     context: RequestContext,
@@ -736,6 +807,18 @@ export class Broker implements BrokerApi {
     });
   }
 }
+
+const replicaView = (raft: RaftGroup): ReplicaView => ({
+  role: raft.role,
+  configuration: raft.membership.configuration,
+  followers: raft.followers,
+  commitIndex: raft.commitIndex,
+  appliedIndex: raft.appliedIndex,
+  lastIndex: raft.log.lastIndex,
+  firstIndex: raft.log.firstIndex,
+  holders: raft.holders(raft.log.lastIndex).length,
+  quarantine: raft.quarantine,
+});
 
 const notReady = (name: string): Refused =>
   refuse('REQUEST_TIMED_OUT', `topic "${name}" has the partitions, but they are not ready yet`);

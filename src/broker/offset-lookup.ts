@@ -5,6 +5,7 @@ import { entryEndOffset } from '../model/entry.ts';
 import type { Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
 import type { Millis, Offset } from '../model/ids.ts';
+import { toMillis, toOffset } from '../model/ids.ts';
 import type { TimedOffset } from '../model/batch-decoder.ts';
 import { findRecordByTime } from '../model/batch-decoder.ts';
 import type { RaftGroup } from '../raft/group.ts';
@@ -20,7 +21,7 @@ export interface LookupLimits {
   readonly decompressedBytesMax: number;
 }
 
-/** Null offset: no record is as late as the time. The timestamp is that of the record, for a query by time. */
+/** Null offset: no record is as late as the time. The timestamp is that of the record, for a query by time or its largest. */
 export type Lookup = { readonly offset: Offset | null; readonly timestampMs: Millis | null };
 
 export async function lookUpOffset(
@@ -39,7 +40,35 @@ export async function lookUpOffset(
       return latest(partition);
     case 'timestamp':
       return byTime(partition, raft, at.timestampMs, compression, limits);
+    case 'max-timestamp':
+      return byMaxTimestamp(partition, raft, (time) => byTime(partition, raft, toMillis(time), compression, limits));
   }
+}
+
+/**
+ * The first record with the largest timestamp. It is usually in the last batch, and then two searches tell; else the time is
+ * found by halving, in as many searches as a timestamp has bits at most.
+ */
+async function byMaxTimestamp(
+  { highWatermark }: Partition,
+  { log }: RaftGroup,
+  firstAt: (timeMs: number) => Promise<Result<Lookup>>,
+): Promise<Result<Lookup>> {
+  if (highWatermark <= log.logStart) return ok(none);
+  const last = log.readFromCache(toOffset(highWatermark - 1), highWatermark, 1)?.[0]?.maxTimestampMs ?? 0;
+  let best = await firstAt(last);
+  // that batch may be cut by the log start, before its latest record
+  if (best.kind === 'ok' && best.value.offset === null && last > 0) best = await firstAt(0);
+  if (best.kind === 'refused' || best.value.timestampMs === null) return best;
+  let low: number = best.value.timestampMs;
+  let high = Number.MAX_SAFE_INTEGER;
+  for (let probe = low + 1; low < high; probe = low + Math.ceil((high - low) / 2)) {
+    const found = await firstAt(Math.min(probe, high));
+    if (found.kind === 'refused') return found;
+    if (found.value.timestampMs === null) high = Math.min(probe, high) - 1;
+    else [best, low] = [found, found.value.timestampMs];
+  }
+  return best;
 }
 
 const opening: Refused = refuse('LEADER_NOT_AVAILABLE', 'the partition is being opened; try again');

@@ -30,6 +30,7 @@ import type { BatchHeader, BatchProducer } from '../model/record-batch.ts';
 import { patchBatch, readBatchHeader } from '../model/record-batch.ts';
 import type { RoleState } from '../raft/core/ready.ts';
 import type { DataMachine, ProposalOutcome, RaftGroup } from '../raft/group.ts';
+import { logStartDraft } from '../raft/log-start.ts';
 import type { AppendBudget } from './append-budget.ts';
 import type { WaitOutcome } from './append-waiters.ts';
 import { AppendWaiters, OpenAppend } from './append-waiters.ts';
@@ -606,6 +607,28 @@ export class Partition implements DataMachine {
       if (unsettled !== null) return unsettled;
     }
     return ok({ outcome: 'never', leaderEpoch });
+  }
+
+  // ---- deleting ----
+
+  /** Moves the log start to `before` (null: the high watermark), through the log, so that all replicas agree (D11). */
+  async deleteRecords(before: Offset | null, deadlineMs: Millis): Promise<Result<Offset>> {
+    const raft = this.#raft;
+    const unavailable = this.notServing;
+    if (raft === null || unavailable !== null) return unavailable ?? this.#notReady();
+    const to = before ?? this.#highWatermark;
+    if (to > this.#highWatermark) {
+      const fields = { highWatermark: `${this.#highWatermark}`, actual: `${to}` };
+      return refuse('OFFSET_OUT_OF_RANGE', `offset ${to} is above the high watermark ${this.#highWatermark}`, {
+        fields,
+      });
+    }
+    if (to <= raft.log.logStart) return ok(raft.log.logStart);
+    const moved = new OpenAppend(this.#deps.clock, () => undefined);
+    const proposed = raft.propose(logStartDraft(to), moved);
+    if (proposed.kind === 'refused') return proposalRefusal(proposed.why, this.#deps.limits.retryAfterMs);
+    const unsettled = refuseUnsettled(await moved.wait('committed', deadlineMs));
+    return unsettled ?? ok(to > raft.log.logStart ? to : raft.log.logStart);
   }
 
   // ---- the rest ----

@@ -19,6 +19,7 @@ import type {
   Term,
 } from '../model/ids.ts';
 import type { DiskFacts, PeerFacts, RuntimeFacts } from './broker-facts.ts';
+import type { Explanation } from './explain.ts';
 import type { TopicConfig, TopicConfigChange } from './topic-config.ts';
 
 /** Who asks (design D21): one on every path, so that tenants, ACLs and quotas find their place. */
@@ -133,7 +134,13 @@ export interface OffsetQuery extends PartitionRef {
   readonly at:
     | { readonly kind: 'earliest' }
     | { readonly kind: 'latest' }
-    | { readonly kind: 'timestamp'; readonly timestampMs: Millis };
+    | { readonly kind: 'timestamp'; readonly timestampMs: Millis }
+    | { readonly kind: 'max-timestamp' };
+}
+
+export interface DeleteRecords extends PartitionRef {
+  /** The first offset that stays; null: the high watermark. */
+  readonly before: Offset | null;
 }
 
 export interface FoundOffset {
@@ -347,6 +354,14 @@ export interface BrokerApi {
   fetch(request: FetchRequest, context: RequestContext): Promise<Result<FetchAnswer>>;
   openCursor(partitions: readonly FetchPartitionRequest[], context: RequestContext): Result<FetchCursor>;
   listOffsets(queries: readonly OffsetQuery[], context: RequestContext): Promise<Result<readonly FoundOffset[]>>;
+
+  /** Moves the log start; answers when that is committed. */
+  deleteRecords(
+    request: DeleteRecords,
+    context: RequestContext,
+  ): Promise<Result<{ readonly topicId: string; readonly logStart: Offset; readonly catalogRevision: number }>>;
+  /** Why the partition waits, as this broker sees it. */
+  explain(ref: PartitionRef, context: RequestContext): Promise<Result<Explanation>>;
 
   createTopic(
     topic: {

@@ -78,15 +78,21 @@ export class TopicDirectory implements TopicView {
 
   /** The data partition that a client means; internal topics are none. */
   locate(tenant: number, ref: PartitionRef): Result<Located> {
+    const topic = this.topicOf(tenant, ref);
+    if (topic.kind === 'refused') return topic;
+    if (topic.value.entry.internal) return internalTopic(ref.topic);
+    const partition = topic.value.partitions[ref.partition] ?? null;
+    return partition === null ? notHere : ok({ topic: topic.value, partition });
+  }
+
+  /** The topic that has the partition, wherever its replicas are. */
+  topicOf(tenant: number, ref: PartitionRef): Result<HostedTopic> {
     const topic = this.named(tenant, ref.topic);
     if (ref.topicId !== null && topic?.entry.topicId !== ref.topicId) {
       return otherTopicId(ref.topic, ref.topicId, this.#byId.has(ref.topicId));
     }
     if (topic === null) return unknownTopic(ref.topic);
-    if (topic.entry.internal) return internalTopic(ref.topic);
-    const partition = topic.partitions[ref.partition];
-    if (partition === undefined) return unknownPartition(topic, ref.partition);
-    return partition === null ? notHere : ok({ topic, partition });
+    return topic.partitions[ref.partition] === undefined ? unknownPartition(topic, ref.partition) : ok(topic);
   }
 }
 

@@ -7,6 +7,7 @@ import { addFinalizeUpgrade } from './commands/cluster-finalize.ts';
 import { addConsume } from './commands/consume.ts';
 import { addDev } from './commands/dev.ts';
 import { addGroupOffsets } from './commands/group-offsets.ts';
+import { addPartitionDeleteRecords } from './commands/partition-delete-records.ts';
 import { addPartitionOperations } from './commands/partition-operations.ts';
 import { addProduce } from './commands/produce.ts';
 import { addServerStart } from './commands/server-start.ts';
@@ -17,6 +18,7 @@ import { addTopicDescribe } from './commands/topic-describe.ts';
 import { addTopicGrowth } from './commands/topic-growth.ts';
 import { addTopicList } from './commands/topic-list.ts';
 import { addVersion } from './commands/version.ts';
+import { addWhy } from './commands/why.ts';
 import { addGlobalOptions } from './connection.ts';
 import { exitCodeMeanings } from './exit-codes.ts';
 import { packageVersion } from './package-version.ts';
@@ -49,7 +51,10 @@ export function buildProgram(): Command {
   const broker = family(program, 'broker', 'look at, drain, remove and replace brokers');
   addBrokerDescribe(broker);
   addBrokerOperations(broker);
-  addPartitionOperations(family(program, 'partition', 'move replicas and leaderships'));
+  const partition = family(program, 'partition', 'move replicas and leaderships, and delete records');
+  addPartitionOperations(partition);
+  addPartitionDeleteRecords(partition);
+  addWhy(program);
   addVersion(program);
   return program;
 }

@@ -79,6 +79,28 @@ test('by time: only what is committed', async () => {
   assert.deepEqual(await byTime(fixture, 600), [7, 900]);
 });
 
+test('the largest timestamp: the first record that has it, wherever it is, exactly', async () => {
+  const fixture = await stamped();
+  const largest = async (): Promise<[number | null, number | null]> => {
+    const { offset, timestampMs } = await look(fixture, { kind: 'max-timestamp' });
+    return [offset, timestampMs];
+  };
+  assert.deepEqual(await largest(), [5, 500]);
+  value(await fixture.append('orders', batch({ values: ['older'], timestamps: [120] })));
+  assert.deepEqual(await largest(), [5, 500], 'not in the last batch');
+  value(await fixture.append('orders', batch({ values: ['same'], timestamps: [500] })));
+  assert.deepEqual(await largest(), [5, 500], 'the first of two');
+  fixture.group().moveLogStart(toOffset(6));
+  assert.deepEqual(await largest(), [8, 500], 'what is below the log start does not count');
+  value(await fixture.append('orders', batch({ values: ['far'], timestamps: [2 ** 53 - 1] })));
+  assert.deepEqual(await largest(), [9, 2 ** 53 - 1]);
+  const empty = await BrokerFixture.started();
+  await empty.topic('orders');
+  assert.equal((await look(empty, { kind: 'max-timestamp' })).offset, null);
+  value(await empty.append('orders', batch({ values: ['no time'] })));
+  assert.equal((await look(empty, { kind: 'max-timestamp' })).offset, null);
+});
+
 test('errors are told query by query', async () => {
   const fixture = await stamped();
   fixture.group().log.damaged = true;

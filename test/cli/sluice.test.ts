@@ -270,6 +270,25 @@ describe('JSON', { concurrency: 3 }, () => {
     assert.match(table, /^retention: +7d\nretention bytes: +unlimited\nretention records: +5$/m);
   });
 
+  test('of why a partition waits, and of records that are deleted', async () => {
+    await client.admin.createTopic({ name: 'waiting' });
+    await succeeds('produce waiting', numbered(0, 5));
+    const why = JSON.parse(await succeeds('why waiting/0 -o json')) as Record<string, unknown>;
+    const { answeredBy, leader, logStartOffset, highWatermark, endOffset, stalls } = why;
+    assert.deepEqual([answeredBy, leader, logStartOffset, highWatermark, endOffset], [0, 0, '0', '5', '5']);
+    const [idle] = stalls as Record<string, unknown>[];
+    assert.deepEqual([idle?.['reason'], idle?.['blocksFetch']], ['at-high-watermark', false]);
+    assert.match(await succeeds('why waiting/0'), /^at-high-watermark +nothing/m);
+    assert.equal((await sluice('why nowhere/0')).code, 3);
+    assert.equal((await sluice('partition delete-records waiting/0')).code, 2);
+    const deleted = JSON.parse(await succeeds('partition delete-records waiting/0 --before 3 -o json')) as unknown;
+    assert.deepEqual(deleted, { logStartOffset: '3' });
+    assert.equal(await succeeds('consume waiting --exit'), numbered(3, 2));
+    assert.equal((await sluice('partition delete-records waiting/0 --before 9')).code !== 0, true);
+    const all = JSON.parse(await succeeds('partition delete-records waiting/0 --all -o json')) as unknown;
+    assert.deepEqual(all, { logStartOffset: '5' });
+  });
+
   test('of produce', async () => {
     await client.admin.createTopic({ name: 'summary' });
     assert.deepEqual(JSON.parse(await succeeds('produce summary -o json', numbered(0, 3))), {

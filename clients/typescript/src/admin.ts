@@ -4,6 +4,8 @@ import type { BrokerDescription, BrokerReport } from './broker-report.ts';
 import { brokerDescription, brokerReport } from './broker-report.ts';
 import type { Brokers, CallOptions } from './brokers.ts';
 import { fromDetail } from './decode-error.ts';
+import { explanationOf } from './explanation.ts';
+import type { Explanation } from './explanation.ts';
 import { BrokerError } from './errors.ts';
 import type { CommittedOffset as WireCommitted } from './gen/sluice/v1/group.ts';
 import type { FoundOffset as WireFound, OffsetQuery as WireQuery } from './gen/sluice/v1/log.ts';
@@ -89,15 +91,15 @@ export interface TopicPartition {
 }
 
 export interface OffsetQuery extends TopicPartition {
-  /** The log start, the high watermark, or the first record at or after a time. */
-  readonly at: 'earliest' | 'latest' | { readonly timestampMs: number };
+  /** The log start, the high watermark, the first record at or after a time, or the first one with the largest timestamp. */
+  readonly at: 'earliest' | 'latest' | 'max-timestamp' | { readonly timestampMs: number };
 }
 
 export interface FoundOffset extends TopicPartition {
   readonly topicId: string;
-  /** Null: no record is as late as the time that was asked for. */
+  /** Null: no record is as late as the time that was asked for, or none has a timestamp. */
   readonly offset: number | null;
-  /** Of the record there; for a query by time only, else null. */
+  /** Of the record there; for a query by time or for the largest timestamp only, else null. */
   readonly timestampMs: number | null;
   readonly leaderEpoch: number | null;
 }
@@ -278,6 +280,24 @@ export class Admin {
   }
 
   /**
+   * Deletes the records of a partition before `before`; without it all that are committed. Resolves with the first offset
+   * that can be read from then on. Rejects with OFFSET_OUT_OF_RANGE (above the high watermark).
+   */
+  async deleteRecords(
+    { topic, partition }: TopicPartition,
+    { before, topicId, ...options }: CallOptions & { readonly before?: number; readonly topicId?: string } = {},
+  ): Promise<number> {
+    const beforeOffset = before === undefined ? undefined : toInt64(before, 'before');
+    const request = { topic, topicId, partition, beforeOffset };
+    return toNumber((await this.#brokers.call(methods.deleteRecords, request, options)).logStartOffset);
+  }
+
+  /** Why a partition, or what is sent to it or read from it, waits. */
+  async explain({ topic, partition }: TopicPartition, options: CallOptions = {}): Promise<Explanation> {
+    return explanationOf(await this.#brokers.call(methods.explain, { topic, partition }, options));
+  }
+
+  /**
    * In the order of the queries. A partition that has no leader just now is asked for again, within the time of the call.
    * Rejects with the first partition's error.
    */
@@ -381,6 +401,7 @@ function described(topic: WireTopic | undefined): TopicDescription {
 function wireQuery({ topic, partition, at }: OffsetQuery): WireQuery {
   if (at === 'earliest') return { topic, partition, at: { $case: 'earliest', value: {} } };
   if (at === 'latest') return { topic, partition, at: { $case: 'latest', value: {} } };
+  if (at === 'max-timestamp') return { topic, partition, at: { $case: 'maxTimestamp', value: {} } };
   return { topic, partition, at: { $case: 'timestampMs', value: toInt64(at.timestampMs, 'timestampMs') } };
 }
 

@@ -11,6 +11,7 @@ export type { OutRecord, SendOptions } from './producer.ts';
 export type { BatchOptions, Partitioner, ProducerOptions } from './producer-options.ts';
 export type { RecordMeta } from './produce-batch.ts';
 export { Admin } from './admin.ts';
+export type { Explanation, Stall, StallReason } from './explanation.ts';
 export type { TopicConfig, TopicConfigChange } from './topic-config.ts';
 export type {
   BrokerDescription,

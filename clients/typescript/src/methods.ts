@@ -47,6 +47,8 @@ export const methods = {
   resolveAppend: method('LogService/ResolveAppend', 'repeatable', log.ResolveAppendRequest, log.ResolveAppendResponse),
   fetchStream: method('LogService/FetchStream', 'none', log.FetchStreamRequest, log.FetchStreamResponse),
   listOffsets: method('LogService/ListOffsets', 'none', log.ListOffsetsRequest, log.ListOffsetsResponse),
+  deleteRecords: method('LogService/DeleteRecords', 'repeatable', log.DeleteRecordsRequest, log.DeleteRecordsResponse),
+  explain: method('ClusterService/Explain', 'none', cluster.ExplainRequest, cluster.ExplainResponse),
   joinGroup: method('GroupService/JoinGroup', 'repeatable', group.JoinGroupRequest, group.JoinGroupResponse),
   heartbeat: method('GroupService/Heartbeat', 'repeatable', group.HeartbeatRequest, group.HeartbeatResponse),
   leaveGroup: method('GroupService/LeaveGroup', 'repeatable', group.LeaveGroupRequest, group.LeaveGroupResponse),

@@ -1,4 +1,4 @@
-import { Argument, InvalidArgumentError } from 'commander';
+import { InvalidArgumentError } from 'commander';
 import type { Command } from 'commander';
 import type { TopicPartition } from '../../../clients/typescript/src/index.ts';
 import { withClient } from '../connection.ts';
@@ -6,6 +6,7 @@ import { printImpact } from '../impact-output.ts';
 import { wholeNumber } from '../option-values.ts';
 import { formatOption } from '../output-format.ts';
 import type { Format } from '../output-format.ts';
+import { partitionArgument } from '../partition-argument.ts';
 
 const brokerId = wholeNumber(0, 2 ** 31 - 1);
 
@@ -28,15 +29,9 @@ const operation = (partition: Command, name: string, description: string): Comma
   partition
     .command(name)
     .description(description)
-    .addArgument(new Argument('<topic/n>', 'the partition, like orders/0').argParser(partitionOf))
+    .addArgument(partitionArgument())
     .option('--dry-run', 'only say what would happen')
     .addOption(formatOption());
-
-function partitionOf(text: string): TopicPartition {
-  const [, topic = '', number = ''] = /^([^/]+)\/(\d+)$/.exec(text) ?? [];
-  if (topic === '') throw new InvalidArgumentError('Write the topic, a slash and the number, like orders/0.');
-  return { topic, partition: brokerId(number) };
-}
 
 function brokerIds(text: string): readonly number[] {
   if (!/^\d+(,\d+)*$/.test(text)) throw new InvalidArgumentError('Write broker ids with commas, like 1,2,3.');

@@ -17,6 +17,56 @@ import {
 } from "@grpc/grpc-js";
 import { Impact } from "./impact.ts";
 
+/** Why something waits. */
+export const StallReason = {
+  /** STALL_REASON_UNSPECIFIED - Of a newer version. */
+  STALL_REASON_UNSPECIFIED: 0,
+  /** STALL_REASON_AT_HIGH_WATERMARK - Readers have everything that is committed; the next record makes them go on. Nothing is wrong. */
+  STALL_REASON_AT_HIGH_WATERMARK: 1,
+  /** STALL_REASON_NO_LEADER - Nobody leads the partition: its replicas elect, or too few of them are there to elect. */
+  STALL_REASON_NO_LEADER: 2,
+  /** STALL_REASON_LEADER_UNREACHABLE - The leader can not be reached from the broker that answers. */
+  STALL_REASON_LEADER_UNREACHABLE: 3,
+  /** STALL_REASON_LEADER_RECOVERING - The new leader has to commit and apply what is before its own first entry: `done` of `total` entries are. */
+  STALL_REASON_LEADER_RECOVERING: 4,
+  /** STALL_REASON_WAITING_FOR_QUORUM - Appended records wait until a majority has them durably: `done` of `total` replicas that are needed have them. */
+  STALL_REASON_WAITING_FOR_QUORUM: 5,
+  /** STALL_REASON_NOT_ENOUGH_REPLICAS - Fewer replicas are in sync than min.insync.replicas: `done` of `total`. Appends with ACKS_ALL are refused. */
+  STALL_REASON_NOT_ENOUGH_REPLICAS: 6,
+  /** STALL_REASON_REPLICA_CATCHING_UP - A replica is behind and catches up: it has `done` of `total` entries of the log. Others go on meanwhile. */
+  STALL_REASON_REPLICA_CATCHING_UP: 7,
+  /** STALL_REASON_THROTTLED - As many bytes wait to become durable on the leader's broker as may: `done` of `total`. Appends are refused until it is less. */
+  STALL_REASON_THROTTLED: 8,
+  /** STALL_REASON_DISK_RESERVE - The disk of the leader's broker is down to its reserve: appends are refused until there is space. */
+  STALL_REASON_DISK_RESERVE: 9,
+  /** STALL_REASON_QUARANTINED - The replica is set apart because an invariant is broken. */
+  STALL_REASON_QUARANTINED: 10,
+  /** STALL_REASON_OPENING - The replica is being made or opened on the broker. */
+  STALL_REASON_OPENING: 11,
+  /** STALL_REASON_BROKER_NOT_RUNNING - The broker is starting or stopping. */
+  STALL_REASON_BROKER_NOT_RUNNING: 12,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type StallReason = typeof StallReason[keyof typeof StallReason];
+
+export namespace StallReason {
+  export type STALL_REASON_UNSPECIFIED = typeof StallReason.STALL_REASON_UNSPECIFIED;
+  export type STALL_REASON_AT_HIGH_WATERMARK = typeof StallReason.STALL_REASON_AT_HIGH_WATERMARK;
+  export type STALL_REASON_NO_LEADER = typeof StallReason.STALL_REASON_NO_LEADER;
+  export type STALL_REASON_LEADER_UNREACHABLE = typeof StallReason.STALL_REASON_LEADER_UNREACHABLE;
+  export type STALL_REASON_LEADER_RECOVERING = typeof StallReason.STALL_REASON_LEADER_RECOVERING;
+  export type STALL_REASON_WAITING_FOR_QUORUM = typeof StallReason.STALL_REASON_WAITING_FOR_QUORUM;
+  export type STALL_REASON_NOT_ENOUGH_REPLICAS = typeof StallReason.STALL_REASON_NOT_ENOUGH_REPLICAS;
+  export type STALL_REASON_REPLICA_CATCHING_UP = typeof StallReason.STALL_REASON_REPLICA_CATCHING_UP;
+  export type STALL_REASON_THROTTLED = typeof StallReason.STALL_REASON_THROTTLED;
+  export type STALL_REASON_DISK_RESERVE = typeof StallReason.STALL_REASON_DISK_RESERVE;
+  export type STALL_REASON_QUARANTINED = typeof StallReason.STALL_REASON_QUARANTINED;
+  export type STALL_REASON_OPENING = typeof StallReason.STALL_REASON_OPENING;
+  export type STALL_REASON_BROKER_NOT_RUNNING = typeof StallReason.STALL_REASON_BROKER_NOT_RUNNING;
+  export type UNRECOGNIZED = typeof StallReason.UNRECOGNIZED;
+}
+
 /** What an operator has ordered for a broker. */
 export const BrokerDuty = {
   /** BROKER_DUTY_UNSPECIFIED - Of a newer version. */
@@ -61,6 +111,68 @@ export namespace DiskLevel {
   export type DISK_LEVEL_LOW = typeof DiskLevel.DISK_LEVEL_LOW;
   export type DISK_LEVEL_CRITICAL = typeof DiskLevel.DISK_LEVEL_CRITICAL;
   export type UNRECOGNIZED = typeof DiskLevel.UNRECOGNIZED;
+}
+
+/** One reason. */
+export interface Stall {
+  /** Which. */
+  reason: StallReason;
+  /** One sentence for people. Not stable. */
+  message: string;
+  /** True: appends wait or are refused for it. */
+  blocksProduce: boolean;
+  /** True: readers wait for it, or are refused. */
+  blocksFetch: boolean;
+  /** Ids of the brokers that are missing, or are behind. Empty: none is known. */
+  missingBrokers: number[];
+  /** How far it is; see the reason. Absent: it can not be counted. */
+  done?:
+    | bigint
+    | undefined;
+  /** See done. */
+  total?: bigint | undefined;
+}
+
+/** Asks why a partition waits. */
+export interface ExplainRequest {
+  /** Name of the topic. */
+  topic: string;
+  /** UUID of the topic. Set: refused if the name now belongs to another topic. */
+  topicId?:
+    | string
+    | undefined;
+  /** Partition, from 0. */
+  partition: number;
+}
+
+/** Why it waits. */
+export interface ExplainResponse {
+  /** UUID of the topic. */
+  topicId: string;
+  /** The broker whose view this is. */
+  answeredBy: number;
+  /** Broker id of the leader, as that broker knows it. Absent: none is known. */
+  leader?:
+    | number
+    | undefined;
+  /** Term of that leader. Absent as leader. */
+  leaderEpoch?:
+    | number
+    | undefined;
+  /** First offset that can be read. Absent: that broker has no replica. */
+  logStartOffset?:
+    | bigint
+    | undefined;
+  /** End of what is committed, as that broker knows it. Absent as above. */
+  highWatermark?:
+    | bigint
+    | undefined;
+  /** End of what is appended there, committed or not. Absent as above. */
+  endOffset?:
+    | bigint
+    | undefined;
+  /** The reasons, those that block first. Never empty. */
+  stalls: Stall[];
 }
 
 /** One broker. */
@@ -392,6 +504,355 @@ export interface FinalizeUpgradeResponse {
   /** Format version that all brokers may use now, or would after a dry run. */
   activeVersion: number;
 }
+
+function createBaseStall(): Stall {
+  return {
+    reason: 0,
+    message: "",
+    blocksProduce: false,
+    blocksFetch: false,
+    missingBrokers: [],
+    done: undefined,
+    total: undefined,
+  };
+}
+
+export const Stall: MessageFns<Stall> = {
+  encode(message: Stall, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reason !== 0) {
+      writer.uint32(8).int32(message.reason);
+    }
+    if (message.message !== "") {
+      writer.uint32(18).string(message.message);
+    }
+    if (message.blocksProduce !== false) {
+      writer.uint32(24).bool(message.blocksProduce);
+    }
+    if (message.blocksFetch !== false) {
+      writer.uint32(32).bool(message.blocksFetch);
+    }
+    if (message.missingBrokers.length !== 0) {
+      writer.uint32(42).fork();
+      for (const v of message.missingBrokers) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    if (message.done !== undefined) {
+      if (BigInt.asIntN(64, message.done) !== message.done) {
+        throw new globalThis.Error("value provided for field message.done of type int64 too large");
+      }
+      writer.uint32(48).int64(message.done);
+    }
+    if (message.total !== undefined) {
+      if (BigInt.asIntN(64, message.total) !== message.total) {
+        throw new globalThis.Error("value provided for field message.total of type int64 too large");
+      }
+      writer.uint32(56).int64(message.total);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Stall {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStall();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.reason = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.blocksProduce = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.blocksFetch = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag === 40) {
+              message.missingBrokers.push(reader.int32());
+
+              continue;
+            }
+
+            if (tag === 42) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.missingBrokers.push(reader.int32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.done = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.total = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseExplainRequest(): ExplainRequest {
+  return { topic: "", topicId: undefined, partition: 0 };
+}
+
+export const ExplainRequest: MessageFns<ExplainRequest> = {
+  encode(message: ExplainRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topic !== "") {
+      writer.uint32(10).string(message.topic);
+    }
+    if (message.topicId !== undefined) {
+      writer.uint32(18).string(message.topicId);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(24).int32(message.partition);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.topic = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.topicId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.partition = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseExplainResponse(): ExplainResponse {
+  return {
+    topicId: "",
+    answeredBy: 0,
+    leader: undefined,
+    leaderEpoch: undefined,
+    logStartOffset: undefined,
+    highWatermark: undefined,
+    endOffset: undefined,
+    stalls: [],
+  };
+}
+
+export const ExplainResponse: MessageFns<ExplainResponse> = {
+  encode(message: ExplainResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topicId !== "") {
+      writer.uint32(10).string(message.topicId);
+    }
+    if (message.answeredBy !== 0) {
+      writer.uint32(16).int32(message.answeredBy);
+    }
+    if (message.leader !== undefined) {
+      writer.uint32(24).int32(message.leader);
+    }
+    if (message.leaderEpoch !== undefined) {
+      writer.uint32(32).int32(message.leaderEpoch);
+    }
+    if (message.logStartOffset !== undefined) {
+      if (BigInt.asIntN(64, message.logStartOffset) !== message.logStartOffset) {
+        throw new globalThis.Error("value provided for field message.logStartOffset of type int64 too large");
+      }
+      writer.uint32(40).int64(message.logStartOffset);
+    }
+    if (message.highWatermark !== undefined) {
+      if (BigInt.asIntN(64, message.highWatermark) !== message.highWatermark) {
+        throw new globalThis.Error("value provided for field message.highWatermark of type int64 too large");
+      }
+      writer.uint32(48).int64(message.highWatermark);
+    }
+    if (message.endOffset !== undefined) {
+      if (BigInt.asIntN(64, message.endOffset) !== message.endOffset) {
+        throw new globalThis.Error("value provided for field message.endOffset of type int64 too large");
+      }
+      writer.uint32(56).int64(message.endOffset);
+    }
+    for (const v of message.stalls) {
+      Stall.encode(v!, writer.uint32(66).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExplainResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExplainResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.topicId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.answeredBy = reader.int32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.leader = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.leaderEpoch = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.logStartOffset = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.highWatermark = reader.int64() as bigint;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.endOffset = reader.int64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.stalls.push(Stall.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
 
 function createBaseBrokerDescription(): BrokerDescription {
   return {
@@ -2561,6 +3022,19 @@ export const ClusterServiceService = {
       Buffer.from(FinalizeUpgradeResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): FinalizeUpgradeResponse => FinalizeUpgradeResponse.decode(value),
   },
+  /**
+   * Why a partition, or what is produced to or fetched from it, waits. Its leader answers, if it can be reached, else the
+   * broker that is asked tells what it knows.
+   */
+  explain: {
+    path: "/sluice.v1.ClusterService/Explain" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ExplainRequest): Buffer => Buffer.from(ExplainRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ExplainRequest => ExplainRequest.decode(value),
+    responseSerialize: (value: ExplainResponse): Buffer => Buffer.from(ExplainResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ExplainResponse => ExplainResponse.decode(value),
+  },
 } as const;
 
 export interface ClusterServiceServer extends UntypedServiceImplementation {
@@ -2594,6 +3068,11 @@ export interface ClusterServiceServer extends UntypedServiceImplementation {
   transferLeadership: handleUnaryCall<TransferLeadershipRequest, TransferLeadershipResponse>;
   /** Lets all brokers use the newest format, once the software of each knows it. There is no way back to older software. */
   finalizeUpgrade: handleUnaryCall<FinalizeUpgradeRequest, FinalizeUpgradeResponse>;
+  /**
+   * Why a partition, or what is produced to or fetched from it, waits. Its leader answers, if it can be reached, else the
+   * broker that is asked tells what it knows.
+   */
+  explain: handleUnaryCall<ExplainRequest, ExplainResponse>;
 }
 
 export interface ClusterServiceClient extends Client {
@@ -2752,6 +3231,25 @@ export interface ClusterServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: FinalizeUpgradeResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Why a partition, or what is produced to or fetched from it, waits. Its leader answers, if it can be reached, else the
+   * broker that is asked tells what it knows.
+   */
+  explain(
+    request: ExplainRequest,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  explain(
+    request: ExplainRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
+  ): ClientUnaryCall;
+  explain(
+    request: ExplainRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ExplainResponse) => void,
   ): ClientUnaryCall;
 }
 

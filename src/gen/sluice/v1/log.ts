@@ -450,7 +450,14 @@ export interface OffsetQuery {
     | //
     /** The first record whose timestamp is at or after this time, milliseconds since 1970. */
     { $case: "timestampMs"; value: bigint }
+    | //
+    /** The first record with the largest timestamp of all that can be read. */
+    { $case: "maxTimestamp"; value: MaxTimestamp }
     | undefined;
+}
+
+/** Asks for the largest timestamp. */
+export interface MaxTimestamp {
 }
 
 /** Asks for the log start. */
@@ -479,11 +486,11 @@ export interface FoundOffset {
   error?:
     | ErrorDetail
     | undefined;
-  /** The offset. Absent if no record is as late as the time that was asked for, and with an error. */
+  /** The offset. Absent if no record is as late as the time that was asked for or none has a timestamp, and with an error. */
   offset?:
     | bigint
     | undefined;
-  /** The timestamp of the record there; for a query by time only. */
+  /** The timestamp of the record there; for a query by time or for the largest timestamp only. */
   timestampMs?:
     | bigint
     | undefined;
@@ -495,6 +502,43 @@ export interface FoundOffset {
 export interface ListOffsetsResponse {
   /** One for each query. */
   offsets: FoundOffset[];
+}
+
+/**
+ * Deletes the records of a partition before an offset. They can not be read from then on, on any replica; their space comes
+ * back later. A batch that the offset cuts stays on disk as a whole.
+ */
+export interface DeleteRecordsRequest {
+  /** Name of the topic. */
+  topic: string;
+  /** UUID of the topic. Set: refused if the name now belongs to another topic. */
+  topicId?:
+    | string
+    | undefined;
+  /** Partition, from 0. */
+  partition: number;
+  /**
+   * The first offset that stays, range 0 to 2^53-1; above the high watermark OFFSET_OUT_OF_RANGE. Below the log start nothing
+   * is done. Absent: the high watermark, so that everything that is committed goes.
+   */
+  beforeOffset?:
+    | bigint
+    | undefined;
+  /**
+   * How long to wait for it, in milliseconds, range 1 to 120,000, default 30,000. After it the outcome is unknown
+   * (REQUEST_TIMED_OUT, indeterminate); to ask again does no harm.
+   */
+  timeoutMs?: number | undefined;
+}
+
+/** They are gone. */
+export interface DeleteRecordsResponse {
+  /** UUID of the topic. */
+  topicId: string;
+  /** First offset that can be read. */
+  logStartOffset: bigint;
+  /** Revision of the catalog that the broker answered from. */
+  catalogRevision: bigint;
 }
 
 function createBaseProducerIdentity(): ProducerIdentity {
@@ -2162,6 +2206,9 @@ export const OffsetQuery: MessageFns<OffsetQuery> = {
         }
         writer.uint32(48).int64(message.at.value);
         break;
+      case "maxTimestamp":
+        MaxTimestamp.encode(message.at.value, writer.uint32(58).fork()).join();
+        break;
     }
     return writer;
   },
@@ -2227,6 +2274,49 @@ export const OffsetQuery: MessageFns<OffsetQuery> = {
             message.at = { $case: "timestampMs", value: reader.int64() as bigint };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.at = { $case: "maxTimestamp", value: MaxTimestamp.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMaxTimestamp(): MaxTimestamp {
+  return {};
+}
+
+export const MaxTimestamp: MessageFns<MaxTimestamp> = {
+  encode(_: MaxTimestamp, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MaxTimestamp {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMaxTimestamp();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2528,6 +2618,173 @@ export const ListOffsetsResponse: MessageFns<ListOffsetsResponse> = {
   },
 };
 
+function createBaseDeleteRecordsRequest(): DeleteRecordsRequest {
+  return { topic: "", topicId: undefined, partition: 0, beforeOffset: undefined, timeoutMs: undefined };
+}
+
+export const DeleteRecordsRequest: MessageFns<DeleteRecordsRequest> = {
+  encode(message: DeleteRecordsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topic !== "") {
+      writer.uint32(10).string(message.topic);
+    }
+    if (message.topicId !== undefined) {
+      writer.uint32(18).string(message.topicId);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(24).int32(message.partition);
+    }
+    if (message.beforeOffset !== undefined) {
+      if (BigInt.asIntN(64, message.beforeOffset) !== message.beforeOffset) {
+        throw new globalThis.Error("value provided for field message.beforeOffset of type int64 too large");
+      }
+      writer.uint32(32).int64(message.beforeOffset);
+    }
+    if (message.timeoutMs !== undefined) {
+      writer.uint32(40).int32(message.timeoutMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteRecordsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteRecordsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.topic = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.topicId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.partition = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.beforeOffset = reader.int64() as bigint;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.timeoutMs = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDeleteRecordsResponse(): DeleteRecordsResponse {
+  return { topicId: "", logStartOffset: 0n, catalogRevision: 0n };
+}
+
+export const DeleteRecordsResponse: MessageFns<DeleteRecordsResponse> = {
+  encode(message: DeleteRecordsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topicId !== "") {
+      writer.uint32(10).string(message.topicId);
+    }
+    if (message.logStartOffset !== 0n) {
+      if (BigInt.asIntN(64, message.logStartOffset) !== message.logStartOffset) {
+        throw new globalThis.Error("value provided for field message.logStartOffset of type int64 too large");
+      }
+      writer.uint32(16).int64(message.logStartOffset);
+    }
+    if (message.catalogRevision !== 0n) {
+      if (BigInt.asIntN(64, message.catalogRevision) !== message.catalogRevision) {
+        throw new globalThis.Error("value provided for field message.catalogRevision of type int64 too large");
+      }
+      writer.uint32(24).int64(message.catalogRevision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteRecordsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteRecordsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.topicId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.logStartOffset = reader.int64() as bigint;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.catalogRevision = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /** Appends to and reads from the partitions of topics. Any broker takes any request. */
 export type LogServiceService = typeof LogServiceService;
 export const LogServiceService = {
@@ -2594,7 +2851,7 @@ export const LogServiceService = {
     responseSerialize: (value: FetchStreamResponse): Buffer => Buffer.from(FetchStreamResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): FetchStreamResponse => FetchStreamResponse.decode(value),
   },
-  /** Finds offsets: earliest, latest, or by time. */
+  /** Finds offsets: earliest, latest, by time, or of the newest timestamp. */
   listOffsets: {
     path: "/sluice.v1.LogService/ListOffsets" as const,
     requestStream: false as const,
@@ -2603,6 +2860,17 @@ export const LogServiceService = {
     requestDeserialize: (value: Buffer): ListOffsetsRequest => ListOffsetsRequest.decode(value),
     responseSerialize: (value: ListOffsetsResponse): Buffer => Buffer.from(ListOffsetsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListOffsetsResponse => ListOffsetsResponse.decode(value),
+  },
+  /** Lets go of the oldest records of a partition; answers when that is committed. */
+  deleteRecords: {
+    path: "/sluice.v1.LogService/DeleteRecords" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DeleteRecordsRequest): Buffer => Buffer.from(DeleteRecordsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DeleteRecordsRequest => DeleteRecordsRequest.decode(value),
+    responseSerialize: (value: DeleteRecordsResponse): Buffer =>
+      Buffer.from(DeleteRecordsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DeleteRecordsResponse => DeleteRecordsResponse.decode(value),
   },
 } as const;
 
@@ -2619,8 +2887,10 @@ export interface LogServiceServer extends UntypedServiceImplementation {
   fetch: handleUnaryCall<FetchRequest, FetchResponse>;
   /** Reads continuously; the broker sends no more bytes than the client granted. */
   fetchStream: handleBidiStreamingCall<FetchStreamRequest, FetchStreamResponse>;
-  /** Finds offsets: earliest, latest, or by time. */
+  /** Finds offsets: earliest, latest, by time, or of the newest timestamp. */
   listOffsets: handleUnaryCall<ListOffsetsRequest, ListOffsetsResponse>;
+  /** Lets go of the oldest records of a partition; answers when that is committed. */
+  deleteRecords: handleUnaryCall<DeleteRecordsRequest, DeleteRecordsResponse>;
 }
 
 export interface LogServiceClient extends Client {
@@ -2702,7 +2972,7 @@ export interface LogServiceClient extends Client {
     metadata: Metadata,
     options?: Partial<CallOptions>,
   ): ClientDuplexStream<FetchStreamRequest, FetchStreamResponse>;
-  /** Finds offsets: earliest, latest, or by time. */
+  /** Finds offsets: earliest, latest, by time, or of the newest timestamp. */
   listOffsets(
     request: ListOffsetsRequest,
     callback: (error: ServiceError | null, response: ListOffsetsResponse) => void,
@@ -2717,6 +2987,22 @@ export interface LogServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListOffsetsResponse) => void,
+  ): ClientUnaryCall;
+  /** Lets go of the oldest records of a partition; answers when that is committed. */
+  deleteRecords(
+    request: DeleteRecordsRequest,
+    callback: (error: ServiceError | null, response: DeleteRecordsResponse) => void,
+  ): ClientUnaryCall;
+  deleteRecords(
+    request: DeleteRecordsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DeleteRecordsResponse) => void,
+  ): ClientUnaryCall;
+  deleteRecords(
+    request: DeleteRecordsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DeleteRecordsResponse) => void,
   ): ClientUnaryCall;
 }
 
