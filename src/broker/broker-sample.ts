@@ -1,8 +1,10 @@
 /** The state of a broker as metrics show it, taken when somebody asks. Takes turns, so that thousands of replicas stall nobody. */
-import type { BrokerId, Offset, ReplicaId } from '../model/ids.ts';
+import type { BrokerId, Millis, Offset, ReplicaId } from '../model/ids.ts';
 import { catalogGroup } from '../model/ids.ts';
 import type { RaftGroup } from '../raft/group.ts';
 import type { CatalogState } from './catalog-state.ts';
+import type { PartitionLag } from './group-lag.ts';
+import { LagReads, lagsOf } from './group-lag.ts';
 import type { GroupPhase, GroupView } from './group/group.ts';
 import { phaseOf } from './group/membership.ts';
 import { inSyncReplicas } from './in-sync.ts';
@@ -40,6 +42,7 @@ export interface GroupSample {
   readonly group: string;
   readonly members: number;
   readonly phase: GroupPhase;
+  readonly lags: readonly PartitionLag[];
 }
 
 export interface BrokerSample {
@@ -84,12 +87,16 @@ interface SampleDeps {
   readonly limits: BrokerLimits;
   readonly limitUse: readonly LimitUse[];
   readonly nowMs: number;
+  readonly wallMs: Millis;
   /** Lets others have the event loop. */
   readonly pause: () => Promise<void>;
 }
 
 /** Partitions or groups that are looked at in one turn. */
 const perTurnMax = 100;
+
+/** Logs that one sample looks into for the age of what a group has not read. */
+const lagReadsMax = 256;
 
 const majority = (count: number): number => Math.floor(count / 2) + 1;
 
@@ -174,10 +181,13 @@ function sampleLed(raft: RaftGroup, replicas: number, { state, limits, nowMs }: 
   return { replicas, inSync, quorum: majority(voters.length), lagEntries };
 }
 
-async function sampleGroups({ coordinators, pause }: SampleDeps): Promise<readonly GroupSample[]> {
+async function sampleGroups(deps: SampleDeps): Promise<readonly GroupSample[]> {
+  const { coordinators, pause } = deps;
+  const reads = new LagReads(lagReadsMax);
   const groups: GroupSample[] = [];
   for (const group of coordinators?.groupsHere() ?? []) {
-    groups.push({ group: group.groupId, members: group.members.size, phase: phaseOf(group) });
+    const lags = await lagsOf(group, { ...deps, reads });
+    groups.push({ group: group.groupId, members: group.members.size, phase: phaseOf(group), lags });
     if (groups.length % perTurnMax === 0) await pause();
   }
   return groups;

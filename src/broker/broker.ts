@@ -341,7 +341,7 @@ export class Broker implements BrokerApi {
     return sampleBroker({
       ...{ state: this.#catalog.state, catalog: this.#catalog.group, quiet: this.#keeper.quiet },
       ...{ localGroups: this.#localGroups, coordinators: this.#groups, limits: this.#limits },
-      ...{ limitUse, nowMs: clock.monotonicMs(), pause },
+      ...{ limitUse, nowMs: clock.monotonicMs(), wallMs: clock.wallMs(), pause },
     });
   }
 

@@ -125,16 +125,35 @@ function groupGauges(registry: Registry, seriesMax: number): ShowState {
     'phase',
   );
   const members = labelled(registry, 'sluice_group_members', 'Members of a consumer group coordinated here.', 'group');
+  const records = labelled(
+    registry,
+    'sluice_group_lag_records',
+    'Records between what the group committed and the ends of the partitions, added up; of partitions with a replica on the coordinating broker.',
+    'group',
+  );
+  const seconds = labelled(
+    registry,
+    'sluice_group_lag_seconds',
+    'Age of the oldest record that the group has not committed, of the same partitions; 0 if there is none.',
+    'group',
+  );
   return ({ groups }) => {
     for (const phase of phases) byPhase.set({ phase }, groups.filter((group) => group.phase === phase).length);
-    members.reset();
-    for (const [group, some] of bySeries(groups, seriesMax))
-      members.set(
+    for (const each of [members, records, seconds]) each.reset();
+    for (const [group, some] of bySeries(groups, seriesMax)) {
+      members.set({ group }, sum(some.map((each) => each.members)));
+      const lags = some.flatMap((each) => each.lags);
+      if (lags.length === 0) continue;
+      records.set({ group }, sum(lags.map((lag) => lag.records)));
+      seconds.set(
         { group },
-        some.reduce((sum, each) => sum + each.members, 0),
+        lags.reduce((most, lag) => Math.max(most, lag.seconds ?? 0), 0),
       );
+    }
   };
 }
+
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
 /** Groups that share a series: the first by name have one each, the rest share one. */
 function bySeries(groups: readonly GroupSample[], seriesMax: number): ReadonlyMap<string, readonly GroupSample[]> {

@@ -44,6 +44,10 @@ export const group = (name: string, more: Partial<GroupSample> = {}): GroupSampl
   group: name,
   members: 2,
   phase: 'stable',
+  lags: [
+    { topic: 'orders', partition: 0, records: 5, seconds: 2.5 },
+    { topic: 'orders', partition: 1, records: 7, seconds: null },
+  ],
   ...more,
 });
 

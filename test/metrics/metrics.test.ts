@@ -113,6 +113,7 @@ test('what replicas are in is told from the state: roles, leaders, who is behind
   const metrics = measured(t, {
     ...emptySample,
     replicas,
+    groups: [group('g')],
     catalogLeader: { silentBrokers: 1, partitionsWithoutQuorum: 4 },
   });
   const page = await pageOf(metrics);
@@ -123,6 +124,8 @@ test('what replicas are in is told from the state: roles, leaders, who is behind
     ['sluice_partitions_under_replicated', 2],
     ['sluice_partitions_quorum_at_risk', 2],
     ['sluice_raft_follower_lag_entries{follower="1"}', 9],
+    ['sluice_group_lag_records{group="g"}', 12],
+    ['sluice_group_lag_seconds{group="g"}', 2.5],
     ['sluice_storage_log_bytes', 5 * 4_096],
     ['sluice_catalog_leader', 1],
     ['sluice_cluster_brokers_silent', 1],
