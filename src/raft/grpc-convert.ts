@@ -9,6 +9,7 @@ import { decodeConfiguration, emptyConfiguration, encodeConfiguration } from './
 import type { Message, SnapshotReply } from './core/messages.ts';
 import type { SnapshotMeta } from './core/snapshot.ts';
 import { FieldError, numberOf, present } from './grpc-fields.ts';
+import type { NewerEntry } from './transport.ts';
 
 export const groupOf = (value: bigint): GroupNumber => toGroupNumber(numberOf(value, 2 ** 48 - 1));
 export const replicaOf = (value: bigint): ReplicaId => toReplicaId(numberOf(value));
@@ -64,13 +65,30 @@ function toWireBody(message: Message): WireBody {
   }
 }
 
-/** @throws FieldError, or InvariantViolation for bytes that are no configuration: the sender made no such message. */
+/** Entries that only a newer version can read: whose group they are for (design D7). Caught where the frame is read. */
+export class NewerEntryError extends FieldError {
+  readonly newer: NewerEntry;
+
+  constructor(newer: NewerEntry) {
+    super(newer.what);
+    this.newer = newer;
+  }
+}
+
+/**
+ * @throws FieldError, or InvariantViolation for bytes that are no configuration: the sender made no such message
+ * @throws NewerEntryError a newer version made it
+ */
 export function fromWireMessage(message: wire.GroupMessage): {
   readonly group: GroupNumber;
   readonly message: Message;
 } {
   const addressed = { from: replicaOf(message.from), to: replicaOf(message.to), term: termOf(message.term) };
-  return { group: groupOf(message.group), message: fromWireBody(addressed, present(message.body, 'body')) };
+  const group = groupOf(message.group);
+  const body = present(message.body, 'body');
+  const what = body.$case === 'appendRequest' ? newerThanThis(body.value.entries) : null;
+  if (what !== null) throw new NewerEntryError({ group, ...addressed, what });
+  return { group, message: fromWireBody(addressed, body) };
 }
 
 type Addressed = Pick<Message, 'from' | 'to' | 'term'>;
@@ -168,8 +186,17 @@ const kindOfNumber: ReadonlyMap<number, EntryKind> = new Map(
 );
 
 /** A kind or form that this version does not know is of a newer one: nothing of the message is taken (design D7). */
+function newerThanThis(entries: readonly wire.Entry[]): string | null {
+  for (const { index, kind, formatVersion } of entries) {
+    if (formatVersion !== entryFormatVersion)
+      return `entry ${index} of the leader has format ${formatVersion}, unknown here: upgrade this broker`;
+    if (!kindOfNumber.has(kind))
+      return `entry ${index} of the leader is of kind ${kind}, unknown here: upgrade this broker`;
+  }
+  return null;
+}
+
 function fromWireEntry(entry: wire.Entry): Entry {
-  if (entry.formatVersion !== entryFormatVersion) throw new FieldError(`entry format ${entry.formatVersion}`);
   return {
     kind: present(kindOfNumber.get(entry.kind), `entry kind ${entry.kind}`),
     term: termOf(entry.term),

@@ -6,18 +6,27 @@ import { PeerFrame } from '../gen/sluice/internal/v1/peer.ts';
 import type { Message } from './core/messages.ts';
 import { encodeAppendFrame } from './grpc-append.ts';
 import { fromWireBeat, toWireBeat } from './grpc-beat.ts';
-import { fromWireMessage, toWireMessage } from './grpc-convert.ts';
+import { fromWireMessage, NewerEntryError, toWireMessage } from './grpc-convert.ts';
 import { FieldError, numberOf } from './grpc-fields.ts';
+import type { NewerEntry } from './transport.ts';
 
 export interface GroupMessage {
   readonly group: GroupNumber;
   readonly message: Message;
 }
 
-/** What a frame says. `unreadable`: how many of its messages this version can not read, or nobody could (P74). */
+/**
+ * What a frame says. `unreadable`: how many of its messages nobody could read, or not this version (P74); `newer`: those of
+ * leaders whose entries only a newer version can read.
+ */
 export type FrameContent =
   | { readonly kind: 'message'; readonly group: GroupNumber; readonly message: Message }
-  | { readonly kind: 'messages'; readonly messages: readonly GroupMessage[]; readonly unreadable: number }
+  | {
+      readonly kind: 'messages';
+      readonly messages: readonly GroupMessage[];
+      readonly unreadable: number;
+      readonly newer: readonly NewerEntry[];
+    }
   | { readonly kind: 'beat'; readonly frame: BeatFrame }
   /** Only the durable commit number that every frame carries. */
   | { readonly kind: 'commit-note' }
@@ -96,7 +105,7 @@ export function decodeFrame(bytes: Uint8Array): ReadFrame | null {
 function fromBody(body: NonNullable<wire.PeerFrame['body']>): FrameContent | null {
   switch (body.$case) {
     case 'message':
-      return { kind: 'message', ...fromWireMessage(body.value) };
+      return fromWireSingle(body.value);
     case 'messages':
       return fromWireMessages(body.value.messages);
     case 'beatRequest':
@@ -118,16 +127,28 @@ function fromBody(body: NonNullable<wire.PeerFrame['body']>): FrameContent | nul
   }
 }
 
+function fromWireSingle(message: wire.GroupMessage): FrameContent {
+  try {
+    return { kind: 'message', ...fromWireMessage(message) };
+  } catch (error) {
+    if (error instanceof NewerEntryError)
+      return { kind: 'messages', messages: [], unreadable: 0, newer: [error.newer] };
+    throw error;
+  }
+}
+
 function fromWireMessages(wires: readonly wire.GroupMessage[]): FrameContent {
   const messages: GroupMessage[] = [];
+  const newer: NewerEntry[] = [];
   for (const one of wires) {
     try {
       messages.push(fromWireMessage(one));
-    } catch {
-      // as in decodeFrame; the others are for other groups
+    } catch (error) {
+      // else as in decodeFrame; the others are for other groups
+      if (error instanceof NewerEntryError) newer.push(error.newer);
     }
   }
-  return { kind: 'messages', messages, unreadable: wires.length - messages.length };
+  return { kind: 'messages', messages, unreadable: wires.length - messages.length - newer.length, newer };
 }
 
 function fromWireOutcome(outcome: wire.CallReply['outcome']): ReplyOutcome {

@@ -308,7 +308,7 @@ function sharedContent(items: readonly LinkItem[]): FrameContent | null {
   const [first] = items;
   if (first === undefined || items.length === 1) return first?.content ?? null;
   const messages = items.flatMap(({ content }) => (content.kind === 'message' ? [content] : []));
-  return { kind: 'messages', messages, unreadable: 0 };
+  return { kind: 'messages', messages, unreadable: 0, newer: [] };
 }
 
 interface AttemptEvents {

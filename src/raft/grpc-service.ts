@@ -19,6 +19,7 @@ import type { Refusal } from './peer-admission.ts';
 import type { PeerIdentity } from './peer-identity.ts';
 import type { PeerLane, PeerObserver } from './peer-observer.ts';
 import type { PeerHandler } from './peer-rpc.ts';
+import type { NewerEntry } from './transport.ts';
 
 /** The connections of a server, for its end. */
 export interface ServerSessions {
@@ -42,6 +43,7 @@ export interface PeerServerOptions {
   /** True: the store has so much to write that bulk is not read for a moment. */
   readonly isCongested: () => boolean;
   message(from: PeerIdentity, group: GroupNumber, message: Message): void;
+  newerEntry(from: PeerIdentity, newer: NewerEntry): void;
   beat(from: PeerIdentity, frame: BeatFrame): void;
   /** A peer has proven who it is, on a stream that it opened. */
   admitted(peer: PeerIdentity): void;
@@ -250,6 +252,7 @@ class IncomingStream {
       this.#options.message(peer, content.group, content.message);
     } else if (content.kind === 'messages' && lane !== 'call') {
       for (const { group, message } of content.messages) this.#options.message(peer, group, message);
+      for (const newer of content.newer) this.#options.newerEntry(peer, newer);
       for (let n = content.unreadable; n > 0; n--) this.#options.observer.dropped?.('malformed');
     } else if (content.kind === 'beat' && lane === 'beat') {
       this.#options.beat(peer, content.frame);

@@ -22,7 +22,7 @@ import type { PeerIdentity } from './peer-identity.ts';
 import type { PeerDropReason, PeerObserver } from './peer-observer.ts';
 import type { PeerHandler, PeerReply, PeerRpc, PeerTarget } from './peer-rpc.ts';
 import { condemnationOf, StandingRecord } from './standing.ts';
-import type { Channel, PeerDirectory, PeerTransport } from './transport.ts';
+import type { Channel, NewerEntry, PeerDirectory, PeerTransport } from './transport.ts';
 import { channelOf } from './transport.ts';
 
 export interface GrpcPeersOptions {
@@ -68,6 +68,7 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
     this.#meet(broker);
   });
   #receive: (group: GroupNumber, message: Message) => void = nobody;
+  #newerEntry: (newer: NewerEntry) => void = nobody;
   #receiveBeat: (from: BrokerId, frame: BeatFrame) => void = nobody;
   #silent: (from: BrokerId) => void = nobody;
   #unreachable: (group: GroupNumber, replica: ReplicaId) => void = nobody;
@@ -80,6 +81,10 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
       handlers: this.#handlers,
       message: (from, group, message) => {
         this.#received(from, group, message);
+      },
+      newerEntry: (from, newer) => {
+        if (this.#holds(from.brokerId, newer.from)) this.#newerEntry(newer);
+        else this.#dropped('wrong-source');
       },
       beat: (from, frame) => {
         this.#receiveBeat(from.brokerId, frame);
@@ -125,6 +130,10 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
 
   onMessage(receive: (group: GroupNumber, message: Message) => void): void {
     this.#receive = receive;
+  }
+
+  onNewerEntry(receive: (newer: NewerEntry) => void): void {
+    this.#newerEntry = receive;
   }
 
   onBeat(receive: (from: BrokerId, frame: BeatFrame) => void): void {

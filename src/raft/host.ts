@@ -23,7 +23,7 @@ import type { PeerClocks } from './peer-clocks.ts';
 import { genesisOf, recover } from './recover.ts';
 import { SnapshotSlots } from './snapshot-slots.ts';
 import { TimerWheel } from './timer-wheel.ts';
-import type { PeerDirectory, PeerTransport } from './transport.ts';
+import type { NewerEntry, PeerDirectory, PeerTransport } from './transport.ts';
 import type { Condemnation } from './standing.ts';
 import { VoteGate } from './vote-gate.ts';
 import type { Schedule } from './turns.ts';
@@ -145,6 +145,9 @@ export class MultiRaftHost implements RaftHost {
       // a candidate is judged by when the leader was heard last
       if (message.kind === 'vote-request') this.#beats.catchUp(hosted);
       hosted.driver.feed({ kind: 'message', message });
+    });
+    options.transport.onNewerEntry?.((newer) => {
+      this.#newerEntry(newer);
     });
     options.transport.onSilent?.((broker) => {
       this.#silent(broker);
@@ -280,6 +283,17 @@ export class MultiRaftHost implements RaftHost {
     if (this.#gate.passes(hosted, null)) hosted.driver.feed({ kind: 'tick' });
     // asked again then, since it may have become known where the voters are; a welcome is heard of at once
     else hosted.putOffMs = now + this.#options.raftLimits.electionTimeoutMs;
+  }
+
+  /**
+   * The replica can neither follow that leader nor say that it has what it was sent, and would stay behind without a word
+   * for ever. What an older leader sent may never be committed.
+   */
+  #newerEntry({ group, to, term, what }: NewerEntry): void {
+    const driver = this.#hosted.get(group)?.driver;
+    if (driver?.replicaId !== to) this.#options.observer.dropped?.(group, 'unknown-group');
+    else if (term < driver.role.term) this.#options.observer.dropped?.(group, 'stale-term');
+    else driver.setApart(what);
   }
 
   /** A broker that leads groups here may have died: they need not wait for their whole time-out. */

@@ -1,5 +1,5 @@
 /** The port to the replicas on other brokers. Best effort: Raft repeats what is lost. */
-import type { BrokerId, GroupNumber, ReplicaId } from '../model/ids.ts';
+import type { BrokerId, GroupNumber, ReplicaId, Term } from '../model/ids.ts';
 import type { BeatFrame } from './beat-frame.ts';
 import type { Message } from './core/messages.ts';
 import type { Standing } from './standing.ts';
@@ -27,6 +27,17 @@ export function channelOf(message: Message): Channel {
   }
 }
 
+/** A leader has sent entries that this version can not read: the replica can not follow it (design D7). */
+export interface NewerEntry {
+  readonly group: GroupNumber;
+  readonly from: ReplicaId;
+  readonly to: ReplicaId;
+  /** The leader's. */
+  readonly term: Term;
+  /** One sentence for people: which entry, and what about it is unknown. */
+  readonly what: string;
+}
+
 export interface PeerTransport {
   /**
    * Sends to the replica `message.to` of the group, on `channelOf(message)`. Never throws and never waits; drops, and
@@ -35,6 +46,8 @@ export interface PeerTransport {
   send(group: GroupNumber, message: Message): void;
   /** Called by the host once, before the first group starts. */
   onMessage(receive: (group: GroupNumber, message: Message) => void): void;
+  /** Called by the host once, before the first group starts. Absent where all brokers are of one version. */
+  onNewerEntry?(receive: (newer: NewerEntry) => void): void;
   /** Sends a frame to a broker, on the beat channel; the rules are those of `send`. */
   sendBeat(to: BrokerId, frame: BeatFrame): void;
   /** Called by the host once, before the first group starts. `from`: the broker at the other end of the connection. */

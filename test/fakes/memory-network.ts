@@ -8,7 +8,7 @@ import type { BeatFrame } from '../../src/raft/beat-frame.ts';
 import type { Message } from '../../src/raft/core/messages.ts';
 import type { Refusal } from '../../src/raft/peer-admission.ts';
 import { condemnationOf, StandingRecord } from '../../src/raft/standing.ts';
-import type { PeerDirectory, PeerTransport } from '../../src/raft/transport.ts';
+import type { NewerEntry, PeerDirectory, PeerTransport } from '../../src/raft/transport.ts';
 
 type Receive = (group: GroupNumber, message: Message) => void;
 type ReceiveBeat = (from: BrokerId, frame: BeatFrame) => void;
@@ -17,6 +17,8 @@ export class MemoryNetwork {
   readonly #receivers = new Map<number, Receive>();
   /** By broker; a test may deliver by itself what it kept on its way. */
   readonly beatReceivers = new Map<number, ReceiveBeat>();
+  /** By replica: a test tells a host of entries that it can not read. */
+  readonly newerReceivers = new Map<number, (newer: NewerEntry) => void>();
   readonly #silentReceivers = new Map<number, (from: BrokerId) => void>();
   readonly #brokers = new Map<number, BrokerId>();
   /** By broker, if brokers judge each other. */
@@ -55,6 +57,9 @@ export class MemoryNetwork {
         this.beatsSent++;
         if (this.cutOff.has(broker) || this.cutOff.has(to) || this.losesBeat(broker, to, frame)) return;
         setImmediate(() => this.beatReceivers.get(to)?.(broker, frame));
+      },
+      onNewerEntry: (receive) => {
+        for (const replica of replicas) this.newerReceivers.set(replica, receive);
       },
       onBeat: (receive) => {
         this.beatReceivers.set(broker, receive);

@@ -7,6 +7,7 @@ import { entryKindNumbers } from '../../src/model/entry.ts';
 import type { EntryKind } from '../../src/model/entry.ts';
 import { toGroupNumber, toLogIndex, toMillis, toOffset, toReplicaId, toTerm } from '../../src/model/ids.ts';
 import type { BeatFrame } from '../../src/raft/beat-frame.ts';
+import { emptyConfiguration } from '../../src/raft/core/configuration.ts';
 import type { AppendRequest, Message } from '../../src/raft/core/messages.ts';
 import type { FrameContent } from '../../src/raft/grpc-frames.ts';
 import { contentBytes, decodeFrame, encodeFrame } from '../../src/raft/grpc-frames.ts';
@@ -161,6 +162,7 @@ const content: fc.Arbitrary<FrameContent> = fc.oneof(
     kind: fc.constant('messages' as const),
     messages: fc.array(record({ group, message }), { minLength: 1, maxLength: 4 }),
     unreadable: fc.constant(0),
+    newer: fc.constant([]),
   }),
   record({ kind: fc.constant('beat' as const), frame: beat }),
   record({ kind: fc.constant('request' as const), id: big, method: text, timeoutMs: crc, payload: bytes }),
@@ -234,6 +236,7 @@ describe('frames between brokers', () => {
           kind: 'messages',
           messages: structuredClone(good),
           unreadable: 1,
+          newer: [],
         });
       }),
       { numRuns: 200 },
@@ -256,17 +259,41 @@ describe('frames between brokers', () => {
     );
   });
 
-  it('an entry of a kind that this version does not know is not taken', () => {
-    const request = { ...fc.sample(append, 1)[0]!, entries: [fc.sample(entry, 1)[0]!] };
+  it('promise-D7: an entry that only a newer version can read is told apart from noise, and what it is', () => {
+    const request = { ...fc.sample(append, 1)[0]!, entries: [fc.sample(entry, 1)[0]!, fc.sample(entry, 1)[0]!] };
     const wire = toWireMessage(toGroupNumber(1), request);
+    const other = toWireMessage(toGroupNumber(2), fc.sample(append, 1)[0]!);
     assert.ok(wire.body?.$case === 'appendRequest');
-    const encode = (): Uint8Array =>
-      PeerFrame.encode({ body: { $case: 'message', value: wire }, durableCommit: 0n }).finish();
-    assert.notEqual(decodeFrame(encode()), null);
-    wire.body.value.entries[0]!.kind = 99;
-    assert.equal(decodeFrame(encode()), null);
-    wire.body.value.entries[0]!.kind = 1;
-    wire.body.value.entries[0]!.formatVersion = 2;
-    assert.equal(decodeFrame(encode()), null);
+    const last = wire.body.value.entries[1]!;
+    const newer = (what: string): unknown => {
+      const { from, to, term } = request;
+      return { group: 1, from, to, term, what: `entry ${request.entries[1]!.index} of the leader ${what}` };
+    };
+    const contentOf = (body: NonNullable<PeerFrame['body']>): FrameContent | undefined =>
+      decodeFrame(PeerFrame.encode({ body, durableCommit: 0n }).finish())?.content;
+    assert.equal(contentOf({ $case: 'message', value: wire })?.kind, 'message');
+    last.kind = 99;
+    const alone = contentOf({ $case: 'message', value: wire });
+    const kind = newer('is of kind 99, unknown here: upgrade this broker');
+    assert.deepEqual(alone, { kind: 'messages', messages: [], unreadable: 0, newer: [kind] });
+    last.kind = 1;
+    last.formatVersion = 2;
+    const shared = contentOf({ $case: 'messages', value: { messages: [other, wire] } });
+    assert.ok(shared?.kind === 'messages');
+    assert.deepEqual([shared.messages.length, shared.unreadable], [1, 0], 'the other group goes on');
+    assert.deepEqual(shared.newer, [newer('has format 2, unknown here: upgrade this broker')]);
+  });
+
+  it('a question for a vote of an older version tells no voters', () => {
+    const { to, from, term } = fc.sample(append, 1)[0]!;
+    const position = { term, lastIndex: toLogIndex(3), lastTerm: toTerm(0) };
+    const request = { kind: 'vote-request', pre: true, transfer: false, configuration: emptyConfiguration } as const;
+    const wire = toWireMessage(toGroupNumber(1), { ...request, ...position, to, from });
+    assert.ok(wire.body?.$case === 'voteRequest');
+    wire.body.value.configuration = undefined;
+    const bytes = PeerFrame.encode({ body: { $case: 'message', value: wire }, durableCommit: 0n }).finish();
+    const content = decodeFrame(bytes)?.content;
+    assert.ok(content?.kind === 'message' && content.message.kind === 'vote-request');
+    assert.deepEqual(content.message.configuration, emptyConfiguration);
   });
 });

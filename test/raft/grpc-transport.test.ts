@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { createConnection } from 'node:net';
 import { after, describe, it } from 'node:test';
-import type { Entry } from '../../src/model/entry.ts';
+import type { Entry, EntryKind } from '../../src/model/entry.ts';
+import { entryKindNumbers } from '../../src/model/entry.ts';
 import {
   termZero,
   toBrokerId,
@@ -171,6 +172,32 @@ describe('brokers on their port', () => {
       book.replicas.set(far, toBrokerId(3));
       c.peers.send(group, vote(far, near));
       await until(() => b.messages.length === 2);
+    },
+  );
+
+  it(
+    'promise-D7: entries of a kind that only a newer version knows are told of, and nothing else is lost',
+    options,
+    async () => {
+      const { a, b, book } = await pair();
+      const request = append(10);
+      assert.ok(request.kind === 'append-request');
+      // the reader's own table was made before
+      Object.assign(entryKindNumbers, { 'of-tomorrow': 99 });
+      const entries = request.entries.map((entry) => ({ ...entry, kind: 'of-tomorrow' as EntryKind }));
+      a.peers.send(group, { ...request, entries });
+      a.peers.send(group, append(10, 2));
+      await until(() => b.messages.length === 1 && b.newer.length === 1);
+      const { from, to, term } = request;
+      const what = 'entry 1 of the leader is of kind 99, unknown here: upgrade this broker';
+      assert.deepEqual(b.newer, [{ group, from, to, term, what }]);
+      assert.deepEqual([b.drops, a.disconnected], [[], []]);
+      // nobody may say so for a replica that is not its own
+      const c = await rig({ broker: 3, book });
+      c.peers.send(group, { ...request, entries });
+      await until(() => b.drops.length === 1);
+      assert.deepEqual([b.drops, b.newer.length], [['wrong-source'], 1]);
+      Reflect.deleteProperty(entryKindNumbers, 'of-tomorrow');
     },
   );
 

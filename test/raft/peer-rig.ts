@@ -10,6 +10,7 @@ import type { Message } from '../../src/raft/core/messages.ts';
 import type { PeerLimits } from '../../src/raft/grpc-limits.ts';
 import { peerLimitsDefault } from '../../src/raft/grpc-limits.ts';
 import { GrpcPeers } from '../../src/raft/grpc-transport.ts';
+import type { NewerEntry } from '../../src/raft/transport.ts';
 import type { Refusal } from '../../src/raft/peer-admission.ts';
 import type { PeerIdentity } from '../../src/raft/peer-identity.ts';
 import type { PeerMemory, RememberedPeer } from '../../src/raft/peer-memory.ts';
@@ -69,6 +70,7 @@ export class PeerRig {
   durableCommit = 0;
   port = 0;
   readonly messages: { readonly group: GroupNumber; readonly message: Message }[] = [];
+  readonly newer: NewerEntry[] = [];
   readonly beats: { readonly from: BrokerId; readonly frame: BeatFrame }[] = [];
   readonly unreachable: { readonly group: GroupNumber; readonly replica: ReplicaId }[] = [];
   readonly connected: PeerLane[] = [];
@@ -128,6 +130,7 @@ export class PeerRig {
       onDefect: (error) => this.defects.push(error),
     });
     this.peers.onMessage((group, message) => this.messages.push({ group, message }));
+    this.peers.onNewerEntry((newer) => this.newer.push(newer));
     this.peers.onBeat((from, frame) => this.beats.push({ from, frame }));
     this.peers.onUnreachable((group, replica) => this.unreachable.push({ group, replica }));
   }

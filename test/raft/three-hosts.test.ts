@@ -2,10 +2,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { InvariantViolation } from '../../src/model/assert.ts';
-import { toGroupNumber, toReplicaId } from '../../src/model/ids.ts';
+import type { ReplicaId } from '../../src/model/ids.ts';
+import { toGroupNumber, toReplicaId, toTerm } from '../../src/model/ids.ts';
 import type { Configuration } from '../../src/raft/core/configuration.ts';
 import { emptyConfiguration } from '../../src/raft/core/configuration.ts';
 import type { RaftGroup } from '../../src/raft/group.ts';
+import type { NewerEntry } from '../../src/raft/transport.ts';
 import { ManualClock } from '../fakes/manual-clock.ts';
 import type { MemoryLogs } from '../fakes/memory-log.ts';
 import { MemoryNetwork } from '../fakes/memory-network.ts';
@@ -292,4 +294,29 @@ test('the deadlines of many groups share one timer a host', async () => {
   }
   await three.pass(3_000);
   assert.ok(three.clock.timers <= 3, String(three.clock.timers));
+});
+
+test('promise-D7: entries that only a newer version can read set the group apart, and say why; not those of an old leader', async () => {
+  const three = await Three.started();
+  const [behind, other] = three.followers;
+  const idOf = ({ group }: Member): ReplicaId => voters.find((id) => three.members.get(id)?.group === group)!;
+  const [replicaId, { role }] = [idOf(behind!), behind!.group];
+  const tell = (fields: Partial<NewerEntry>): void => {
+    const newer = { group: groupSeven, from: idOf(three.leader), to: replicaId, term: role.term, what };
+    three.network.newerReceivers.get(replicaId)!({ ...newer, ...fields });
+  };
+  const what = 'entry 9 of the leader is of kind 99, unknown here: upgrade this broker';
+  tell({ term: toTerm(role.term - 1) });
+  tell({ to: idOf(other!) });
+  tell({ group: toGroupNumber(8) });
+  assert.equal(behind!.group.quarantine, null);
+  assert.deepEqual(behind!.rig.dropped, ['7 stale-term', '7 unknown-group', '8 unknown-group']);
+  tell({});
+  assert.equal(behind!.group.quarantine, what);
+  assert.deepEqual(behind!.machine.of('quarantined'), [`quarantined ${what}`]);
+  // the others are a majority, and the broker takes part in its other groups
+  three.leader.group.propose(batch('a'), new Listening());
+  await three.pass(2_000);
+  assert.deepEqual([three.leader.machine.state, other!.machine.state, behind!.machine.state], ['a', 'a', '']);
+  assert.deepEqual(behind!.rig.fatal, []);
 });
