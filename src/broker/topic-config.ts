@@ -11,7 +11,10 @@ import type { JsonFields } from './json-fields.ts';
 export interface TopicConfig {
   /** Milliseconds since a record was appended for which it is kept at least; null: for ever. */
   readonly 'retention.ms': number | null;
-  /** Bytes of encoded batches that each partition keeps at least; null: all. */
+  /**
+   * Bytes that each partition keeps at least: of encoded batches, and of what lies between them in the log (some ten bytes
+   * for each change of the replicas or of the log's start); null: all.
+   */
   readonly 'retention.bytes': number | null;
   /** Records that each partition keeps at least; null: all. */
   readonly 'retention.records': number | null;

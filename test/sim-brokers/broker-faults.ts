@@ -1,8 +1,8 @@
 /**
- * What goes wrong, and what operators do, in the phase with faults. Which kinds a run has, and how often, is drawn from its
+ * What goes wrong in the phase with faults. Which kinds a run has, and how often, is drawn from its
  * seed ("swarm", reliability 3.3); each ends by itself.
  */
-import { catalogGroup, toBrokerId } from '../../src/model/ids.ts';
+import { catalogGroup } from '../../src/model/ids.ts';
 import type { Keep } from '../sim/sim-disk.ts';
 import { keeps } from '../sim/sim-disk.ts';
 import type { Link } from '../sim/sim-network.ts';
@@ -31,12 +31,11 @@ const themes = [
   'clock-jump',
   'wipe',
   'roll-back',
-  'move',
 ] as const;
 type Theme = (typeof themes)[number];
 
 /** What every run has: there is nothing to be seen without. */
-const always: readonly Theme[] = ['move', 'crash-leader'];
+const always: readonly Theme[] = ['crash-leader'];
 
 export class BrokerFaults {
   readonly #world: BrokerWorld;
@@ -152,9 +151,6 @@ export class BrokerFaults {
       case 'roll-back':
         this.#rollBack(broker, random.between(0, 6_000), downMs);
         return;
-      case 'move':
-        this.#move();
-        return;
     }
   }
 
@@ -191,6 +187,7 @@ export class BrokerFaults {
   #mayLose(broker: SimBroker): boolean {
     return (
       !broker.isLost &&
+      !broker.isGivenUp &&
       !this.#world.hasOldCopy &&
       broker.files.content.clusterId !== null &&
       this.#world.groups.every((group) => this.#world.canElectWithout(group, [broker]))
@@ -219,25 +216,6 @@ export class BrokerFaults {
       this.#world.rollBack(broker, copy);
       this.#world.startLater(broker, downMs);
     });
-  }
-
-  /** Some partition shall be elsewhere: as many replicas on other brokers. */
-  #move(): void {
-    const random = this.#random;
-    const topics = this.#world.catalog.live;
-    if (topics.length === 0 || this.#world.hasOldCopy) return;
-    const topic = random.pick(topics);
-    const partition = random.below(topic.partitions.length);
-    const count = topic.partitions[partition]?.replicas.length ?? 0;
-    const joined = [...this.#world.catalog.state.brokers.values()].filter((one) => one.joined);
-    const fit = joined.map(({ brokerId }) => this.#world.broker(brokerId)).filter((one) => !one.isLost);
-    if (fit.length < count) return;
-    const brokers = random.shuffle(fit).slice(0, count).map(({ number }) => toBrokerId(number)); // prettier-ignore
-    const move = { topic: topic.name, partition, brokers };
-    const at = random.pick(this.#world.brokers);
-    this.#world.trace.say(at.number, null, 'move', JSON.stringify(move));
-    this.#world.count('movesAsked');
-    void this.#world.ask(at, 4_000, (_api, context, broker) => broker.moveReplicas(move, context));
   }
 
   /** After the phase nothing that was planned happens any more. */

@@ -62,6 +62,8 @@ export function drawShape(random: SimRandom): BrokerShape {
       leadershipReturnMs: random.pick([1_000, 10_000]),
       catalogNewsMsMax: random.pick([500, 10_000]),
       promotionLagMax: random.pick([0, 10, 1_000]),
+      retentionCheckMs: random.pick([300, 2_000]),
+      retentionMovesMax: random.pick([1, 200]),
     },
   };
 }

@@ -2,6 +2,7 @@
 import type { Broker } from '../../src/broker/broker.ts';
 import type { BrokerApi, RequestContext } from '../../src/broker/requests.ts';
 import type { Result } from '../../src/model/errors.ts';
+import type { CatalogCommand } from '../../src/broker/catalog-commands.ts';
 import type { GroupNumber, ReplicaId } from '../../src/model/ids.ts';
 import { catalogGroup, toMillis } from '../../src/model/ids.ts';
 import type { Configuration } from '../../src/raft/core/configuration.ts';
@@ -23,7 +24,7 @@ import { History } from './history.ts';
 import type { BrokerInvariant } from './invariant.ts';
 import type { PeerWire, StreamPair } from './peer-stream.ts';
 import type { DirectoryCopy, ExitReason, Settings } from './sim-broker.ts';
-import { peerAddressOf, SimBroker } from './sim-broker.ts';
+import { SimBroker } from './sim-broker.ts';
 
 type Watch = {
   [Name in keyof BrokerInvariant as Name extends `on${string}` ? Name : never]-?: Extract<
@@ -41,6 +42,8 @@ export type Reply<T> =
   | { readonly kind: 'no-answer' };
 
 const restartMsMean = 1_000;
+
+const isWrittenOff = ({ isLost, isGivenUp }: SimBroker): boolean => isLost || isGivenUp;
 
 export class BrokerWorld {
   readonly scheduler = new SimScheduler();
@@ -81,6 +84,8 @@ export class BrokerWorld {
       if (command.kind === 'placement-reached') this.count('movesFinished');
       if (command.kind === 'put-broker' && command.broker.joined) this.count('brokersJoined');
       if (command.kind === 'delete-topic') this.count('topicsDeleted');
+      this.#countOrder(command);
+      if (command.kind === 'replace-broker' || command.kind === 'remove-broker') this.#givenUp(command.brokerId);
       if (command.kind !== 'create-topic' || command.topic.internal) return;
       const { name } = command.topic;
       const isFirst = [...this.catalog.topics.values()].filter((topic) => topic.name === name).length === 1;
@@ -92,8 +97,8 @@ export class BrokerWorld {
       scheduler: this.scheduler,
       network: this.network,
       random: random.split('streams'),
-      listenerAt: (address) => brokers.find(({ number }) => peerAddressOf(number) === address)?.listener ?? null,
-      machineAt: (address) => brokers.find(({ number }) => peerAddressOf(number) === address)?.number ?? null,
+      listenerAt: (address) => brokers.find((one) => one.peerAddress === address)?.listener ?? null,
+      machineAt: (address) => brokers.find((one) => one.peerAddress === address)?.number ?? null,
       streams,
     };
     const count = shape.founders + shape.joiners;
@@ -105,9 +110,9 @@ export class BrokerWorld {
     this.counters[name]++;
   }
 
-  /** Brokers whose disk lost nothing. */
+  /** Brokers whose disk lost nothing, and was not given up. */
   get healthy(): readonly SimBroker[] {
-    return this.brokers.filter((broker) => !broker.isLost);
+    return this.brokers.filter((broker) => !broker.isLost && !broker.isGivenUp);
   }
 
   broker(number: number): SimBroker {
@@ -170,6 +175,24 @@ export class BrokerWorld {
     this.count('rolledBack');
     this.#lose(broker);
     broker.rollBack(copy);
+  }
+
+  /** The machine, of a lost disk, does not come back before the cluster has given that disk up. */
+  keepDown(broker: SimBroker): void {
+    if (broker.alive) this.crash(broker, 'all');
+    this.returning.delete(broker);
+  }
+
+  /** The machine comes back under another address, as a container does that is scheduled elsewhere. */
+  moveToNewAddress(broker: SimBroker): void {
+    // operators found a cluster before they move its brokers
+    const isFounded = this.brokers.every((one) => this.catalog.state.brokers.get(one.brokerId)?.joined === true);
+    if (!broker.alive || !isFounded) return;
+    this.crash(broker, this.#random.pick(['none', 'prefix', 'per-group', 'all']));
+    broker.changeAddress();
+    this.trace.say(broker.number, null, 'address', broker.peerAddress);
+    this.count('addressesChanged');
+    this.startLater(broker, this.#random.exponential(restartMsMean));
   }
 
   /** What the replica has durably, or had when it was lost. */
@@ -344,8 +367,68 @@ export class BrokerWorld {
   #holderOf(group: GroupNumber, replica: ReplicaId): SimBroker | null {
     const found = this.brokers.find(({ disk }) => disk.cached.get(group)?.header.replicaId === replica);
     if (found !== undefined) return found;
-    const at = this.catalog.state.brokerOf(replica);
-    return at === null ? null : this.broker(at);
+    if (this.lostImages.has(replica)) return null;
+    const { state } = this.catalog;
+    const at = state.brokerOf(replica);
+    if (at === null) return null;
+    const place = state.placeOf(group);
+    const bound = [...(place?.replicas ?? []), ...(place?.leaving ?? [])].find((one) => one.replicaId === replica);
+    const incarnation = bound?.incarnation ?? state.brokers.get(at)?.incarnation ?? '';
+    return this.broker(at).formerIncarnations.has(incarnation) ? null : this.broker(at);
+  }
+
+  /** The cluster does without the disk from now on: the machine gets an empty one, and comes to join. */
+  #givenUp(number: number): void {
+    const broker = this.broker(number);
+    broker.isGivenUp = true;
+    this.#renewLater(broker);
+  }
+
+  #renewLater(broker: SimBroker): void {
+    this.scheduler.after(this.#random.exponential(restartMsMean), () => {
+      if (!broker.isGivenUp) return;
+      // a removed broker's disk may still be one of most of the catalog's own voters
+      if (!broker.isLost && !this.groups.every((group) => this.canElectWithout(group, [broker]))) {
+        this.count('removedStillNeeded');
+        this.#renewLater(broker);
+        return;
+      }
+      if (broker.alive) this.crash(broker, 'all');
+      this.trace.say(broker.number, null, 'renewed', '');
+      if (!broker.isLost) this.#lose(broker);
+      broker.wipe();
+      broker.isLost = false;
+      broker.isGivenUp = false;
+      this.count('renewed');
+      const others = this.brokers.map((one) => one.number).filter((one) => one !== broker.number);
+      broker.settings = { ...broker.settings, founders: [], seeds: others };
+      this.start(broker);
+    });
+  }
+
+  #countOrder(command: CatalogCommand): void {
+    switch (command.kind) {
+      case 'set-duty':
+        this.count(command.duty === null ? 'undrained' : command.duty === 'draining' ? 'drained' : 'decommissioned');
+        return;
+      case 'remove-broker':
+        this.count('brokersRemoved');
+        return;
+      case 'replace-broker':
+        this.count('disksGivenUp');
+        return;
+      case 'add-partitions':
+        this.count('partitionsAdded');
+        return;
+      case 'alter-topic':
+        this.count('topicsAltered');
+        return;
+      case 'place-replicas':
+        if (command.factors.length > 0) this.count('factorsChanged');
+        if (command.leadNow) this.count('transfers');
+        return;
+      default:
+    }
   }
 
   #make(number: number, wire: PeerWire, random: SimRandom): SimBroker {
@@ -365,6 +448,7 @@ export class BrokerWorld {
       raftLimits: shape.raftLimits,
       driverLimits: shape.driverLimits,
       limits: shape.limits,
+      peerAddressOf: (machine) => this.broker(machine).peerAddress,
       hostEvents: (broker) => ({
         creating: (group, replica) => {
           this.tell('onCreating', broker, group, replica);
@@ -378,6 +462,10 @@ export class BrokerWorld {
           }
           this.tell('onApplied', broker, group, entry);
         },
+        installed: (group) => {
+          this.trace.say(broker.number, group, 'installed', '');
+          this.count('statesInstalled');
+        },
         committed: (group, highWatermark) => {
           this.tell('onVisible', broker, group, highWatermark);
         },
@@ -389,7 +477,8 @@ export class BrokerWorld {
         },
         quarantined: (group, reason) => {
           this.trace.say(broker.number, group, 'quarantined', reason);
-          if (!broker.isLost) this.fail(new SimViolation('sim-quarantine', `b${broker.number} g${group} ${reason}`));
+          if (!isWrittenOff(broker))
+            this.fail(new SimViolation('sim-quarantine', `b${broker.number} g${group} ${reason}`));
         },
         removing: (group) => {
           this.trace.say(broker.number, group, 'remove', '');
@@ -426,11 +515,11 @@ export class BrokerWorld {
       onCondemned: (broker, { by, code, detail }) => {
         this.trace.say(broker.number, null, 'condemned', `by ${by}, ${code}: ${detail}`);
         this.count('condemned');
-        if (!broker.isLost) this.fail(new SimViolation('inv-P87', `b${broker.number} lost nothing: ${detail}`));
+        if (!isWrittenOff(broker)) this.fail(new SimViolation('inv-P87', `b${broker.number} lost nothing: ${detail}`));
       },
       onMissing: (broker, group) => {
         this.trace.say(broker.number, group, 'missing', '');
-        if (!broker.isLost) this.fail(new SimViolation('inv-D5', `b${broker.number} lacks group ${group}`));
+        if (!isWrittenOff(broker)) this.fail(new SimViolation('inv-D5', `b${broker.number} lacks group ${group}`));
       },
       onWaiting: (broker, why) => {
         this.trace.say(broker.number, null, 'waits', why);
@@ -442,8 +531,9 @@ export class BrokerWorld {
     if (reason.kind === 'refused') {
       this.trace.say(broker.number, null, 'refused', reason.why);
       this.count('startsRefused');
-      if (!broker.isLost) this.fail(new SimViolation('sim-start', `b${broker.number} does not start: ${reason.why}`));
-    } else if (broker.isLost) {
+      if (!isWrittenOff(broker))
+        this.fail(new SimViolation('sim-start', `b${broker.number} does not start: ${reason.why}`));
+    } else if (isWrittenOff(broker)) {
       // its catalog was set apart with everything else, and no broker goes on without one (design D7)
       this.trace.say(broker.number, null, 'process ends', String(reason.error));
     } else if (reason.error instanceof SimDiskFault) {

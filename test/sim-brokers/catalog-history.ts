@@ -2,6 +2,7 @@
 import { CatalogState } from '../../src/broker/catalog-state.ts';
 import type { CatalogCommand, TopicEntry } from '../../src/broker/catalog-commands.ts';
 import { decodeCommand } from '../../src/broker/catalog-commands.ts';
+import type { TopicConfig } from '../../src/broker/topic-config.ts';
 import type { GroupNumber } from '../../src/model/ids.ts';
 import { catalogGroup } from '../../src/model/ids.ts';
 import type { CommittedLogs } from './committed-logs.ts';
@@ -11,7 +12,9 @@ export interface TopicHistory {
   readonly name: string;
   readonly internal: boolean;
   /** By partition. */
-  readonly groups: readonly GroupNumber[];
+  readonly groups: GroupNumber[];
+  /** Every configuration that it ever had. */
+  readonly configs: TopicConfig[];
   readonly createdAt: number;
   /** Null: it is there. */
   deletedAt: number | null;
@@ -57,9 +60,18 @@ export class CatalogHistory {
     if (command.kind === 'create-topic') {
       const { topicId, name, internal, partitions } = command.topic;
       const groups = partitions.map((place) => place.group);
-      const topic = { topicId, name, internal, groups, createdAt: this.#now(), deletedAt: null };
+      const configs = [command.topic.config];
+      const topic = { topicId, name, internal, groups, configs, createdAt: this.#now(), deletedAt: null };
       this.topics.set(topicId, topic);
       for (const group of groups) this.topicOfGroup.set(group, topic);
+    }
+    if (command.kind === 'alter-topic') this.topics.get(command.topicId)?.configs.push(command.config);
+    const grown = command.kind === 'add-partitions' ? this.topics.get(command.topicId) : undefined;
+    if (command.kind === 'add-partitions' && grown !== undefined) {
+      for (const { group } of command.partitions) {
+        grown.groups.push(group);
+        this.topicOfGroup.set(group, grown);
+      }
     }
     if (command.kind === 'delete-topic') {
       const topic = this.topics.get(command.topicId);

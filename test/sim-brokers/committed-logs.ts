@@ -3,6 +3,7 @@ import type { Entry } from '../../src/model/entry.ts';
 import { entryEndOffset } from '../../src/model/entry.ts';
 import type { GroupNumber } from '../../src/model/ids.ts';
 import { decodeBatch } from '../../src/model/batch-decoder.ts';
+import { decodeLogStart } from '../../src/raft/log-start.ts';
 import { SimViolation } from '../sim/invariant.ts';
 import { recordOf } from './history.ts';
 import { codecs } from './sim-broker.ts';
@@ -18,6 +19,8 @@ export interface GroupHistory {
   readonly entries: Entry[];
   /** By offset. */
   readonly records: CommittedRecord[];
+  /** From which offset on it is readable. */
+  logStart: number;
 }
 
 export type FirstApplied = (group: GroupNumber, entry: Entry) => void;
@@ -28,7 +31,7 @@ export class CommittedLogs {
   readonly onCommitted: FirstApplied[] = [];
 
   of(group: GroupNumber): GroupHistory {
-    const known = this.groups.get(group) ?? { entries: [], records: [] };
+    const known = this.groups.get(group) ?? { entries: [], records: [], logStart: 0 };
     this.groups.set(group, known);
     return known;
   }
@@ -53,6 +56,7 @@ export class CommittedLogs {
       );
     history.entries.push(entry);
     if (entry.kind === 'batch') this.#read(group, history, entry);
+    if (entry.kind === 'log-start') history.logStart = Math.max(history.logStart, decodeLogStart(entry.payload));
     for (const told of this.onCommitted) told(group, entry);
   }
 

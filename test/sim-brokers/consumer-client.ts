@@ -1,4 +1,5 @@
 /** A consumer: reads one partition of a topic after the other from its beginning on, from any broker, and compares. */
+import type { FetchedPartition } from '../../src/broker/requests.ts';
 import { errorTraits } from '../../src/model/errors.ts';
 import { toOffset } from '../../src/model/ids.ts';
 import { SimViolation } from '../sim/invariant.ts';
@@ -80,7 +81,7 @@ export async function readOn(
   broker: SimBroker,
   position: Position,
   waitMsMax: number,
-): Promise<'read' | 'nothing' | 'gone'> {
+): Promise<'read' | 'nothing' | 'gone' | 'dropped'> {
   const { topic, topicId, partition, next } = position;
   const wanted = { topic, topicId, partition, fetchOffset: toOffset(next), leaderEpoch: null, bytesMax: 2_000 };
   const request = { partitions: [wanted], waitMsMax, bytesMin: 1, bytesMax: 2_000 };
@@ -90,6 +91,7 @@ export async function readOn(
   if (fetched === undefined) return 'nothing';
   if (fetched.error !== null) {
     const { code, message } = fetched.error;
+    if (code === 'OFFSET_OUT_OF_RANGE') return goOnAtLogStart(world, position, fetched);
     if (errorTraits[code].retriable) return 'nothing';
     if (code === 'UNKNOWN_TOPIC_OR_PARTITION' || code === 'UNKNOWN_TOPIC_ID' || code === 'INCONSISTENT_TOPIC_ID')
       return 'gone';
@@ -100,6 +102,11 @@ export async function readOn(
   }
   if (fetched.topicId !== topicId)
     throw new SimViolation('inv-B9', `a reader of ${topic} ${topicId} got records of ${fetched.topicId} (pit-P118)`);
+  if (next < (fetched.logStart ?? 0))
+    throw new SimViolation(
+      'inv-B6',
+      `a reader of ${topicId}/${partition} at ${next}, below ${fetched.logStart}, is served`,
+    );
   let at = next;
   for (const batch of fetched.batches) {
     for (const record of recordsOf(batch)) {
@@ -117,4 +124,24 @@ export async function readOn(
     );
   position.next = at;
   return at === next ? 'nothing' : 'read';
+}
+
+/** Retention has dropped what was to be read: the answer names where the log starts, which is where retention put it. */
+function goOnAtLogStart(
+  world: BrokerWorld,
+  position: Position,
+  { topic, logStart, error }: FetchedPartition,
+): 'dropped' {
+  const { topicId, partition, next } = position;
+  const group = world.catalog.topics.get(topicId)?.groups[partition];
+  const start = group === undefined ? 0 : world.committed.of(group).logStart;
+  const isTrue = logStart !== null && next < logStart && logStart <= start;
+  if (!isTrue || error?.fields?.['logStart'] !== `${logStart}`)
+    throw new SimViolation(
+      'inv-B6',
+      `a reader at ${next} of ${topic} ${topicId}/${partition}, which starts at ${start}, is told ${error?.message}`,
+    );
+  world.count('readersBelowLogStart');
+  position.next = logStart;
+  return 'dropped';
 }

@@ -12,7 +12,32 @@ const names = [
   'topicsRecreated',
   /** Clients that asked for a topic by its id were told that it is gone. */
   'staleTopicIds',
-  'movesAsked',
+  'ordersDone',
+  /** An order, or a rehearsal of one, was refused for good. */
+  'ordersRefused',
+  /** An order was refused for now. */
+  'ordersPutOff',
+  'ordersUnanswered',
+  'transfers',
+  'drained',
+  'undrained',
+  'decommissioned',
+  'brokersRemoved',
+  /** A removed broker still had a vote in the catalog that it could not do without. */
+  'removedStillNeeded',
+  'disksGivenUp',
+  /** A machine whose disk was given up got an empty one. */
+  'renewed',
+  'partitionsAdded',
+  'factorsChanged',
+  'topicsAltered',
+  'addressesChanged',
+  /** A log start was moved by retention. */
+  'logStartsMoved',
+  /** A replica was given the state of a group although it ran already. */
+  'statesInstalled',
+  /** A reader was told that what it wants was dropped. */
+  'readersBelowLogStart',
   /** A group reached a placement that was asked for. */
   'movesFinished',
   'groupsRemoved',

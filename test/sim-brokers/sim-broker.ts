@@ -52,6 +52,8 @@ export interface BrokerEnvironment {
   readonly raftLimits: RaftLimits;
   readonly driverLimits: DriverLimits;
   readonly limits: Partial<BrokerLimits>;
+  /** Where other brokers reach the machine now. */
+  peerAddressOf(machine: number): string;
   hostEvents(broker: SimBroker): HostEvents;
   spy(broker: SimBroker): PeerSpy;
   /** What clients and other brokers ask of this broker alone passes through here. */
@@ -69,9 +71,6 @@ export interface DirectoryCopy {
   readonly files: DiskFiles;
 }
 
-export const peerAddressOf = (machine: number): string => `host-${machine}:9401`;
-export const clientAddressOf = (machine: number): string => `host-${machine}:9400`;
-
 /** How a machine's settings tell it to come into its cluster. */
 export interface Settings {
   readonly founders: readonly number[];
@@ -84,7 +83,7 @@ export class SimBroker {
   readonly brokerId: BrokerId;
   readonly disk: SimDisk;
   readonly files: SimFiles;
-  readonly settings: Settings;
+  settings: Settings;
   /** Null: no process runs. */
   process: SimProcess | null = null;
   /** The broker in the process, once there is one. */
@@ -95,7 +94,13 @@ export class SimBroker {
   isLost = false;
   /** Its disk is an old copy of itself. */
   isOldCopy = false;
+  /** The cluster was told by an operator that this disk never comes back, and agreed, or removed the broker. */
+  isGivenUp = false;
+  /** Disks that this machine had before. */
+  readonly formerIncarnations = new Set<string>();
   lives = 0;
+  /** How often the machine got another address. */
+  #addresses = 0;
   #peers: SimPeers | null = null;
   #host: WatchedHost | null = null;
   #desk: CallDesk | null = null;
@@ -121,6 +126,20 @@ export class SimBroker {
 
   get alive(): boolean {
     return this.process !== null;
+  }
+
+  /** Where other brokers reach it. */
+  get peerAddress(): string {
+    return `${this.#hostName}:9401`;
+  }
+
+  get #hostName(): string {
+    return this.#addresses === 0 ? `host-${this.number}` : `host-${this.number}-${this.#addresses}`;
+  }
+
+  /** It must be down. */
+  changeAddress(): void {
+    this.#addresses++;
   }
 
   /** Groups that run. */
@@ -187,6 +206,7 @@ export class SimBroker {
 
   /** Everything is gone, as after `rm -rf`; the disk must be crashed. */
   wipe(): void {
+    if (this.incarnation !== null) this.formerIncarnations.add(this.incarnation);
     this.isOldCopy = false;
     this.disk.wipe();
     this.files.replace();
@@ -216,8 +236,9 @@ export class SimBroker {
 
     const founders = this.settings.founders.map((one) => ({
       brokerId: toBrokerId(one),
-      peerAddress: peerAddressOf(one),
+      peerAddress: environment.peerAddressOf(one),
     }));
+    const { peerAddress } = this;
     const book = new PeerBook(founders);
     const directory = new ReplicaDirectory();
     const peers = new SimPeers({
@@ -226,7 +247,6 @@ export class SimBroker {
       handshake: {
         own: () => {
           const { clusterId } = files.content;
-          const peerAddress = peerAddressOf(this.number);
           const identity = { brokerId, clusterId, incarnation, peerAddress, ...start };
           return { identity, durableCommit: disk.durableCommit };
         },
@@ -246,8 +266,8 @@ export class SimBroker {
     const self = {
       brokerId,
       incarnation,
-      address: clientAddressOf(this.number),
-      peerAddress: peerAddressOf(this.number),
+      address: `${this.#hostName}:9400`,
+      peerAddress,
       rack: settings.rack,
       version: '0.1.0',
     };
@@ -258,7 +278,7 @@ export class SimBroker {
     const entrance = await findCluster({
       self,
       founders,
-      seeds: settings.seeds.map(peerAddressOf),
+      seeds: settings.seeds.map((one) => environment.peerAddressOf(one)),
       wishedClusterId: null,
       clusterId: () => files.content.clusterId,
       hasReplica: async () => (await logs.list()).some(({ group }) => group === catalogGroup),
@@ -322,7 +342,7 @@ export class SimBroker {
       },
       cluster: {
         ...admitted,
-        seeds: others.map(peerAddressOf),
+        seeds: others.map((one) => environment.peerAddressOf(one)),
         rpc: peers,
         processOf: (id) => book.processOf(id),
         directory,

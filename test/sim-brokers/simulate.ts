@@ -18,12 +18,14 @@ import { NoDuplicate } from './invariants/no-duplicate.ts';
 import { NoPhantom } from './invariants/no-phantom.ts';
 import { OneCluster } from './invariants/one-cluster.ts';
 import { OneVote } from './invariants/one-vote.ts';
+import { RetentionKeeps } from './invariants/retention-keeps.ts';
 import { RealTimeOrder } from './invariants/real-time-order.ts';
 import { RemovalAfterExclusion } from './invariants/removal-after-exclusion.ts';
 import { ReplicaBound } from './invariants/replica-bound.ts';
 import { TopicsLinearizable } from './invariants/topics-linearizable.ts';
 import { VisibleCommitted } from './invariants/visible-committed.ts';
 import { drain, liveness, run } from './phases.ts';
+import { Operators } from './operators.ts';
 import { ProducerClient } from './producer-client.ts';
 import { TopicClient } from './topic-client.ts';
 
@@ -86,9 +88,12 @@ async function phases(world: BrokerWorld, random: SimRandom, isFaulty: boolean):
   const topics = new TopicClient(world, random.split('topics'));
   const faults = new BrokerFaults(world, random.split('faults'));
   for (const client of [topics, ...producers, ...consumers]) client.start();
+  const operators = new Operators(world, random.split('operators'));
   if (isFaulty) faults.start();
+  if (isFaulty) operators.start();
   await run(world, shape.safetyMs);
   faults.stop();
+  operators.stop();
   topics.stop();
   await liveness(world, random.split('liveness'), producers);
   for (const consumer of consumers) consumer.stop();
@@ -102,6 +107,7 @@ function watch(world: BrokerWorld): void {
     new NoPhantom(world),
     new RealTimeOrder(world),
     new VisibleCommitted(world),
+    new RetentionKeeps(world),
     new TopicsLinearizable(world),
     new RemovalAfterExclusion(world),
     new ReplicaBound(world),

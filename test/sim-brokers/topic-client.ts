@@ -2,8 +2,10 @@
 import type { BrokerApi, RequestContext } from '../../src/broker/requests.ts';
 import type { ErrorCode, Result } from '../../src/model/errors.ts';
 import { ok } from '../../src/model/errors.ts';
+import { noConfigChange } from '../../src/broker/topic-config.ts';
 import type { SimRandom } from '../sim/sim-random.ts';
 import type { BrokerWorld } from './broker-world.ts';
+import { drawConfig } from './operators.ts';
 
 const callMs = 4_000;
 
@@ -44,7 +46,8 @@ export class TopicClient {
     const { founders, joiners } = this.#world.shape;
     const partitions = this.#random.between(1, 2);
     const factors = founders + joiners >= 3 ? [null, 3, 3, 3, 1] : [null, 1];
-    const wish = { name: topic, partitions, replicationFactor: this.#random.pick(factors) };
+    const config = this.#random.chance(0.5) ? drawConfig(this.#random) : noConfigChange;
+    const wish = { name: topic, partitions, replicationFactor: this.#random.pick(factors), config };
     return this.#ask('create', topic, async (api, context) => idOf(await api.createTopic(wish, context)));
   }
 

@@ -8,6 +8,8 @@ export interface HostEvents {
   /** The replica is about to be made on this disk. */
   creating(group: GroupNumber, replica: ReplicaId): void;
   applied(group: GroupNumber, entry: Entry): void;
+  /** Another replica's state was taken over. */
+  installed(group: GroupNumber): void;
   /** What is below it is visible. */
   committed(group: GroupNumber, highWatermark: Offset): void;
   role(group: GroupNumber, role: RoleState): void;
@@ -66,6 +68,7 @@ export class WatchedHost implements RaftHost {
 }
 
 function watched(group: GroupNumber, machine: StateMachine, events: HostEvents): StateMachine {
+  let wasRestored = false;
   const common = {
     roleChanged: (role: RoleState): void => {
       machine.roleChanged(role);
@@ -87,6 +90,8 @@ function watched(group: GroupNumber, machine: StateMachine, events: HostEvents):
         kind: 'data',
         restore: (state) => {
           machine.restore(state);
+          if (wasRestored) events.installed(group);
+          wasRestored = true;
         },
         apply: (entry) => {
           machine.apply(entry);
