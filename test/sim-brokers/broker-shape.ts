@@ -1,5 +1,7 @@
 /** What a run is made of before anything happens: drawn from the seed. */
 import type { BrokerLimits } from '../../src/broker/limits.ts';
+import type { GroupSettings } from '../../src/broker/group-settings.ts';
+import { defaultGroupSettings } from '../../src/broker/group-settings.ts';
 import type { RaftLimits } from '../../src/raft/core/limits.ts';
 import { raftLimitsDefault } from '../../src/raft/core/limits.ts';
 import type { DriverLimits } from '../../src/raft/driver-limits.ts';
@@ -16,6 +18,9 @@ export interface BrokerShape {
   readonly safetyMs: number;
   readonly producers: number;
   readonly consumers: number;
+  /** Clients that read as members of groups. */
+  readonly members: number;
+  readonly groups: number;
   /** Names that topics take turns under. */
   readonly topicNames: readonly string[];
   /** Mean time between two batches of a producer, in ms. */
@@ -25,17 +30,31 @@ export interface BrokerShape {
   readonly raftLimits: RaftLimits;
   readonly driverLimits: DriverLimits;
   readonly limits: Partial<BrokerLimits>;
+  readonly groupSettings: GroupSettings;
 }
 
 export function drawShape(random: SimRandom): BrokerShape {
   const founders = random.pick([1, 3, 3, 3]);
   return {
+    groupSettings: {
+      ...defaultGroupSettings,
+      sessionTimeoutMs: 6_000,
+      heartbeatIntervalMs: 1_500,
+      reconcilingHeartbeatIntervalMs: 300,
+      revocationTimeoutMs: random.pick([3_000, 12_000]),
+      sweepIntervalMs: random.pick([1_000, 10_000]),
+      expiryRetryMs: 500,
+      commitsInFlightMax: random.pick([1, 64]),
+      assignor: random.pick(['uniform', 'range']),
+    },
     founders,
-    joiners: founders === 1 ? random.pick([0, 2, 3]) : random.pick([0, 0, 1, 2]),
+    joiners: founders === 1 ? random.pick([0, 2, 3]) : random.pick([0, 1, 1, 2]),
     racks: random.pick([0, 0, 2, 3]),
     safetyMs: random.between(15_000, 40_000),
     producers: random.between(1, 3),
     consumers: random.between(1, 2),
+    members: random.chance(0.01) ? 200 : random.between(1, 6),
+    groups: random.between(1, 2),
     topicNames: ['a', 'b', 'c'].slice(0, random.between(1, 3)),
     pauseMsMean: random.between(20, 300),
     topicMsMean: random.between(500, 5_000),

@@ -448,6 +448,7 @@ export class BrokerWorld {
       raftLimits: shape.raftLimits,
       driverLimits: shape.driverLimits,
       limits: shape.limits,
+      groupSettings: shape.groupSettings,
       peerAddressOf: (machine) => this.broker(machine).peerAddress,
       hostEvents: (broker) => ({
         creating: (group, replica) => {

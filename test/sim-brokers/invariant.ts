@@ -7,6 +7,7 @@ import type { RoleState } from '../../src/raft/core/ready.ts';
 import { SimViolation } from '../sim/invariant.ts';
 import type { BrokerWorld } from './broker-world.ts';
 import type { Ack } from './history.ts';
+import type { CommitAck, CommittedFetched } from './invariants/committed-register.ts';
 import type { SimBroker } from './sim-broker.ts';
 import type { TopicAnswer } from './topic-client.ts';
 
@@ -37,6 +38,10 @@ export abstract class BrokerInvariant {
   onCreating?(broker: SimBroker, group: GroupNumber, replica: ReplicaId): void;
   /** The data of a replica is about to go. */
   onRemoving?(broker: SimBroker, group: GroupNumber): void;
+  /** A member heard that its commit is stored. */
+  onCommitAcked?(ack: CommitAck): void;
+  /** Somebody heard what is committed. */
+  onCommittedFetched?(fetched: CommittedFetched): void;
   /** After the drain: every broker that can be up is up and everything is quiet. */
   atEnd?(): void;
 

@@ -67,7 +67,8 @@ export class Operators {
   #next(): void {
     this.#world.scheduler.after(this.#random.exponential(this.#pauseMsMean), () => {
       if (!this.#running) return;
-      this.#act(this.#random.pick(this.#enabled));
+      const mayReplace = this.#enabled.includes('replace') && this.#lost.length > 0;
+      this.#act(mayReplace && this.#random.chance(0.3) ? 'replace' : this.#random.pick(this.#enabled));
       this.#next();
     });
   }
@@ -131,6 +132,12 @@ export class Operators {
     }
   }
 
+  /** Whose place another disk may take. */
+  get #lost(): readonly SimBroker[] {
+    const { catalog, brokers } = this.#world;
+    return brokers.filter((one) => one.isLost && !one.isGivenUp && catalog.state.brokers.has(one.brokerId));
+  }
+
   #withTopic(act: (topic: TopicEntry) => void): void {
     const topics = this.#world.catalog.live;
     if (topics.length > 0) act(this.#random.pick(topics));
@@ -163,8 +170,7 @@ export class Operators {
 
   /** A lost disk is given up; the machine stays down until the cluster agrees, then comes with an empty one. */
   #replace(): void {
-    const { catalog, brokers } = this.#world;
-    const lost = brokers.filter((one) => one.isLost && catalog.state.brokers.has(one.brokerId));
+    const lost = this.#lost;
     if (lost.length === 0) return;
     const broker = this.#random.pick(lost);
     this.#world.keepDown(broker);

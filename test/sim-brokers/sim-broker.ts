@@ -10,6 +10,7 @@ import { Broker } from '../../src/broker/broker.ts';
 import type { BrokerIdentity } from '../../src/broker/broker-identity.ts';
 import { BrokerStartError } from '../../src/broker/broker-identity.ts';
 import { findCluster, takeReplica } from '../../src/broker/cluster-entrance.ts';
+import type { GroupSettings } from '../../src/broker/group-settings.ts';
 import type { BrokerLimits } from '../../src/broker/limits.ts';
 import { silentBrokerObserver } from '../../src/broker/observer.ts';
 import { PeerBook } from '../../src/broker/peer-book.ts';
@@ -52,6 +53,7 @@ export interface BrokerEnvironment {
   readonly raftLimits: RaftLimits;
   readonly driverLimits: DriverLimits;
   readonly limits: Partial<BrokerLimits>;
+  readonly groupSettings: GroupSettings;
   /** Where other brokers reach the machine now. */
   peerAddressOf(machine: number): string;
   hostEvents(broker: SimBroker): HostEvents;
@@ -214,7 +216,7 @@ export class SimBroker {
 
   async #run(process: SimProcess): Promise<void> {
     const environment = this.#environment;
-    const { wire, raftLimits, driverLimits, limits } = environment;
+    const { wire, raftLimits, driverLimits, limits, groupSettings } = environment;
     const { clock } = process;
     const random = this.#random.split(`life ${this.lives}`);
     const fault = (error: unknown): void => {
@@ -334,6 +336,7 @@ export class SimBroker {
       disk: { admit: () => disk.mood.space === 'ample' },
       onFault: fault,
       limits,
+      groupSettings,
       observer: {
         ...silentBrokerObserver,
         groupMissing: (group) => {

@@ -12,10 +12,12 @@ import { BrokerWorld } from './broker-world.ts';
 import { ConsumerClient } from './consumer-client.ts';
 import type { Counters } from './counters.ts';
 import { AckedDurable } from './invariants/acked-durable.ts';
+import { CommittedRegister } from './invariants/committed-register.ts';
 import { ElectionSafety } from './invariants/election-safety.ts';
 import { EqualAtEnd } from './invariants/equal-at-end.ts';
 import { NoDuplicate } from './invariants/no-duplicate.ts';
 import { NoPhantom } from './invariants/no-phantom.ts';
+import { OneOwner } from './invariants/one-owner.ts';
 import { OneCluster } from './invariants/one-cluster.ts';
 import { OneVote } from './invariants/one-vote.ts';
 import { RetentionKeeps } from './invariants/retention-keeps.ts';
@@ -24,7 +26,8 @@ import { RemovalAfterExclusion } from './invariants/removal-after-exclusion.ts';
 import { ReplicaBound } from './invariants/replica-bound.ts';
 import { TopicsLinearizable } from './invariants/topics-linearizable.ts';
 import { VisibleCommitted } from './invariants/visible-committed.ts';
-import { drain, liveness, run } from './phases.ts';
+import { drain, groupsHeal, liveness, run } from './phases.ts';
+import { MemberClient } from './member-client.ts';
 import { Operators } from './operators.ts';
 import { ProducerClient } from './producer-client.ts';
 import { TopicClient } from './topic-client.ts';
@@ -85,9 +88,12 @@ async function phases(world: BrokerWorld, random: SimRandom, isFaulty: boolean):
   const consumers = Array.from({ length: shape.consumers }, (_, i) => {
     return new ConsumerClient(world, random.split(`consumer ${i}`));
   });
+  const members = Array.from({ length: shape.members }, (_, i) => {
+    return new MemberClient(`m${i}`, `group-${i % shape.groups}`, world, random.split(`member ${i}`));
+  });
   const topics = new TopicClient(world, random.split('topics'));
   const faults = new BrokerFaults(world, random.split('faults'));
-  for (const client of [topics, ...producers, ...consumers]) client.start();
+  for (const client of [topics, ...producers, ...consumers, ...members]) client.start();
   const operators = new Operators(world, random.split('operators'));
   if (isFaulty) faults.start();
   if (isFaulty) operators.start();
@@ -96,6 +102,9 @@ async function phases(world: BrokerWorld, random: SimRandom, isFaulty: boolean):
   operators.stop();
   topics.stop();
   await liveness(world, random.split('liveness'), producers);
+  for (const member of members) member.calm();
+  await groupsHeal(world, members);
+  for (const member of members) member.stop();
   for (const consumer of consumers) consumer.stop();
   await drain(world);
 }
@@ -108,6 +117,8 @@ function watch(world: BrokerWorld): void {
     new RealTimeOrder(world),
     new VisibleCommitted(world),
     new RetentionKeeps(world),
+    new OneOwner(world),
+    new CommittedRegister(world),
     new TopicsLinearizable(world),
     new RemovalAfterExclusion(world),
     new ReplicaBound(world),

@@ -38,7 +38,7 @@ export class RetentionKeeps extends BrokerInvariant {
     const kept = first === undefined ? [] : entries.slice(first.index - 1);
     this.check(
       configs.some((config) => allows(config, kept, records.length - start)),
-      `group ${group} starts at ${start} of ${records.length}, where ${kept.map((entry) => entry.payload.length).join("+")} bytes are, which no configuration allows: ${JSON.stringify(configs)}`,
+      `group ${group} starts at ${start} of ${records.length}, where ${kept.map((entry) => entry.payload.length).join('+')} bytes are, which no configuration allows: ${JSON.stringify(configs)}`,
     );
   }
 }
