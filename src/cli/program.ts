@@ -1,5 +1,6 @@
 /** The tree of commands. One file per command in commands/; what is not in this tree does not exist. */
 import { Command } from 'commander';
+import { addBrokerAwaitQuorum } from './commands/broker-await-quorum.ts';
 import { addBrokerDescribe } from './commands/broker-describe.ts';
 import { addBrokerOperations } from './commands/broker-operations.ts';
 import { addClusterInfo } from './commands/cluster-info.ts';
@@ -51,6 +52,7 @@ export function buildProgram(): Command {
   const broker = family(program, 'broker', 'look at, drain, remove and replace brokers');
   addBrokerDescribe(broker);
   addBrokerOperations(broker);
+  addBrokerAwaitQuorum(broker);
   const partition = family(program, 'partition', 'move replicas and leaderships, and delete records');
   addPartitionOperations(partition);
   addPartitionDeleteRecords(partition);
