@@ -6,6 +6,7 @@
  * - catalog-8: one command is in flight at a time, so that a decision has seen everything before it.
  * - catalog-11: a refusal, and that there is nothing to do, is told only after leadership was confirmed: whoever was
  *   deposed unnoticed has not seen everything.
+ * - catalog-13: no command is proposed that a broker of the active format could not read (format-version.ts).
  */
 import { must } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
@@ -22,6 +23,8 @@ import { CatalogMachine } from './catalog-machine.ts';
 import type { Executed } from './catalog-requests.ts';
 import type { CatalogState } from './catalog-state.ts';
 import { answerBy } from './deadline.ts';
+import type { CommandFormats } from './format-version.ts';
+import { commandFormats, refuseNewer } from './format-version.ts';
 import type { BrokerLimits } from './limits.ts';
 import { proposalRefusal, proposeAndWait, unknownOutcome } from './proposal.ts';
 
@@ -36,6 +39,8 @@ interface CatalogDeps {
   readonly onFault: (error: unknown) => void;
   readonly clock: Clock;
   readonly limits: BrokerLimits;
+  /** Those of this version if absent. */
+  readonly formats?: CommandFormats;
 }
 
 interface IndexWaiter {
@@ -218,6 +223,12 @@ export class Catalog {
       if (confirmed.kind === 'refused') return confirmed;
       return decided.kind === 'refused' ? decided : ok({ command: null, index: this.appliedIndex });
     }
+    const newer = refuseNewer(
+      decided.value,
+      this.state.head?.activeVersion ?? null,
+      this.#deps.formats ?? commandFormats,
+    );
+    if (newer !== null) return newer;
     const payload = encodeCommand(decided.value);
     const group = must(this.#group, 'a catalog that serves has started');
     const outcome = await proposeAndWait(group, { kind: 'command', count: 0, payload, maxTimestampMs: null });
