@@ -45,6 +45,16 @@ export class Peer {
   /** The process that gave the newest answer. */
   process: number | null = null;
 
+  /** Frames of it, or answers to frames, should come all the time. */
+  get isDue(): boolean {
+    return this.led.size > 0 || this.leads.size > 0;
+  }
+
+  /** When it was last heard for a group; -Infinity: never. */
+  get heardMs(): number {
+    return Math.max(this.answeredMs, this.leads.heardMs);
+  }
+
   /** @param dropped a leadership of `leads` is over, or replaced */
   constructor(broker: BrokerId, dropped: (entry: HeardLead) => void) {
     this.broker = broker;

@@ -31,6 +31,7 @@ import type { HeardLead, Hosted, HostedLead } from './beat-state.ts';
 import { Peer } from './beat-state.ts';
 import type { RaftObserver } from './observer.ts';
 import type { PeerClocks } from './peer-clocks.ts';
+import { SilenceWatch } from './silence-watch.ts';
 import type { TimedTask, TimerWheel } from './timer-wheel.ts';
 import type { PeerDirectory, PeerTransport } from './transport.ts';
 import type { TurnQueue, TurnTaker } from './turns.ts';
@@ -45,6 +46,8 @@ export interface BeatsOptions {
   readonly observer: RaftObserver;
   /** Between two frames to the same broker, in ms; a read makes one leave earlier. */
   readonly heartbeatMs: number;
+  /** A broker that should be heard and is silent for longer than this is given up (silence-watch.ts), in ms. */
+  readonly silentMsMax: number;
   /** Hears what the clocks of the others show. Null: nobody wants to know, and nothing is said. */
   readonly clocks: PeerClocks | null;
   hosted(group: GroupNumber): Hosted | undefined;
@@ -64,10 +67,18 @@ export class Beats implements TimedTask, TurnTaker {
   /** Groups led here some of whose members' brokers are not known yet. */
   readonly #unplaced = new Set<Hosted>();
   #dueMs = Infinity;
+  readonly #silence: SilenceWatch;
 
   constructor(options: BeatsOptions) {
     this.#options = options;
     this.#process = options.random.below(2 ** 32);
+    this.#silence = new SilenceWatch({
+      clock: options.clock,
+      peers: () => this.#peers.values(),
+      silentMsMax: options.silentMsMax,
+      lookMs: 2 * options.heartbeatMs,
+      giveUp: (broker) => options.transport.giveUp?.(broker),
+    });
     options.transport.onBeat((from, frame) => {
       this.#receive(from, frame);
     });
@@ -80,8 +91,7 @@ export class Beats implements TimedTask, TurnTaker {
 
   /** When another broker was last heard for a group that it shares with this one; -Infinity: never. */
   heardMs(broker: BrokerId): number {
-    const peer = this.#peers.get(broker);
-    return peer === undefined ? -Infinity : Math.max(peer.answeredMs, peer.leads.heardMs);
+    return this.#peers.get(broker)?.heardMs ?? -Infinity;
   }
 
   /** The last way broke on which it was heard: when it is heard again, all that follow it are to know at once. */
@@ -189,7 +199,12 @@ export class Beats implements TimedTask, TurnTaker {
     peer.led.announce(entry);
     hosted.leads.push(entry);
     this.#sendSoon(peer);
+    this.#watch();
     return true;
+  }
+
+  #watch(): void {
+    if (this.#silence.begin()) this.#options.timers.rearm(this.#silence);
   }
 
   #peer(broker: BrokerId): Peer {
@@ -238,6 +253,7 @@ export class Beats implements TimedTask, TurnTaker {
     const exceptions: BeatException[] = [];
     if (taken.kind === 'taken') {
       if (peer.isCutOff) this.#backInSight(peer);
+      if (peer.isDue) this.#watch();
       for (const entry of taken.announced) if (!this.#cover(entry)) peer.uncovered.add(entry);
       for (const { lead } of peer.uncovered) exceptions.push(this.#except(lead, request.sequence));
     }

@@ -179,6 +179,14 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
     return this.#learned.get(replica) ?? null;
   }
 
+  giveUp(broker: BrokerId): void {
+    const why = 'it is silent although it should be heard';
+    const links = this.#links.get(broker);
+    links?.bulk.restart(why);
+    links?.beat.restart(why);
+    this.#calls.get(broker)?.restart(why);
+  }
+
   /** How the way to another broker is. */
   wayTo(broker: BrokerId): { readonly connected: boolean; readonly unsentBytes: number } {
     const links = this.#links.get(broker);

@@ -63,6 +63,11 @@ export interface PeerTransport {
    * breaks. A transport that can not tell leaves it to the election time-outs.
    */
   onSilent?(receive: (from: BrokerId) => void): void;
+  /**
+   * A broker is silent although it should be heard, and no connection with it broke: those there are end, what waits for
+   * its answers is told, and they are made again. A transport that has no connections has nothing to do.
+   */
+  giveUp?(broker: BrokerId): void;
   /** What the other brokers think of this one. Absent where nobody remembers brokers: then nothing waits for it. */
   readonly standing?: Standing;
 }

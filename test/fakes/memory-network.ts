@@ -25,6 +25,8 @@ export class MemoryNetwork {
   readonly standings = new Map<number, StandingRecord>();
   /** Replicas that nothing reaches and that reach nobody. */
   readonly cutOff = new Set<number>();
+  /** "who gave up whom", by broker. */
+  readonly givenUp: string[] = [];
   sent = 0;
   beatsSent = 0;
   /** Which messages get lost; a test may change it. */
@@ -66,6 +68,9 @@ export class MemoryNetwork {
       },
       onSilent: (receive) => {
         this.#silentReceivers.set(broker, receive);
+      },
+      giveUp: (other) => {
+        this.givenUp.push(`${broker} ${other}`);
       },
       brokerOf: (replica: ReplicaId) => this.brokerOf(replica),
       ...(this.judges === null ? {} : { standing: this.#standingOf(broker) }),

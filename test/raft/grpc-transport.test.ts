@@ -608,6 +608,31 @@ describe('connections of brokers that break', () => {
 describe('requests between brokers', () => {
   const toTwo = { kind: 'broker', broker: two } as const;
 
+  it(
+    'pit-P123: to one whose bytes are swallowed are unknown when it is given up, and the next ones get through',
+    options,
+    async () => {
+      const { a, b, book } = await pair({});
+      const proxy = closing(await CuttableProxy.to(b.port));
+      book.addresses.set(two, proxy.address);
+      b.peers.serve('echo', (_from, payload) => Promise.resolve(payload));
+      a.peers.send(group, append(10));
+      assert.equal((await a.peers.call(toTwo, 'echo', Buffer.from('a'), 5_000)).kind, 'answered');
+      await until(() => b.messages.length === 1);
+      proxy.swallow();
+      const begunMs = performance.now();
+      const hanging = a.peers.call(toTwo, 'echo', Buffer.from('b'), 30_000);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      const before = a.unreachable.length;
+      a.peers.giveUp(two);
+      assert.deepEqual((await hanging).kind, 'unknown');
+      assert.ok(performance.now() - begunMs < 2_500, 'long before the connection itself would be found dead');
+      await until(() => a.unreachable.length > before);
+      proxy.reset();
+      assert.equal((await a.peers.call(toTwo, 'echo', Buffer.from('c'), 30_000)).kind, 'answered');
+    },
+  );
+
   it('are answered, also by who is only known by an address', options, async () => {
     const { a, b, book } = await pair({ identity: { clusterId: null } });
     const heard: unknown[] = [];

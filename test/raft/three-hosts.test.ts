@@ -124,6 +124,22 @@ test('a leader to whom the way broke is not told as one until it is heard again'
   assert.deepEqual(told(), before.map((count) => count + 2)); // prettier-ignore
 });
 
+test('pit-P123: a leader of whom nothing arrives is given up by those who follow it, and by nobody else', async () => {
+  const three = await Three.started();
+  await three.pass(10_000);
+  assert.deepEqual(three.network.givenUp, [], 'idle groups hear of each other');
+  three.network.cutOff.add(1);
+  three.network.losesBeat = (from, to) => from === 1 || to === 1;
+  await three.pass(3_000);
+  assert.deepEqual(three.network.givenUp.toSorted(), ['2 1', '3 1']);
+  await three.pass(10_000);
+  assert.equal(three.network.givenUp.length, 2, 'once');
+  three.network.cutOff.clear();
+  three.network.losesBeat = () => false;
+  await three.pass(5_000);
+  assert.equal(three.network.givenUp.length, 2);
+});
+
 test('pit-P12: connections that break and are made again cost no election', async () => {
   const three = await Three.started();
   const { term } = three.leader.group.role;
