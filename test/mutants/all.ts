@@ -4,6 +4,7 @@ import { host } from './host.ts';
 import { membership } from './membership.ts';
 import type { Mutant } from './mutant.ts';
 import { readsAndTransfer } from './reads-and-transfer.ts';
+import { recordPath } from './record-path.ts';
 import { replication } from './replication.ts';
 import { snapshots } from './snapshots.ts';
 
@@ -14,4 +15,5 @@ export const mutants: readonly Mutant[] = [
   ...membership,
   ...readsAndTransfer,
   ...host,
+  ...recordPath,
 ];

@@ -17,6 +17,11 @@ const schedules = 'test/raft/core/chaos.test.ts';
 const tests = [...testsIn('test/raft/core'), ...testsIn('test/cases'), ...testsIn('test/raft')].filter(
   (file) => file !== schedules,
 );
+/** Of src/broker, the cheapest first. */
+const recordPathTests = [
+  ...['producer-table', 'durability', 'append', 'idempotence', 'resolve-append', 'conditional-append', 'fetch'],
+  ...['list-offsets', 'delete-records', 'exactly-once', 'cluster-insync'],
+].map((name) => `test/broker/${name}.test.ts`);
 /** Distinct states of each scope: what `npm test` searches. */
 const modelStates = 40_000;
 /** Nothing that works says nothing for so long; what hangs is dead. */
@@ -24,6 +29,15 @@ const silenceMsMax = 180_000;
 const silence = 'hangs';
 
 type Death = Pick<Result, 'killer' | 'by' | 'seeds'>;
+
+/** Null: the tests of the record path pass where nothing is planted. */
+export async function whyRecordPathUseless(tree: string): Promise<string | null> {
+  return (await byTests(tree, 'tests', recordPathTests))?.by ?? null;
+}
+
+export async function killOnRecordPath(tree: string): Promise<Death> {
+  return (await byTests(tree, 'tests', recordPathTests)) ?? { killer: 'none', by: '', seeds: null };
+}
 
 /** Null: a group without faults elects a leader; else why the mutant is worthless. */
 export async function whyWorthless(tree: string): Promise<string | null> {

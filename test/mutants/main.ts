@@ -11,7 +11,7 @@
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import { mutants } from './all.ts';
-import { kill, whyUseless, whyWorthless } from './kill.ts';
+import { kill, killOnRecordPath, whyRecordPathUseless, whyUseless, whyWorthless } from './kill.ts';
 import { MutatedTree } from './mutated-tree.ts';
 import { patchOf, readResults, writeResult } from './results.ts';
 import { writeTable } from './table.ts';
@@ -40,18 +40,23 @@ async function run(): Promise<number> {
     .filter(({ name }) => options.again || (done[name]?.killer ?? 'none') === 'none');
   const types = new TypeCheck();
   const tree = new MutatedTree(`shard-${shard}`);
-  const useless = await whyUseless(tree.root);
+  const onRaft = wanted.some(({ suite }) => suite === undefined);
+  const onRecordPath = wanted.some(({ suite }) => suite === 'record-path');
+  const useless =
+    (onRaft ? await whyUseless(tree.root) : null) ?? (onRecordPath ? await whyRecordPathUseless(tree.root) : null);
   if (useless !== null) throw new Error(`without a mutant this fails already: ${useless}`);
   let bad = 0;
   for (const mutant of wanted) {
     const started = performance.now();
     const errors = types.errors(mutant.file, tree.plant(mutant));
-    const worthless = errors.length > 0 ? `does not compile: ${errors.join('; ')}` : await whyWorthless(tree.root);
+    const isOnRaft = mutant.suite === undefined;
+    const worthless =
+      errors.length > 0 ? `does not compile: ${errors.join('; ')}` : isOnRaft ? await whyWorthless(tree.root) : null;
     if (worthless !== null) {
       console.log(`${mutant.name}: WORTHLESS, ${worthless}`);
       bad++;
     } else {
-      const death = await kill(tree.root, Number(options.seeds));
+      const death = isOnRaft ? await kill(tree.root, Number(options.seeds)) : await killOnRecordPath(tree.root);
       const seconds = Math.round((performance.now() - started) / 1000);
       writeResult(mutant.name, { patch: patchOf(mutant), ...death, seconds });
       const seeds = death.seeds === null ? '' : ` after ${death.seeds} seeds`;

@@ -5,7 +5,7 @@ import path from 'node:path';
 import type { Mutant } from './mutant.ts';
 
 const root = path.join(import.meta.dirname, '../..');
-const copied = ['src', 'test', 'docs', 'package.json', 'tsconfig.json', 'tsconfig.base.json'];
+const copied = ['src', 'clients/typescript/src', 'test', 'docs', 'package.json', 'tsconfig.json', 'tsconfig.base.json'];
 
 export class MutatedTree {
   readonly root: string;

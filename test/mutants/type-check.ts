@@ -16,7 +16,7 @@ export class TypeCheck {
     const { config } = ts.readConfigFile(path.join(root, 'tsconfig.json'), (file) => readFileSync(file, 'utf8')) as {
       config: object;
     };
-    const parsed = ts.parseJsonConfigFileContent({ ...config, include: ['src/raft'] }, ts.sys, root);
+    const parsed = ts.parseJsonConfigFileContent({ ...config, include: ['src/raft', 'src/broker'] }, ts.sys, root);
     this.#service = ts.createLanguageService({
       getCompilationSettings: () => parsed.options,
       getScriptFileNames: () => parsed.fileNames,
