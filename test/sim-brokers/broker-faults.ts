@@ -143,7 +143,9 @@ export class BrokerFaults {
         this.#pause(broker, random.between(20, 1_500));
         return;
       case 'clock-jump':
-        if (broker.process !== null) broker.process.clock.wallOffsetMs = random.between(-3_600_000, 3_600_000);
+        if (broker.process === null) return;
+        broker.process.clock.wallOffsetMs = random.between(-3_600_000, 3_600_000);
+        this.#world.clockJumped();
         return;
       case 'wipe':
         this.#wipe(broker, downMs);

@@ -2,7 +2,7 @@
 import type { Broker } from '../../src/broker/broker.ts';
 import type { BrokerApi, RequestContext } from '../../src/broker/requests.ts';
 import type { Result } from '../../src/model/errors.ts';
-import type { CatalogCommand } from '../../src/broker/catalog-commands.ts';
+import type { BrokerEntry, CatalogCommand } from '../../src/broker/catalog-commands.ts';
 import type { GroupNumber, ReplicaId } from '../../src/model/ids.ts';
 import { catalogGroup, toMillis } from '../../src/model/ids.ts';
 import type { Configuration } from '../../src/raft/core/configuration.ts';
@@ -61,6 +61,8 @@ export class BrokerWorld {
   /** What each lost replica had durably at the moment of the loss: what it acknowledged before may still be counted. */
   readonly lostImages = new Map<ReplicaId, GroupImage>();
   violation: SimViolation | null = null;
+  /** At some moment half of the brokers or more had a wrong clock: then nobody can tell which is right (design D23). */
+  hadNoClock = false;
   /** Probability that a call of a client, or its answer, gets lost. */
   clientLoss = 0;
   readonly #random: SimRandom;
@@ -83,6 +85,7 @@ export class BrokerWorld {
       this.trace.say(0, catalogGroup, 'committed', JSON.stringify(command));
       if (command.kind === 'placement-reached') this.count('movesFinished');
       if (command.kind === 'put-broker' && command.broker.joined) this.count('brokersJoined');
+      if (command.kind === 'put-broker') this.#cameWith(command.broker);
       if (command.kind === 'delete-topic') this.count('topicsDeleted');
       this.#countOrder(command);
       if (command.kind === 'replace-broker' || command.kind === 'remove-broker') this.#givenUp(command.brokerId);
@@ -193,6 +196,14 @@ export class BrokerWorld {
     this.trace.say(broker.number, null, 'address', broker.peerAddress);
     this.count('addressesChanged');
     this.startLater(broker, this.#random.exponential(restartMsMean));
+  }
+
+  /** A wall clock shows another time now. */
+  clockJumped(): void {
+    this.count('clockJumps');
+    const wrong = this.brokers.filter((broker) => (broker.process?.clock.wallOffsetMs ?? 0) !== 0);
+    const joined = [...this.catalog.state.brokers.values()].filter((broker) => broker.joined);
+    if (wrong.length * 2 >= joined.length) this.hadNoClock = true;
   }
 
   /** What the replica has durably, or had when it was lost. */
@@ -382,6 +393,15 @@ export class BrokerWorld {
     const broker = this.broker(number);
     broker.isGivenUp = true;
     this.#renewLater(broker);
+  }
+
+  /** A wiped disk is as good as an empty one, and may come before anybody has exchanged it. */
+  #cameWith({ brokerId, incarnation }: BrokerEntry): void {
+    const broker = this.broker(brokerId);
+    if (!broker.isGivenUp || !broker.isLost || broker.isOldCopy || broker.incarnation !== incarnation) return;
+    broker.isLost = false;
+    broker.isGivenUp = false;
+    this.count('renewed');
   }
 
   #renewLater(broker: SimBroker): void {

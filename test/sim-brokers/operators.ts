@@ -233,7 +233,7 @@ export function drawConfig(random: SimRandom): TopicConfigChange {
   const set: Partial<Record<keyof TopicConfig, number | null>> = {};
   if (random.chance(0.5)) set['retention.records'] = random.pick([1, 5, 20, null]);
   if (random.chance(0.4)) set['retention.bytes'] = random.pick([300, 1_500, null]);
-  if (random.chance(0.4)) set['retention.ms'] = random.pick([500, 3_000, 15_000, null]);
+  if (random.chance(0.4)) set['retention.ms'] = random.pick([500, 3_000, 600_000, 600_000, null]);
   if (random.chance(0.2)) set['min.insync.replicas'] = random.pick([2, null]);
   const unset = topicConfigKeys.filter((key) => set[key] === undefined);
   return { set, reset: unset.length > 0 && random.chance(0.2) ? [random.pick(unset)] : [] };

@@ -24,6 +24,7 @@ import type { RaftLimits } from '../../src/raft/core/limits.ts';
 import type { DriverLimits } from '../../src/raft/driver-limits.ts';
 import type { RaftGroup } from '../../src/raft/group.ts';
 import { MultiRaftHost } from '../../src/raft/host.ts';
+import { PeerClocks } from '../../src/raft/peer-clocks.ts';
 import type { Condemnation } from '../../src/raft/standing.ts';
 import { createCompression } from '../../src/runtime/compression.ts';
 import { crc32c } from '../../src/runtime/crc32c.ts';
@@ -41,6 +42,9 @@ import type { HostEvents } from './watched-host.ts';
 import { WatchedHost } from './watched-host.ts';
 
 export const codecs: BatchCodecs = { compression: await createCompression(), crc32c };
+
+/** How far two clocks may be apart that agree, ms: the default of clock.strayMaxMs. */
+export const clockStrayMsMax = 10_000;
 
 /** Why a process ended. */
 export type ExitReason =
@@ -299,9 +303,11 @@ export class SimBroker {
     if (entrance.kind === 'founds') book.foundedBy(entrance.genesis.founders);
     const identity: BrokerIdentity = { ...self, clusterId };
 
+    const clocks = new PeerClocks(clock, clockStrayMsMax);
     const host = new WatchedHost(
       new MultiRaftHost({
         logs,
+        clocks,
         clusterId,
         mayVote: true,
         clock,
@@ -331,6 +337,7 @@ export class SimBroker {
       identity,
       host,
       clock,
+      clocks,
       random: random.split('broker'),
       compression: codecs.compression,
       disk: { admit: () => disk.mood.space === 'ample' },
