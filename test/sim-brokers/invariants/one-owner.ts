@@ -8,7 +8,8 @@ import type { BrokerWorld } from '../broker-world.ts';
 interface Member {
   epoch: number;
   topics: readonly string[];
-  /** What it may read. */
+  assigned: Assignment;
+  /** What it may read and commit: what it is assigned, and what it was told to give up and has not. */
   holds: ReadonlySet<string>;
   target: Assignment;
 }
@@ -66,8 +67,9 @@ export class OneOwner extends BrokerInvariant {
           `${memberId} ${record.kind} in ${groupId}`,
         );
         this.#raise(group, epoch);
-        const none: Omit<Member, 'epoch' | 'topics'> = { holds: new Set(), target: new Map() };
-        group.members.set(memberId, { ...(before ?? none), epoch, topics });
+        // its older holder is fenced, so what that one was told to give up is given up
+        const { assigned, target } = before ?? { assigned: new Map(), target: new Map() };
+        group.members.set(memberId, { assigned, target, holds: placesOf(assigned), epoch, topics });
         return;
       }
       case 'member-left':
@@ -78,6 +80,7 @@ export class OneOwner extends BrokerInvariant {
         this.check(member !== undefined, `${record.memberId} is assigned partitions of ${groupId}, and is no member`);
         if (record.epoch !== member.epoch) this.#raise(group, record.epoch);
         member.epoch = record.epoch;
+        member.assigned = record.assigned;
         member.holds = placesOf(record.assigned, record.revoking);
         return;
       }
