@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { InvariantViolation } from '../../src/model/assert.ts';
 import type { ReplicaId } from '../../src/model/ids.ts';
-import { toGroupNumber, toReplicaId, toTerm } from '../../src/model/ids.ts';
+import { toGroupNumber, toLogIndex, toMillis, toOffset, toReplicaId, toTerm } from '../../src/model/ids.ts';
 import type { Configuration } from '../../src/raft/core/configuration.ts';
 import { emptyConfiguration } from '../../src/raft/core/configuration.ts';
+import type { Message } from '../../src/raft/core/messages.ts';
 import type { RaftGroup } from '../../src/raft/group.ts';
 import type { NewerEntry } from '../../src/raft/transport.ts';
 import { ManualClock } from '../fakes/manual-clock.ts';
@@ -335,4 +336,81 @@ test('promise-D7: entries that only a newer version can read set the group apart
   await three.pass(2_000);
   assert.deepEqual([three.leader.machine.state, other!.machine.state, behind!.machine.state], ['a', 'a', '']);
   assert.deepEqual(behind!.rig.fatal, []);
+});
+
+test('promise-D7: a base offset that disagrees after matching sets that one group apart on that one broker', async () => {
+  const three = await Three.started();
+  const [wronged] = three.followers;
+  const id = voters.find((one) => three.members.get(one) === wronged)!;
+  const sound = new RecordingData();
+  const other = await wronged!.rig.host.start(
+    { group: toGroupNumber(8), replicaId: toReplicaId(80), voters: [toReplicaId(80)] },
+    sound,
+  );
+  three.network.alters = (message) =>
+    message.kind === 'append-request' && message.to === id && message.prevIndex > 0
+      ? { ...message, prevEndOffset: toOffset(message.prevEndOffset + 1) }
+      : message;
+  three.leader.group.propose(batch('a'), new Listening());
+  await three.pass(500);
+  assert.match(wronged!.group.quarantine ?? '', /^raft-8: /);
+  assert.equal(wronged!.machine.of('quarantined').length, 1);
+  assert.equal(wronged!.machine.state, '', 'nothing of it is taken');
+  other.propose(batch('b'), new Listening());
+  three.network.alters = (message) => message;
+  three.leader.group.propose(batch('c'), new Listening());
+  await three.pass(500);
+  assert.deepEqual([three.leader.machine.state, sound.state], ['ac', 'b']);
+  assert.equal(wronged!.machine.state, '', 'and nothing later, until somebody has looked at it');
+  assert.deepEqual(wronged!.rig.fatal, []);
+});
+
+test('pit-P79: whatever is said of a group that is not here is dropped and counted, is never fatal, and makes nothing', async () => {
+  const three = await Three.started();
+  const [here] = voters;
+  const transport = three.network.transportOf(9);
+  const heard: Message[] = [];
+  transport.onMessage((_group, message) => heard.push(message));
+  const { rig } = three.members.get(here!)!;
+  const address = { from: toReplicaId(9), to: here!, term: toTerm(1_000) };
+  const [index, term] = [toLogIndex(5), toTerm(4)];
+  const position = { lastIndex: index, lastTerm: term, endOffset: toOffset(0), chain: 1 };
+  const size = {
+    appendTimeMs: toMillis(0),
+    maxTimestampMs: null,
+    payloadBytes: 0,
+    logStart: toOffset(0),
+    byteLength: 1,
+  };
+  const meta = { id: 's', configuration: emptyConfiguration, terms: [], checksum: 0, ...position, ...size };
+  const place = { prevIndex: index, prevTerm: term, prevEndOffset: toOffset(0), prevChain: null, sequence: 1 };
+  const vote = { lastIndex: index, lastTerm: term, transfer: false, configuration: emptyConfiguration };
+  const messages: readonly Message[] = [
+    { ...address, kind: 'vote-request', pre: false, ...vote },
+    { ...address, kind: 'vote-request', pre: true, ...vote },
+    { ...address, kind: 'vote-reply', pre: false, granted: true },
+    { ...address, kind: 'append-request', ...place, entries: [], commit: index },
+    {
+      ...address,
+      kind: 'append-reply',
+      prevIndex: index,
+      sequence: 1,
+      result: { kind: 'accepted', durableIndex: index },
+    },
+    { ...address, kind: 'heartbeat-request', commit: index, round: 1 },
+    { ...address, kind: 'heartbeat-reply', round: 1, verified: index },
+    { ...address, kind: 'snapshot-chunk', meta, position: 0, bytes: new Uint8Array(1), last: true },
+    { ...address, kind: 'snapshot-reply', snapshotId: 's', result: 'installed', position: 1 },
+    { ...address, kind: 'timeout-now' },
+  ];
+  const before = rig.dropped.length;
+  for (const message of messages) transport.send(toGroupNumber(99), message);
+  await three.pass(1_000);
+  assert.deepEqual(
+    rig.dropped.slice(before),
+    Array.from(messages, () => '99 unknown-group'),
+  );
+  assert.deepEqual(heard, [], 'nobody answers');
+  assert.deepEqual(await rig.host.existing(), [{ group: groupSeven, replicaId: here }]);
+  assert.deepEqual([rig.fatal, three.leader.group.quarantine], [[], null]);
 });
