@@ -185,7 +185,7 @@ export class Broker implements BrokerApi {
     const cluster = options.cluster ?? alone(identity);
     const { rpc, directory, founders, processOf } = cluster;
     const catalog = new Catalog({ host, clock, limits, onFault });
-    directory.follow((replica) => catalog.state.brokerOf(replica));
+    directory.follow((replica) => catalog.state.diskOf(replica));
     const context = (): DecisionContext => this.#keeper.context;
     const quiet = (): ReadonlySet<BrokerId> | null => this.#keeper.quiet;
     const link = new CatalogLink({ identity, catalog, clock, limits, rpc, directory, quiet, context });

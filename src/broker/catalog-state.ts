@@ -57,6 +57,9 @@ export interface CatalogHead {
   readonly raisableFrom: ProducerId;
 }
 
+/** A disk by its broker and its own UUID. */
+export type ReplicaDisk = Pick<ReplicaPlace, 'brokerId' | 'incarnation'>;
+
 export class CatalogState {
   readonly #raisedEpochsMax: number;
   #head: CatalogHead | null = null;
@@ -67,7 +70,7 @@ export class CatalogState {
   /** Which topic a group belongs to, by group (catalog-5). */
   readonly #topicIds = new Map<GroupNumber, string>();
   /** Where the replicas of existing groups are, those of the catalog itself included. */
-  readonly #brokersByReplica = new Map<ReplicaId, BrokerId>();
+  readonly #disksByReplica = new Map<ReplicaId, ReplicaDisk>();
   readonly #tombstones = new Map<GroupNumber, Tombstone>();
   readonly #raisedEpochs = new Map<ProducerId, ProducerEpoch>();
 
@@ -120,7 +123,12 @@ export class CatalogState {
 
   /** The broker that a replica of a group that exists is on; null: nobody knows the replica. */
   brokerOf(replica: ReplicaId): BrokerId | null {
-    return this.#brokersByReplica.get(replica) ?? null;
+    return this.diskOf(replica)?.brokerId ?? null;
+  }
+
+  /** The disk that it is bound to; null: nobody knows the replica. */
+  diskOf(replica: ReplicaId): ReplicaDisk | null {
+    return this.#disksByReplica.get(replica) ?? null;
   }
 
   /** Takes in one state key at start-up. Keys come in any order. */
@@ -219,7 +227,7 @@ export class CatalogState {
     const allowed = known === undefined || same || takesPlace;
     assert(allowed, 'catalog-9: a disk is replaced only where the old one was given up', `broker ${broker.brokerId}`);
     const nextReplicaId = toReplicaId(nextFree(head.nextReplicaId, same ? [] : [catalogReplica]));
-    if (takesPlace) this.#brokersByReplica.delete(known.catalogReplica);
+    if (takesPlace) this.#disksByReplica.delete(known.catalogReplica);
     this.#putBroker(broker);
     const forgotten = takesPlace ? this.#forgetDisk(known) : [];
     return [putBroker(broker), ...forgotten, this.#raiseRevision({ nextReplicaId })];
@@ -251,7 +259,7 @@ export class CatalogState {
   #removeBroker(brokerId: BrokerId): readonly StateChange[] {
     const broker = must(this.#brokers.get(brokerId), `catalog: remove-broker of unknown ${brokerId}`);
     this.#brokers.delete(brokerId);
-    this.#brokersByReplica.delete(broker.catalogReplica);
+    this.#disksByReplica.delete(broker.catalogReplica);
     return [{ kind: 'delete', key: brokerKey(brokerId) }, ...this.#forgetDisk(broker), this.#raiseRevision({})];
   }
 
@@ -300,7 +308,7 @@ export class CatalogState {
 
   #index(topicId: string, { group, replicas, leaving }: PartitionPlace): void {
     this.#topicIds.set(group, topicId);
-    for (const { replicaId, brokerId } of [...replicas, ...leaving]) this.#brokersByReplica.set(replicaId, brokerId);
+    for (const replica of [...replicas, ...leaving]) this.#disksByReplica.set(replica.replicaId, replica);
   }
 
   /** Changes the places of some groups; groups that no topic has (any more) are left out. */
@@ -347,7 +355,7 @@ export class CatalogState {
       placedAnew(place, must(wanted.get(place.group), 'only these groups are changed')),
     );
     for (const { replicas } of placements) {
-      for (const { replicaId, brokerId } of replicas) this.#brokersByReplica.set(replicaId, brokerId);
+      for (const replica of replicas) this.#disksByReplica.set(replica.replicaId, replica);
     }
     return [...changes, this.#raiseRevision({ nextReplicaId })];
   }
@@ -372,7 +380,7 @@ export class CatalogState {
       const rises = revision > place.reached && revision <= place.revision;
       assert(rises, 'catalog-10: what a placement has reached rises up to its revision', `group ${group}`);
       const done = (one: LeavingPlace): boolean => one.leftAt <= revision && this.#isForgotten(one);
-      for (const { replicaId } of place.leaving.filter(done)) this.#brokersByReplica.delete(replicaId);
+      for (const { replicaId } of place.leaving.filter(done)) this.#disksByReplica.delete(replicaId);
       return { ...place, reached: revision, leaving: place.leaving.filter((one) => !done(one)) };
     });
   }
@@ -383,7 +391,7 @@ export class CatalogState {
     this.#names.get(topic.tenant)?.delete(topic.name);
     for (const { group, replicas, leaving } of topic.partitions) {
       this.#topicIds.delete(group);
-      for (const { replicaId } of [...replicas, ...leaving]) this.#brokersByReplica.delete(replicaId);
+      for (const { replicaId } of [...replicas, ...leaving]) this.#disksByReplica.delete(replicaId);
     }
     const tombstones = topic.partitions
       .map(({ group, replicas, leaving }) => {
@@ -404,7 +412,7 @@ export class CatalogState {
     const isGone = (replica: ReplicaPlace): boolean => isOn(replica, brokerId, incarnation);
     const moved = groups.filter((group) => this.placeOf(group)?.leaving.some(isGone) === true);
     const changes = this.#changePlaces(moved, (place) => {
-      for (const { replicaId } of place.leaving.filter(isGone)) this.#brokersByReplica.delete(replicaId);
+      for (const { replicaId } of place.leaving.filter(isGone)) this.#disksByReplica.delete(replicaId);
       return { ...place, leaving: place.leaving.filter((replica) => !isGone(replica)) };
     });
     return [...changes, ...groups.flatMap((group) => this.#buried(group, isGone))];
@@ -448,7 +456,7 @@ export class CatalogState {
 
   #putBroker(broker: BrokerEntry): void {
     this.#brokers.set(broker.brokerId, broker);
-    this.#brokersByReplica.set(broker.catalogReplica, broker.brokerId);
+    this.#disksByReplica.set(broker.catalogReplica, broker);
   }
 
   #raiseRevision(change: Partial<CatalogHead>): StateChange {

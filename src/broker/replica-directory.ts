@@ -4,17 +4,18 @@
  */
 import type { BrokerId, ReplicaId } from '../model/ids.ts';
 import type { PeerDirectory } from '../raft/transport.ts';
+import type { ReplicaDisk } from './catalog-state.ts';
 
 /** Places that were taught and that the catalog does not tell; the oldest goes first. */
 const taughtMax = 10_000;
 
 export class ReplicaDirectory implements PeerDirectory {
   readonly #taught = new Map<ReplicaId, BrokerId>();
-  #catalog: (replica: ReplicaId) => BrokerId | null = () => null;
+  #catalog: (replica: ReplicaId) => ReplicaDisk | null = () => null;
   #transport: (replica: ReplicaId) => BrokerId | null = () => null;
 
   /** Asks the catalog from now on. */
-  follow(catalog: (replica: ReplicaId) => BrokerId | null): void {
+  follow(catalog: (replica: ReplicaId) => ReplicaDisk | null): void {
     this.#catalog = catalog;
   }
 
@@ -25,7 +26,12 @@ export class ReplicaDirectory implements PeerDirectory {
 
   /** Null: nobody knows, nothing can be sent to it. */
   brokerOf(replica: ReplicaId): BrokerId | null {
-    return this.#catalog(replica) ?? this.#taught.get(replica) ?? this.#transport(replica);
+    return this.#catalog(replica)?.brokerId ?? this.#taught.get(replica) ?? this.#transport(replica);
+  }
+
+  /** Only the catalog tells. */
+  incarnationOf(replica: ReplicaId): string | null {
+    return this.#catalog(replica)?.incarnation ?? null;
   }
 
   /** The broker, as proven, spoke for the replica. */

@@ -174,6 +174,10 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
     return this.#options.directory.brokerOf(replica) ?? this.#learned.get(replica) ?? null;
   }
 
+  incarnationOf(replica: ReplicaId): string | null {
+    return this.#options.directory.incarnationOf(replica);
+  }
+
   /** Who spoke for a replica that the directory did not know; null: nobody did. */
   learnedBroker(replica: ReplicaId): BrokerId | null {
     return this.#learned.get(replica) ?? null;
@@ -254,7 +258,7 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
   #link(broker: BrokerId, lane: Channel, unsentBytesMax: number, down: () => void): PeerLink {
     const target: PeerTarget = { kind: 'broker', broker };
     const up = (peer: PeerIdentity): void => {
-      this.standing.welcomed(broker);
+      this.standing.welcomed(broker, peer.incarnation);
       this.#heard(peer);
     };
     const refused = (by: BrokerId, refusal: Refusal): void => {

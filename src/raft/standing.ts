@@ -36,19 +36,22 @@ export function condemnationOf(by: BrokerId, { code, detail }: Refusal): Condemn
 }
 
 export interface Standing {
-  /** Brokers that have taken this very process for healthy at least once. Only grows. */
-  readonly welcomedBy: ReadonlySet<BrokerId>;
+  /**
+   * Brokers that have taken this very process for healthy, each with the UUID of the data directory with which it did so
+   * last: an emptied disk has forgotten whatever a former one of the broker knew. No broker ever leaves.
+   */
+  readonly welcomedBy: ReadonlyMap<BrokerId, string>;
   /** The first condemnation; null: none. Stays. */
   readonly condemnation: Condemnation | null;
   /** Sees to it that the broker is asked, now and whenever the connection to it is made anew. Never throws, never waits. */
   meet(broker: BrokerId): void;
-  /** Called by the host once. Tells that `welcomedBy` has grown, or that there is a condemnation. */
+  /** Called by the host once. Tells that `welcomedBy` has changed, or that there is a condemnation. */
   onChange(receive: () => void): void;
 }
 
 /** What a transport writes down of it. */
 export class StandingRecord implements Standing {
-  readonly #welcomedBy = new Set<BrokerId>();
+  readonly #welcomedBy = new Map<BrokerId, string>();
   readonly #meet: (broker: BrokerId) => void;
   #condemnation: Condemnation | null = null;
   #changed: () => void = () => undefined;
@@ -57,7 +60,7 @@ export class StandingRecord implements Standing {
     this.#meet = meet;
   }
 
-  get welcomedBy(): ReadonlySet<BrokerId> {
+  get welcomedBy(): ReadonlyMap<BrokerId, string> {
     return this.#welcomedBy;
   }
 
@@ -73,9 +76,10 @@ export class StandingRecord implements Standing {
     this.#changed = receive;
   }
 
-  welcomed(broker: BrokerId): void {
-    if (this.#welcomedBy.has(broker)) return;
-    this.#welcomedBy.add(broker);
+  /** @param incarnation UUID of the data directory of the broker */
+  welcomed(broker: BrokerId, incarnation: string): void {
+    if (this.#welcomedBy.get(broker) === incarnation) return;
+    this.#welcomedBy.set(broker, incarnation);
     this.#changed();
   }
 

@@ -76,6 +76,8 @@ export interface PeerTransport {
 export interface PeerDirectory {
   /** Null: not known yet, ask again later. */
   brokerOf(replica: ReplicaId): BrokerId | null;
+  /** UUID of the data directory that the replica is bound to; null: not known. */
+  incarnationOf(replica: ReplicaId): string | null;
 }
 
 /** For a broker without peers: every group has one voter, so there is nobody to send to. */
@@ -100,6 +102,10 @@ export class NoPeers implements PeerTransport, PeerDirectory {
   }
 
   brokerOf(): null {
+    return null;
+  }
+
+  incarnationOf(): null {
     return null;
   }
 }

@@ -39,7 +39,7 @@
  * Whoever remembers more than this disk holds says so to this process (standing.ts) as soon as the two speak, which ends
  * its part for good.
  */
-import type { BrokerId, ReplicaId } from '../model/ids.ts';
+import type { ReplicaId } from '../model/ids.ts';
 import type { Configuration } from './core/configuration.ts';
 import type { VoteRequest } from './core/messages.ts';
 import { isQuorum } from './core/quorum.ts';
@@ -50,6 +50,18 @@ import type { PeerDirectory } from './transport.ts';
 /** Whether enough of these voters are fine with it. Nobody is where none are known yet. */
 export function mayVote(configuration: Configuration, isFine: (replica: ReplicaId) => boolean): boolean {
   return isQuorum(configuration, isFine);
+}
+
+/**
+ * Whether the replica has taken this process for healthy: its broker has, with the very disk that the replica is bound to.
+ * Where the disk is not known yet, the broker's word is enough.
+ */
+export function isWelcomedBy(replica: ReplicaId, { welcomedBy }: Standing, directory: PeerDirectory): boolean {
+  const broker = directory.brokerOf(replica);
+  const incarnation = broker === null ? undefined : welcomedBy.get(broker);
+  if (incarnation === undefined) return false;
+  const bound = directory.incarnationOf(replica);
+  return bound === null || bound === incarnation;
 }
 
 export interface VoteGateOptions {
@@ -84,11 +96,11 @@ export class VoteGate {
    * again.
    */
   passes(hosted: Hosted, request: VoteRequest | null): boolean {
-    const { standing } = this.#options;
+    const { standing, directory } = this.#options;
     if (standing === null || !this.#waiting.has(hosted)) return true;
     const { replicaId, membership } = hosted.driver;
     const { configuration: own } = membership;
-    const isFine = (id: ReplicaId): boolean => id === replicaId || this.#isWelcomedBy(id, standing);
+    const isFine = (id: ReplicaId): boolean => id === replicaId || isWelcomedBy(id, standing, directory);
     // everybody is asked, not only as many as are needed: who remembers most is not known
     this.#meet([own, ...(request === null ? [] : [request.configuration])], replicaId);
     if (mayVote(own, isFine)) {
@@ -106,19 +118,10 @@ export class VoteGate {
     }
   }
 
-  #brokerOf(replica: ReplicaId): BrokerId | null {
-    return this.#options.directory.brokerOf(replica);
-  }
-
-  #isWelcomedBy(replica: ReplicaId, { welcomedBy }: Standing): boolean {
-    const broker = this.#brokerOf(replica);
-    return broker !== null && welcomedBy.has(broker);
-  }
-
   #meet(configurations: readonly Configuration[], own: ReplicaId): void {
     const voters = new Set(configurations.flatMap(({ voters, outgoing }) => [...voters, ...outgoing]));
     for (const replica of voters) {
-      const broker = replica === own ? null : this.#brokerOf(replica);
+      const broker = replica === own ? null : this.#options.directory.brokerOf(replica);
       if (broker !== null) this.#options.standing?.meet(broker);
     }
   }

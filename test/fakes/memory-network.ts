@@ -23,6 +23,10 @@ export class MemoryNetwork {
   readonly #brokers = new Map<number, BrokerId>();
   /** By broker, if brokers judge each other. */
   readonly standings = new Map<number, StandingRecord>();
+  /** UUIDs of the data directories of brokers; absent: `first`. */
+  readonly disks = new Map<number, string>();
+  /** UUIDs of the data directories that replicas are bound to; absent: nobody knows. */
+  readonly bound = new Map<number, string>();
   /** Replicas that nothing reaches and that reach nobody. */
   readonly cutOff = new Set<number>();
   /** "who gave up whom", by broker. */
@@ -73,6 +77,7 @@ export class MemoryNetwork {
         this.givenUp.push(`${broker} ${other}`);
       },
       brokerOf: (replica: ReplicaId) => this.brokerOf(replica),
+      incarnationOf: (replica: ReplicaId) => this.bound.get(replica) ?? null,
       ...(this.judges === null ? {} : { standing: this.#standingOf(broker) }),
     };
   }
@@ -91,7 +96,7 @@ export class MemoryNetwork {
       setImmediate(() => {
         if (this.cutOff.has(broker) || this.cutOff.has(by) || !this.beatReceivers.has(by)) return;
         const judgement = this.judges?.(broker, by);
-        if (judgement === 'welcome') standing.welcomed(by);
+        if (judgement === 'welcome') standing.welcomed(by, this.disks.get(by) ?? 'first');
         else if (judgement !== undefined) {
           const condemnation = condemnationOf(by, judgement);
           if (condemnation !== null) standing.condemned(condemnation);

@@ -130,7 +130,7 @@ describe('brokers on their port', () => {
     assert.equal(Buffer.compare(appends[0]!.entries[0]!.payload, Buffer.alloc(1_000, 3)), 0);
     assert.deepEqual(b.beats, [{ from: one, frame: beat(1) }]);
     assert.deepEqual(a.connected.sort(), ['beat', 'bulk']);
-    assert.deepEqual([...a.peers.standing.welcomedBy], [two]);
+    assert.deepEqual([...a.peers.standing.welcomedBy], [[two, b.identity.incarnation]]);
     assert.deepEqual([a.drops, b.drops], [[], []]);
   });
 

@@ -115,7 +115,7 @@ export class PeerRig {
         memory: this.memory,
         random: systemRandom,
       },
-      directory: { brokerOf: (replica) => book.replicas.get(replica) ?? null },
+      directory: { brokerOf: (replica) => book.replicas.get(replica) ?? null, incarnationOf: () => null },
       clock: realClock,
       limits: { ...peerLimitsDefault, ...limits },
       observer: {

@@ -217,6 +217,23 @@ test('pit-P87: voters of a candidate that do not know this disk count for nothin
   assert.equal(await asked(ids(1, 4, 5), []), 3, 'two of three');
 });
 
+test('pit-P61: a broker whose disk was replaced does not speak for the voter that was on the former one', async () => {
+  const brokers = new Brokers(1, 2, 3);
+  for (const id of brokers.voters) brokers.network.bound.set(id, `disk of ${id}`);
+  brokers.network.disks.set(2, 'another disk').set(3, 'another disk');
+  brokers.judges = (of) => (of === 1 ? 'welcome' : undefined);
+  await brokers.start(1);
+  for (const id of [2, 3]) await brokers.start(id);
+  await brokers.pass(5_000);
+  assert.deepEqual([...brokers.network.standings.get(1)!.welcomedBy.values()], ['another disk', 'another disk']);
+  assert.deepEqual(brokers.votesOf(1), [], 'nobody who was a voter knows it');
+  // the one with the disk of voter 3 comes back, and is asked again
+  brokers.network.disks.set(3, 'disk of 3');
+  brokers.network.standings.get(1)!.meet(brokers.network.brokerOf(toReplicaId(3))!);
+  await brokers.pass(5_000);
+  assert.ok(brokers.votesOf(1).some(({ kind }) => kind === 'vote-request'));
+});
+
 test("pit-P57: a replica that knows of no voters votes once a majority of the candidate's knows it", async () => {
   const brokers = new Brokers(2, 3);
   const welcomes = new Set<number>([2]);

@@ -107,6 +107,10 @@ export class SimPeers implements PeerTransport, PeerDirectory, PeerRpc {
     return this.#options.directory.brokerOf(replica) ?? this.learnedBroker(replica);
   }
 
+  incarnationOf(replica: ReplicaId): string | null {
+    return this.#options.directory.incarnationOf(replica);
+  }
+
   learnedBroker(replica: ReplicaId): BrokerId | null {
     return this.#learned.get(replica) ?? null;
   }
@@ -135,7 +139,7 @@ export class SimPeers implements PeerTransport, PeerDirectory, PeerRpc {
     const link = new OutgoingLink({
       ...this.#linkOptions({ kind: 'broker', broker }, lane),
       up: (peer) => {
-        this.standing.welcomed(broker);
+        this.standing.welcomed(broker, peer.incarnation);
         this.#options.handshake.addresses.heard(peer);
       },
       refused: (by, refusal) => {

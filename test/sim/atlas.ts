@@ -89,7 +89,7 @@ export class Atlas {
       .every((half) => half.filter(isHealthy).length * 2 > half.length);
   }
 
-  /** By place alone: a replica that was lost may have a successor at its node, whose word is taken for its own. */
+  /** By replicas, not by places: whoever came after one that was lost does not speak for it. */
   #isMajority({ voters, outgoing }: Configuration, nodes: readonly SimNode[]): boolean {
     return [voters, outgoing]
       .filter((half) => half.length > 0)
@@ -107,8 +107,8 @@ export class Atlas {
   }
 
   #isAt(replica: ReplicaId, nodes: readonly SimNode[]): boolean {
-    const node = this.#world.placeOf(replica)?.node;
-    return node !== undefined && nodes.includes(node);
+    const place = this.#world.placeOf(replica);
+    return place !== undefined && nodes.includes(place.node) && place.node.incarnation === place.incarnation;
   }
 
   #presentImageOf(replica: ReplicaId): GroupImage | undefined {

@@ -4,6 +4,7 @@ import { toBrokerId } from '../../src/model/ids.ts';
 import type { HandshakeContext } from '../../src/raft/grpc-handshake.ts';
 import { InitiatorHandshake } from '../../src/raft/grpc-handshake.ts';
 import type { Refusal } from '../../src/raft/peer-admission.ts';
+import type { PeerIdentity } from '../../src/raft/peer-identity.ts';
 import type { SimClock } from './sim-clock.ts';
 import type { Link } from './sim-network.ts';
 import type { SimRandom } from './sim-random.ts';
@@ -30,7 +31,7 @@ export interface SimLinkOptions {
   readonly newStream: () => number;
   readonly carry: (frame: StreamFrame) => void;
   /** The node has proven who it is, has taken this one for healthy, and is remembered. */
-  readonly up: () => void;
+  readonly up: (peer: PeerIdentity) => void;
   readonly down: () => void;
   /** The node has proven the secret and refuses this process. */
   readonly refused: (refusal: Refusal) => void;
@@ -123,7 +124,7 @@ export class SimLink {
       case 'proven':
         step.remembered.then(
           () => {
-            if (this.#attempt === attempt) this.#isUp(attempt);
+            if (this.#attempt === attempt) this.#isUp(attempt, step.peer.identity);
           },
           (error: unknown) => {
             this.#options.unremembered(error);
@@ -132,11 +133,11 @@ export class SimLink {
     }
   }
 
-  #isUp(attempt: Attempt): void {
+  #isUp(attempt: Attempt, peer: PeerIdentity): void {
     attempt.isUp = true;
     attempt.late.cancel();
     this.#failures = 0;
-    this.#options.up();
+    this.#options.up(peer);
     for (const item of this.#queue.splice(0)) this.#write(item);
   }
 

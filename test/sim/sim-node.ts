@@ -12,7 +12,7 @@ import type { HandshakeContext } from '../../src/raft/grpc-handshake.ts';
 import type { Refusal } from '../../src/raft/peer-admission.ts';
 import type { RememberedPeer } from '../../src/raft/peer-memory.ts';
 import type { Condemnation } from '../../src/raft/standing.ts';
-import { mayVote } from '../../src/raft/vote-gate.ts';
+import { isWelcomedBy, mayVote } from '../../src/raft/vote-gate.ts';
 import type { SnapshotMeta } from '../../src/raft/core/snapshot.ts';
 import type { RoleState } from '../../src/raft/core/ready.ts';
 import type { DriverLimits } from '../../src/raft/driver-limits.ts';
@@ -53,7 +53,7 @@ export interface NodeEnvironment {
   readonly driverLimits: DriverLimits;
   readonly clusterId: string;
   /** The way to the others, as far as it is the same for all nodes. */
-  readonly peers: Pick<SimPeersOptions, 'nodeOf' | 'newStream' | 'carry' | 'onMessage' | 'onBeat'>;
+  readonly peers: Pick<SimPeersOptions, 'nodeOf' | 'diskOf' | 'newStream' | 'carry' | 'onMessage' | 'onBeat'>;
   /** UUID of the data directory that the catalog knows a node by. */
   readonly incarnationOf: (node: NodeNumber) => string | null;
   /** Something is about to happen on the node, in this event. */
@@ -142,10 +142,8 @@ export class SimNode {
     const raft = this.groups.get(group);
     const peers = this.#peers;
     if (raft === undefined || peers === null) return false;
-    const isFine = (replica: ReplicaId): boolean => {
-      const broker = peers.brokerOf(replica);
-      return broker === this.number || (broker !== null && peers.standing.welcomedBy.has(broker));
-    };
+    const own = this.assigned.get(group)?.replicaId;
+    const isFine = (replica: ReplicaId): boolean => replica === own || isWelcomedBy(replica, peers.standing, peers);
     return mayVote(raft.membership.configuration, isFine);
   }
 

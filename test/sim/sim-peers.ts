@@ -27,6 +27,8 @@ export interface SimPeersOptions {
   /** Of the pauses between attempts to connect. */
   readonly random: SimRandom;
   readonly nodeOf: (replica: ReplicaId) => NodeNumber | undefined;
+  /** UUID of the data directory that the replica is bound to. */
+  readonly diskOf: (replica: ReplicaId) => string | undefined;
   readonly newStream: () => number;
   readonly carry: (frame: StreamFrame) => void;
   /** In a later turn of the process. */
@@ -110,6 +112,10 @@ export class SimPeers implements PeerTransport, PeerDirectory {
     return node === undefined ? null : toBrokerId(node);
   }
 
+  incarnationOf(replica: ReplicaId): string | null {
+    return this.#options.diskOf(replica) ?? null;
+  }
+
   /** Something has arrived. */
   take(frame: StreamFrame): void {
     if (!this.#isOpen) return;
@@ -161,8 +167,8 @@ export class SimPeers implements PeerTransport, PeerDirectory {
     const link: Link = { from, to, channel };
     return new SimLink({
       ...{ link, handshake, clock, random, newStream, carry, down },
-      up: () => {
-        this.standing.welcomed(toBrokerId(to));
+      up: (peer) => {
+        this.standing.welcomed(toBrokerId(to), peer.incarnation);
       },
       refused: (refusal) => {
         const condemnation = condemnationOf(toBrokerId(to), refusal);

@@ -41,6 +41,8 @@ const resendsMax = 5;
 export interface Place {
   readonly group: GroupNumber;
   readonly node: SimNode;
+  /** UUID of the data directory that it is bound to. */
+  readonly incarnation: string;
 }
 
 export class SimWorld {
@@ -113,7 +115,7 @@ export class SimWorld {
     const number = (this.#replicas.get(group) ?? 0) + 1;
     this.#replicas.set(group, number);
     const replica = toReplicaId(group * 1000 + number);
-    this.#places.set(replica, { group, node });
+    this.#places.set(replica, { group, node, incarnation: node.incarnation });
     return replica;
   }
 
@@ -216,6 +218,7 @@ export class SimWorld {
       clusterId: '7d3c0a52-64e5-4f07-9d4e-51d2a2a6a001',
       peers: {
         nodeOf: (replica) => this.#places.get(replica)?.node.number,
+        diskOf: (replica) => this.#places.get(replica)?.incarnation,
         newStream: () => ++this.#streams,
         carry: (frame) => {
           this.#carry(frame);
