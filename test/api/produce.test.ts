@@ -71,6 +71,18 @@ function tampered(change: (batch: Uint8Array) => void): Uint8Array {
   return batch;
 }
 
+test('sem-A1: acks are all, leader or none; anything else is refused, and nothing is appended', async (t) => {
+  const broker = fakeBroker({ append: () => Promise.resolve(ok(receiptAt(41))) });
+  const rig = await startRig(t, broker);
+  for (const acks of [4, -1, 99] as Acks[]) {
+    const answer = await send(rig, withBatch(batchOf([record('a')]), { acks }));
+    assert.equal(codeOf(answer), 'INVALID_REQUIRED_ACKS', String(acks));
+  }
+  assert.equal(appended(broker).length, 0);
+  await send(rig, withBatch(batchOf([record('a')])));
+  assert.equal(appended(broker)[0]?.acks, 'all', 'the default');
+});
+
 test('an append may name where the partition has to end, and ask for every replica', async (t) => {
   const broker = fakeBroker({ append: () => Promise.resolve(ok(receiptAt(41))) });
   const rig = await startRig(t, broker);

@@ -201,6 +201,22 @@ describe('a producer', () => {
   });
 });
 
+it('sem-I11: idempotence is the default, needs acks all, and has five batches in flight at most', async () => {
+  for (const acks of ['leader', 'none'] as const)
+    assert.throws(() => client.producer({ acks, idempotent: true }), { code: 'INVALID_REQUEST' });
+  let sentBatches = 0;
+  server.appendFault = () => {
+    sentBatches += 1;
+    return { kind: 'silent' };
+  };
+  const producer = client.producer({ batch: { maxRecords: 1 } });
+  for (const text of numbers(12)) producer.send('t', { ...value(text), partition: 0 }).catch(() => undefined);
+  for (let waited = 0; sentBatches < 5 && waited < 10_000; waited += 10) await sleep(10);
+  await sleep(200);
+  assert.equal(sentBatches, 5);
+  producer.abandon();
+});
+
 describe('a conditional send', () => {
   it('is appended only where the partition ends at the expected offset, and the producer goes on either way', async () => {
     const producer = client.producer();
