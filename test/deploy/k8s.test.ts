@@ -1,6 +1,6 @@
 /** The manifests of deploy/k8s: they render, fit the schemas, and hold together with each other and with the broker. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { describe, test } from 'node:test';
@@ -10,6 +10,7 @@ import type { INetworkPolicy } from 'kubernetes-models/networking.k8s.io/v1/Netw
 import type { IService } from 'kubernetes-models/v1/Service';
 import type { IConfigMap } from 'kubernetes-models/v1/ConfigMap';
 import type { IPodMonitor } from '@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/PodMonitor';
+import { prometheusRule } from '../../deploy/k8s/prometheus-rule.ts';
 import { buildProgram } from '../../src/cli/program.ts';
 import type { Config } from '../../src/config.ts';
 import { loadConfig } from '../../src/config.ts';
@@ -225,4 +226,22 @@ test('a misspelt field, or a value of another type, is found', { skip }, () => {
   assert.match(problemsOf([misspelt]).join('\n'), /livenessProb/);
   const typed = JSON.parse(JSON.stringify(set).replace('"replicas":3', '"replicas":"3"')) as Manifest;
   assert.match(problemsOf([typed]).join('\n'), /replicas/);
+});
+
+test('the alerts and dashboards of the monitoring component are those of deploy/prometheus and deploy/grafana', () => {
+  const file = new URL('../../deploy/k8s/components/monitoring/prometheus-rule.yaml', import.meta.url);
+  assert.equal(readFileSync(file, 'utf8'), prometheusRule(), 'run npm run k8s:rules and commit the result');
+  if (!canRender) return;
+  const all = render('overlays/ha');
+  const dashboards = ofKind(all, 'ConfigMap', 'sluice-dashboards') as IConfigMap;
+  assert.equal(dashboards.metadata?.labels?.['grafana_dashboard'], '1');
+  const folder = new URL('../../deploy/grafana/', import.meta.url);
+  const there = readdirSync(folder).filter((name) => name.endsWith('.json'));
+  assert.deepEqual(Object.keys(dashboards.data ?? {}).sort(), there.sort());
+  for (const [name, text] of Object.entries(dashboards.data ?? {}))
+    assert.equal(text, readFileSync(new URL(name, folder), 'utf8'));
+  // what the rules select by
+  const { spec } = ofKind(all, 'PodMonitor') as IPodMonitor;
+  assert.equal(spec.jobLabel, 'app.kubernetes.io/name');
+  assert.equal(brokersOf(all).labels['app.kubernetes.io/name'], 'sluice');
 });
