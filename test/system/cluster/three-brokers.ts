@@ -10,6 +10,7 @@ export const brokerIds: readonly number[] = [0, 1, 2];
 interface Place {
   readonly port: number;
   readonly peerPort: number;
+  readonly httpPort: number;
   readonly dataDir: string;
 }
 
@@ -23,7 +24,12 @@ export class ThreeBrokers {
     const folder = mkdtempSync(join(tmpdir(), 'sluice-three-'));
     const places: Place[] = [];
     for (const id of brokerIds)
-      places.push({ port: await freePort(), peerPort: await freePort(), dataDir: join(folder, `broker-${id}`) });
+      places.push({
+        port: await freePort(),
+        peerPort: await freePort(),
+        httpPort: await freePort(),
+        dataDir: join(folder, `broker-${id}`),
+      });
     return new ThreeBrokers(folder, places);
   }
 
@@ -46,6 +52,16 @@ export class ThreeBrokers {
     return process;
   }
 
+  /** Where it serves metrics. */
+  httpPort(id: number): number {
+    return this.#places[id]?.httpPort ?? 0;
+  }
+
+  /** Of all of them, for clients. */
+  get addresses(): readonly string[] {
+    return this.#places.map(({ port }) => `127.0.0.1:${port}`);
+  }
+
   dataDir(id: number): string {
     return this.#places[id]?.dataDir ?? '';
   }
@@ -54,11 +70,12 @@ export class ThreeBrokers {
   async start(ids: readonly number[]): Promise<void> {
     const founders = this.#places.map(({ peerPort }, id) => `${id}@127.0.0.1:${peerPort}`).join(',');
     for (const id of ids) {
-      const { port = 0, peerPort = 0, dataDir = '' } = this.#places[id] ?? {};
+      const { port = 0, peerPort = 0, httpPort = 0, dataDir = '' } = this.#places[id] ?? {};
       const settings = {
         'broker.id': id,
         'cluster.founders': founders,
         'listen.broker.port': peerPort,
+        'listen.http.port': httpPort,
         'storage.ballastBytes': '1MiB',
       };
       this.#processes[id] = new BrokerProcess({ dataDir, port, settings });
