@@ -13,11 +13,15 @@ import type {
 } from '../gen/sluice/v1/log.ts';
 import { AppendOutcome } from '../gen/sluice/v1/log.ts';
 import type {
+  DescribeGroupResponse,
+  GroupSummary as WireGroupSummary,
   CommittedOffset as WireCommittedOffset,
   HeartbeatResponse,
   JoinGroupResponse,
 } from '../gen/sluice/v1/group.ts';
 import type {
+  GroupReport,
+  GroupSummary,
   AppendReceipt,
   CommittedOffset,
   FetchAnswer,
@@ -29,8 +33,10 @@ import type {
   ResolveAnswer,
 } from '../broker/requests.ts';
 import type { PartitionDescription as WirePartition } from '../gen/sluice/v1/topic.ts';
+import { groupStates, memberStates } from './group-operations.ts';
 import { uint32At } from '../model/big-endian.ts';
 import type { BrokerError, ErrorCode, LeaderHint } from '../model/errors.ts';
+import { rebalanceReasons } from '../broker/group/rebalance-history.ts';
 import { errorTraits } from '../model/errors.ts';
 import { toBrokerId, toLogIndex, toMemberEpoch, toMillis, toOffset, toTerm } from '../model/ids.ts';
 
@@ -177,3 +183,48 @@ export const fromPartitionDescription = (wire: WirePartition): PartitionInfo => 
   highWatermark: offsetOrNull(wire.highWatermark),
   inSync: wire.inSyncReplicas.map(toBrokerId),
 });
+
+export const fromGroupSummary = (wire: WireGroupSummary): GroupSummary => ({
+  group: wire.group,
+  phase: keyOf(groupStates, wire.state, 'reconciling'),
+  memberCount: wire.memberCount,
+  offsetCount: wire.offsetCount,
+  coordinator: toBrokerId(wire.coordinator),
+});
+
+export const fromDescribeGroupResponse = (wire: DescribeGroupResponse): GroupReport => ({
+  groupId: wire.group,
+  phase: keyOf(groupStates, wire.state, 'reconciling'),
+  assignor: wire.assignor === 'range' ? 'range' : 'uniform',
+  epoch: toMemberEpoch(wire.epoch),
+  emptySinceMs: wire.emptySinceMs === undefined ? null : toMillis(Number(wire.emptySinceMs)),
+  members: wire.members.map((member) => ({
+    memberId: member.memberId,
+    clientId: member.clientId,
+    topics: member.topics,
+    epoch: toMemberEpoch(member.memberEpoch),
+    phase: keyOf(memberStates, member.state, 'waiting'),
+    assigned: member.assigned,
+    revoking: member.revoking,
+    awaited: member.awaited,
+    suspect: member.suspect,
+    sessionRemainingMs: member.sessionRemainingMs === undefined ? null : Number(member.sessionRemainingMs),
+  })),
+  offsetCount: wire.offsetCount,
+  rebalances: wire.rebalances.map((rebalance) => ({
+    atMs: toMillis(Number(rebalance.atMs)),
+    reason: rebalanceReasons.find((reason) => reason === rebalance.reason) ?? 'topics-changed',
+    memberId: rebalance.memberId ?? null,
+    clientId: rebalance.clientId,
+    epoch: toMemberEpoch(rebalance.epoch),
+    memberCount: rebalance.memberCount,
+    membersAffected: rebalance.membersAffected,
+  })),
+  coordinator: toBrokerId(wire.coordinator),
+});
+
+/** The name of a number; `other` if a newer broker knows more names. */
+function keyOf<Name extends string>(numbers: Readonly<Record<Name, number>>, number: number, other: Name): Name {
+  const names = Object.keys(numbers) as Name[];
+  return names.find((name) => numbers[name] === number) ?? other;
+}

@@ -8,6 +8,10 @@ import {
 import {
   CommitRequest,
   CommitResponse,
+  DeleteGroupRequest,
+  DeleteGroupResponse,
+  DescribeGroupRequest,
+  DescribeGroupResponse,
   FetchCommittedRequest,
   FetchCommittedResponse,
   HeartbeatRequest,
@@ -16,6 +20,8 @@ import {
   JoinGroupResponse,
   LeaveGroupRequest,
   LeaveGroupResponse,
+  ListGroupsRequest,
+  ListGroupsResponse,
 } from '../gen/sluice/v1/group.ts';
 import {
   DeleteRecordsRequest,
@@ -48,6 +54,9 @@ export const forwardedMethods = {
   leaveGroup: method('leave-group', LeaveGroupRequest, LeaveGroupResponse, true),
   commit: method('commit', CommitRequest, CommitResponse, true),
   fetchCommitted: method('fetch-committed', FetchCommittedRequest, FetchCommittedResponse, false),
+  listGroups: method('list-groups', ListGroupsRequest, ListGroupsResponse, false),
+  describeGroup: method('describe-group', DescribeGroupRequest, DescribeGroupResponse, false),
+  deleteGroup: method('delete-group', DeleteGroupRequest, DeleteGroupResponse, true),
   describeTopic: method('describe-topic', DescribeTopicRequest, DescribeTopicResponse, false),
   describeBroker: method('describe-broker', DescribeBrokerRequest, DescribeBrokerResponse, false),
 } as const;

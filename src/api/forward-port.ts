@@ -30,6 +30,8 @@ export interface Routes {
   brokerOf(brokerId: BrokerId): BrokerId | null;
   /** "host:port" at which a broker takes clients; null: not known. */
   addressOf(brokerId: BrokerId): string | null;
+  /** All brokers of the cluster but this one. */
+  otherBrokers(): readonly BrokerId[];
   /** A broker that was asked does not lead the partition, and says who does. */
   learnLeader(tenant: number, ref: PartitionRef, hint: LeaderHint): void;
   /** The same of a group. */

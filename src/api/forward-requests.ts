@@ -7,6 +7,7 @@ import type {
   LeaveGroupRequest,
   TopicPartitions as WireTopicPartitions,
 } from '../gen/sluice/v1/group.ts';
+import { LeaveReason } from '../gen/sluice/v1/group.ts';
 import type {
   FetchRequest as WireFetchRequest,
   ListOffsetsRequest,
@@ -17,6 +18,7 @@ import type {
 import { Acks, FetchFormat } from '../gen/sluice/v1/log.ts';
 import { Compression } from '../gen/sluice/v1/record.ts';
 import type {
+  LeaveGroup,
   AckLevel,
   AppendRequest,
   BrokerApi,
@@ -119,14 +121,22 @@ export const toJoinGroupRequest = (request: JoinGroup): JoinGroupRequest => ({
 });
 
 export const toHeartbeatRequest = (request: Heartbeat): HeartbeatRequest => ({
-  ...toLeaveGroupRequest(request),
+  ...toMemberRef(request),
   owned: request.owned.map(toWirePartitions),
 });
 
-export const toLeaveGroupRequest = ({ group, memberId, memberEpoch }: MemberRef): LeaveGroupRequest => ({
+const toMemberRef = ({ group, memberId, memberEpoch }: MemberRef): Omit<LeaveGroupRequest, 'reason'> => ({
   group,
   memberId,
   memberEpoch: toInt32(memberEpoch),
+});
+
+export const toLeaveGroupRequest = (request: LeaveGroup): LeaveGroupRequest => ({
+  ...toMemberRef(request),
+  reason:
+    request.reason === 'progress-expired'
+      ? LeaveReason.LEAVE_REASON_PROGRESS_EXPIRED
+      : LeaveReason.LEAVE_REASON_UNSPECIFIED,
 });
 
 export const toCommitRequest = ({ group, member, offsets }: CommitOffsets): CommitRequest => ({

@@ -23,6 +23,7 @@ import { forwardAppendsMethod } from './forward-appends.ts';
 import type { ForwardedMethod } from './forward-calls.ts';
 import { forwardedMethods } from './forward-methods.ts';
 import type { ForwardPeers } from './forward-port.ts';
+import { deleteGroup, describeGroup, listGroups } from './group-operations.ts';
 import { commit, fetchCommitted, heartbeat, joinGroup, leaveGroup } from './groups.ts';
 import { listOffsets } from './offsets.ts';
 import type { ProduceDoor } from './produce.ts';
@@ -80,6 +81,13 @@ export function serveForwarded(peers: ForwardPeers, desk: CallDesk, door: Produc
     (request, context) => fetchCommitted(broker, request, context),
     encoded(methods.fetchCommitted),
   );
+  serve(methods.listGroups, (request, context) => listGroups(broker, request, context), encoded(methods.listGroups));
+  serve(
+    methods.describeGroup,
+    (request, context) => describeGroup(broker, request, context),
+    encoded(methods.describeGroup),
+  );
+  serve(methods.deleteGroup, (request, context) => deleteGroup(broker, request, context), encoded(methods.deleteGroup));
   serve(
     methods.describeTopic,
     (request, context) => describeTopic(broker, request, context),

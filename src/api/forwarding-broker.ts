@@ -19,7 +19,10 @@ import type {
   Heartbeat,
   HeartbeatAnswer,
   JoinGroup,
-  MemberRef,
+  GroupPage,
+  GroupReport,
+  GroupSummary,
+  LeaveGroup,
   Membership,
   OffsetQuery,
   PartitionInfo,
@@ -42,7 +45,9 @@ import { fromExplainResponse, toExplainRequest } from './explain.ts';
 import {
   fromCommittedOffset,
   fromCommittedPartition,
+  fromDescribeGroupResponse,
   fromFoundOffset,
+  fromGroupSummary,
   fromHeartbeatResponse,
   fromJoinGroupResponse,
   fromPartitionDescription,
@@ -90,6 +95,9 @@ type Forwarded = Pick<
   | 'joinGroup'
   | 'heartbeat'
   | 'leaveGroup'
+  | 'listGroups'
+  | 'describeGroup'
+  | 'deleteGroup'
   | 'commitOffsets'
   | 'fetchCommitted'
   | 'describeBroker'
@@ -111,6 +119,9 @@ export function forwardingBroker(options: ForwardingOptions): BrokerApi {
     joinGroup: (request, context) => forwarding.joinGroup(request, context),
     heartbeat: (request, context) => forwarding.heartbeat(request, context),
     leaveGroup: (request, context) => forwarding.leaveGroup(request, context),
+    listGroups: (page, context) => forwarding.listGroups(page, context),
+    describeGroup: (group, context) => forwarding.describeGroup(group, context),
+    deleteGroup: (group, context) => forwarding.deleteGroup(group, context),
     commitOffsets: (request, context) => forwarding.commitOffsets(request, context),
     fetchCommitted: (request, context) => forwarding.fetchCommitted(request, context),
     describeBroker: (brokerId, context) => forwarding.describeBroker(brokerId, context),
@@ -126,6 +137,7 @@ export function forwardingBroker(options: ForwardingOptions): BrokerApi {
     listTopics: (page, context) => broker.listTopics(page, context),
     describeCluster: (context) => broker.describeCluster(context),
     operate: (operation, dryRun, context) => broker.operate(operation, dryRun, context),
+    watchMember: (request, listener, context) => broker.watchMember(request, listener, context),
   };
 }
 
@@ -292,7 +304,47 @@ class Forwarding implements Forwarded {
     );
   }
 
-  leaveGroup(request: MemberRef, context: RequestContext): Promise<Result<null>> {
+  /** Every broker tells of the groups that it coordinates; who is silent is named. */
+  async listGroups(page: Parameters<BrokerApi['listGroups']>[0], context: RequestContext): Promise<Result<GroupPage>> {
+    const here = await this.#broker.listGroups(page, context);
+    if (here.kind === 'refused') return here;
+    const soonMs = millisPlus(this.#deps.clock.monotonicMs(), this.#deps.limits.describeMsMax);
+    const limited = { ...context, deadlineMs: soonMs < context.deadlineMs ? soonMs : context.deadlineMs };
+    const wire = { pageSize: page.limit, pageToken: page.after };
+    const pages = await Promise.all(
+      this.#routes.otherBrokers().map(async (to): Promise<GroupPage> => {
+        const answer = await forwardCall(this.#deps, to, forwardedMethods.listGroups, wire, limited);
+        if (answer.kind === 'refused') return { groups: [], more: false, silent: [to] };
+        const { groups, nextPageToken } = answer.value;
+        return { groups: groups.map(fromGroupSummary), more: nextPageToken !== '', silent: [] };
+      }),
+    );
+    return ok(mergedGroups([here.value, ...pages], page.limit));
+  }
+
+  describeGroup(group: string, context: RequestContext): Promise<Result<GroupReport>> {
+    return this.#inGroup(
+      { group },
+      context,
+      forwardedMethods.describeGroup,
+      (request) => request,
+      fromDescribeGroupResponse,
+      (broker) => broker.describeGroup(group, context),
+    );
+  }
+
+  deleteGroup(group: string, context: RequestContext): Promise<Result<null>> {
+    return this.#inGroup(
+      { group },
+      context,
+      forwardedMethods.deleteGroup,
+      (request) => request,
+      () => null,
+      (broker) => broker.deleteGroup(group, context),
+    );
+  }
+
+  leaveGroup(request: LeaveGroup, context: RequestContext): Promise<Result<null>> {
     return this.#inGroup(
       request,
       context,
@@ -400,6 +452,15 @@ class Forwarding implements Forwarded {
 
 /** Another replica may know more of who coordinates the group. */
 const coordinatesNot: ReadonlySet<ErrorCode> = new Set(['COORDINATOR_LOAD_IN_PROGRESS', 'REQUEST_TIMED_OUT']);
+
+/** By name; a group that moves between brokers just then may be told of by two, and counts once. */
+function mergedGroups(pages: readonly GroupPage[], limit: number): GroupPage {
+  const byName = new Map<string, GroupSummary>();
+  for (const { groups } of pages) for (const group of groups) byName.set(group.group, group);
+  const all = [...byName.values()].sort((a, b) => (a.group < b.group ? -1 : 1));
+  const more = all.length > limit || pages.some((page) => page.more);
+  return { groups: all.slice(0, limit), more, silent: pages.flatMap(({ silent }) => silent) };
+}
 
 function notFound(query: OffsetQuery, error: BrokerError): FoundOffset {
   const hidden = { offset: null, timestampMs: null, leaderEpoch: null };

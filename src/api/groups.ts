@@ -5,16 +5,17 @@ import type {
   CommittedOffset as WireCommittedOffset,
   FetchCommittedRequest,
   FetchCommittedResponse,
-  GroupServiceService,
   HeartbeatRequest,
   HeartbeatResponse,
   JoinGroupRequest,
   JoinGroupResponse,
   LeaveGroupRequest,
   LeaveGroupResponse,
+  MembershipRequest,
   OffsetToCommit as WireOffsetToCommit,
   TopicPartitions as WireTopicPartitions,
 } from '../gen/sluice/v1/group.ts';
+import { LeaveReason } from '../gen/sluice/v1/group.ts';
 import type {
   BrokerApi,
   CommitOffsets,
@@ -27,9 +28,7 @@ import type {
 import type { Result } from '../model/errors.ts';
 import { ok } from '../model/errors.ts';
 import { utf8Length } from '../model/record.ts';
-import type { CallDesk } from './call-desk.ts';
 import { FieldChecks, nameCharsMax, toInt32, toInt32OrAbsent, toInt64, toInt64OrAbsent } from './convert.ts';
-import type { HandlersOf } from './service.ts';
 import { errorDetail } from './status.ts';
 
 const topicsRange = { from: 1, through: 100 };
@@ -94,7 +93,9 @@ export async function leaveGroup(
   context: RequestContext,
 ): Promise<Result<LeaveGroupResponse>> {
   const checks = new FieldChecks();
-  const checked = checks.finish(memberRef(checks, request));
+  const isExpired = request.reason === LeaveReason.LEAVE_REASON_PROGRESS_EXPIRED;
+  const reason = isExpired ? ('progress-expired' as const) : ('left' as const);
+  const checked = checks.finish({ ...memberRef(checks, request), reason });
   if (checked.kind === 'refused') return checked;
   const left = await broker.leaveGroup(checked.value, context);
   return left.kind === 'refused' ? left : ok({});
@@ -139,7 +140,10 @@ export async function fetchCommitted(
   return found.kind === 'refused' ? found : ok({ offsets: found.value.map(toWireCommitted) });
 }
 
-function memberRef(checks: FieldChecks, request: HeartbeatRequest | LeaveGroupRequest): MemberRef {
+export function memberRef(
+  checks: FieldChecks,
+  request: HeartbeatRequest | LeaveGroupRequest | MembershipRequest,
+): MemberRef {
   return {
     group: checks.group('group', request.group),
     memberId: memberId(checks, request.memberId),
@@ -205,7 +209,7 @@ function topicPartitions(
   return checked;
 }
 
-const toWirePartitions = ({ topic, topicId, partitions }: TopicPartitions): WireTopicPartitions => ({
+export const toWirePartitions = ({ topic, topicId, partitions }: TopicPartitions): WireTopicPartitions => ({
   topic,
   topicId,
   partitions: partitions.map(toInt32),
@@ -220,14 +224,3 @@ const toWireCommitted = (found: CommittedOffset): WireCommittedOffset => ({
   metadata: found.metadata,
   commitTimeMs: toInt64OrAbsent(found.commitTimeMs),
 });
-
-/** The methods of GroupService. */
-export function groupHandlers(desk: CallDesk, broker: () => BrokerApi): HandlersOf<typeof GroupServiceService> {
-  return {
-    joinGroup: desk.unary((request, context) => joinGroup(broker(), request, context)),
-    heartbeat: desk.unary((request, context) => heartbeat(broker(), request, context)),
-    leaveGroup: desk.unary((request, context) => leaveGroup(broker(), request, context)),
-    commit: desk.unary((request, context) => commit(broker(), request, context)),
-    fetchCommitted: desk.unary((request, context) => fetchCommitted(broker(), request, context)),
-  };
-}

@@ -26,6 +26,10 @@ function refusing(refusal: () => Refused, cluster: () => Result<ClusterInfo>): B
     joinGroup: no,
     heartbeat: no,
     leaveGroup: no,
+    watchMember: refusal,
+    listGroups: no,
+    describeGroup: no,
+    deleteGroup: no,
     commitOffsets: no,
     fetchCommitted: no,
   };

@@ -13,7 +13,7 @@ import type { Clock } from '../model/clock.ts';
 import type { BatchCodecs } from '../model/record-batch.ts';
 import { CallDesk } from './call-desk.ts';
 import { clusterHandlers } from './cluster.ts';
-import { groupHandlers } from './groups.ts';
+import { groupHandlers } from './group-handlers.ts';
 import type { ForwardPeers, Routes } from './forward-port.ts';
 import { serveForwarded } from './forward-service.ts';
 import { forwardingBroker } from './forwarding-broker.ts';

@@ -86,8 +86,12 @@ import type {
   FoundOffset,
   Heartbeat,
   HeartbeatAnswer,
+  GroupPage,
+  GroupReport,
   JoinGroup,
+  LeaveGroup,
   MemberRef,
+  MembershipListener,
   Membership,
   OffsetQuery,
   PartitionRef,
@@ -266,7 +270,18 @@ export class Broker implements BrokerApi {
       this.#topics.leaderHint(groupsTopic, partition, role);
     const elsewhere = (partition: number): LeaderHint | null => this.routes.coordinatorHint(partition);
     const observe = (event: GroupEvent): void => this.#observer.groupChanged(event);
-    const group = { clock, random, topics: directory, catalogRevision, partitionCount, leaderHint, elsewhere, observe };
+    const { brokerId } = identity;
+    const group = {
+      clock,
+      random,
+      topics: directory,
+      catalogRevision,
+      partitionCount,
+      leaderHint,
+      elsewhere,
+      brokerId,
+      observe,
+    };
     this.#groups = new GroupService(settings === undefined ? group : { ...group, settings });
     await this.#topics.start(this.#groups);
     this.#placements.start();
@@ -625,7 +640,25 @@ export class Broker implements BrokerApi {
     return this.#inGroup(request.group, context, (groups) => groups.heartbeat(request, context));
   }
 
-  leaveGroup(request: MemberRef, context: RequestContext): Promise<Result<null>> {
+  watchMember(request: MemberRef, listener: MembershipListener, context: RequestContext): Result<() => void> {
+    const refused = this.#refuse('consume-in-group', request.group, context);
+    if (refused !== null || this.#groups === null) return refused ?? this.#notYet();
+    return this.#told(this.#groups.watchMember(request, listener, context));
+  }
+
+  listGroups(page: Parameters<BrokerApi['listGroups']>[0], context: RequestContext): Promise<Result<GroupPage>> {
+    return this.#inGroup('', context, (groups) => Promise.resolve(groups.listGroups(page, context)));
+  }
+
+  describeGroup(group: string, context: RequestContext): Promise<Result<GroupReport>> {
+    return this.#inGroup(group, context, (groups) => Promise.resolve(groups.describeGroup(group, context)));
+  }
+
+  deleteGroup(group: string, context: RequestContext): Promise<Result<null>> {
+    return this.#inGroup(group, context, (groups) => groups.deleteGroup(group, context));
+  }
+
+  leaveGroup(request: LeaveGroup, context: RequestContext): Promise<Result<null>> {
     return this.#inGroup(request.group, context, (groups) => groups.leaveGroup(request, context));
   }
 

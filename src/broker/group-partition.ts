@@ -6,8 +6,8 @@
 import { InvariantViolation } from '../model/assert.ts';
 import type { Clock, Timer } from '../model/clock.ts';
 import type { Entry } from '../model/entry.ts';
-import type { LeaderHint, Refused } from '../model/errors.ts';
-import { refuse } from '../model/errors.ts';
+import type { LeaderHint, Refused, Result } from '../model/errors.ts';
+import { ok, refuse } from '../model/errors.ts';
 import type { LogIndex, MemberEpoch, Millis } from '../model/ids.ts';
 import { toLogIndex } from '../model/ids.ts';
 import type { StateChange, StatePair } from '../model/raft-state.ts';
@@ -20,6 +20,7 @@ import { answered } from './group/decision.ts';
 import type { GroupEvent } from './group/group-event.ts';
 import type { GroupTopics } from './group/group-topics.ts';
 import type { GroupView } from './group/group.ts';
+import { canMove, findMember } from './group/membership.ts';
 import { encodeEntry } from './group/record-codec.ts';
 import type { GroupEntry, GroupRef } from './group/records.ts';
 import { groupKeyOf } from './group/records.ts';
@@ -29,7 +30,11 @@ import type { LanePort } from './group-lane.ts';
 import { GroupLane } from './group-lane.ts';
 import type { GroupSettings } from './group-settings.ts';
 import { MemberTimers } from './group-timers.ts';
+import { MemberWatches } from './group-watches.ts';
 import { proposalRefusal } from './proposal.ts';
+import type { MemberRef, MembershipListener } from './requests.ts';
+
+type Watched = Pick<MemberRef, 'memberId' | 'memberEpoch'>;
 
 export interface GroupPartitionOptions {
   readonly clock: Clock;
@@ -48,6 +53,10 @@ export class GroupPartition implements CommandMachine, LanePort {
   /** What a snapshot brings, while it is being loaded. */
   private incoming: Coordinator | null = null;
   readonly timers: MemberTimers;
+  readonly watches = new MemberWatches();
+  /** Groups in which members may have something to learn: looked at once in a turn. */
+  private readonly toTell = new Map<string, GroupRef>();
+  private tellTimer: Timer | null = null;
   private readonly options: GroupPartitionOptions;
   /** Groups with a call that waits or an entry on its way. */
   private readonly lanes = new Map<string, GroupLane>();
@@ -271,10 +280,79 @@ export class GroupPartition implements CommandMachine, LanePort {
     if (this.role?.serving === true) {
       for (const event of applied.events) {
         this.timers.follow(event);
+        this.follow(event);
         this.options.observe(event);
       }
     }
     return applied.changes;
+  }
+
+  /** Streams follow what happens to their members. */
+  private follow(event: GroupEvent): void {
+    switch (event.kind) {
+      case 'member-left':
+        this.watches.end(
+          event.group,
+          event.memberId,
+          refuse('UNKNOWN_MEMBER_ID', `The member is out: ${event.reason}.`),
+        );
+        this.tellSoon(event.group);
+        return;
+      case 'member-resumed':
+        this.watches.end(event.group, event.memberId, refuse('FENCED_MEMBER_EPOCH', 'The member came back elsewhere.'));
+        return;
+      case 'rebalanced':
+      case 'member-assigned':
+        this.tellSoon(event.group);
+        return;
+      case 'member-joined':
+      case 'offsets-committed':
+      case 'offsets-removed':
+        return;
+    }
+  }
+
+  private tellSoon(group: GroupRef): void {
+    this.toTell.set(groupKeyOf(group), group);
+    this.tellTimer ??= this.options.clock.setTimer(0, () => {
+      this.tellTimer = null;
+      const groups = [...this.toTell.values()];
+      this.toTell.clear();
+      for (const each of groups) this.tellMembers(each);
+    });
+  }
+
+  /** Tells those members that a heartbeat would bring further. */
+  private tellMembers(ref: GroupRef): void {
+    const group = this.coordinator.groups.find(ref);
+    if (group === null) return;
+    for (const memberId of this.watches.membersOf(ref)) if (canMove(group, memberId)) this.watches.tell(ref, memberId);
+  }
+
+  /** Members of groups that read the topic learn with a heartbeat what became of it; one of each group is enough. */
+  topicChanged({ tenant, name }: { readonly tenant: number; readonly name: string }): void {
+    if (this.role?.serving !== true) return;
+    for (const group of this.coordinator.groups.all()) {
+      if (group.tenant !== tenant) continue;
+      const reader = [...group.members.values()].find(({ topics }) => topics.includes(name));
+      if (reader !== undefined) this.watches.tell(group, reader.memberId);
+    }
+  }
+
+  /** Follows a member until what is given back is called; from then on it is suspect. */
+  watch(group: GroupRef, member: Watched, listener: MembershipListener): Result<() => void> {
+    const unavailable = this.unavailable();
+    if (unavailable !== null) return unavailable;
+    const found = findMember(this.coordinator.groups, { ...group, memberId: member.memberId });
+    if (found.kind === 'refused') return found;
+    const { epoch, previousEpoch } = found.member;
+    if (member.memberEpoch !== epoch && member.memberEpoch !== previousEpoch) {
+      return refuse('FENCED_MEMBER_EPOCH', 'The member has another epoch by now; send a heartbeat, or join again.');
+    }
+    this.timers.heard(group, member.memberId);
+    const end = this.watches.add(group, member.memberId, listener);
+    if (canMove(found.group, member.memberId)) this.tellSoon(group);
+    return ok(end);
   }
 
   private beginServing(): void {
@@ -284,10 +362,14 @@ export class GroupPartition implements CommandMachine, LanePort {
 
   private endServing(): void {
     this.timers.clear();
+    this.tellTimer?.cancel();
+    this.tellTimer = null;
+    this.toTell.clear();
     this.sweepTimer?.cancel();
     this.sweepTimer = null;
     this.toSweep = [];
     const refused = this.unavailable() ?? refuse('BROKER_SHUTTING_DOWN', 'The broker is stopping.');
+    this.watches.endAll(refused);
     for (const read of this.waitingReads) read.answer(false);
     this.waitingReads.clear();
     for (const lane of [...this.lanes.values()]) lane.refuseWaiting(refused);

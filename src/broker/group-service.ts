@@ -3,6 +3,8 @@ import type { Clock } from '../model/clock.ts';
 import type { LeaderHint, Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
 import { murmur2 } from '../model/murmur2.ts';
+import type { BrokerId } from '../model/ids.ts';
+import { toBrokerId } from '../model/ids.ts';
 import type { Random } from '../model/random.ts';
 import type { RoleState } from '../raft/core/ready.ts';
 import type { CommandMachine, RaftGroup } from '../raft/group.ts';
@@ -12,6 +14,7 @@ import type { GroupEvent } from './group/group-event.ts';
 import type { GroupTopics } from './group/group-topics.ts';
 import type { GroupView } from './group/group.ts';
 import type { JoinAnswer } from './group/membership.ts';
+import { phaseOf } from './group/membership.ts';
 import type { FoundOffset } from './group/offset-decisions.ts';
 import type { GroupRef } from './group/records.ts';
 import { refuseGroupId } from './group/validation.ts';
@@ -26,16 +29,22 @@ import type {
   CommitAnswer,
   CommitOffsets,
   CommittedOffset,
+  GroupPage,
+  GroupReport,
+  GroupSummary,
   Heartbeat,
   HeartbeatAnswer,
   JoinGroup,
+  LeaveGroup,
   MemberRef,
   Membership,
+  MembershipListener,
   RequestContext,
 } from './requests.ts';
 import type { TopicView } from './topic-view.ts';
 
-type GroupApi = Pick<BrokerApi, 'joinGroup' | 'heartbeat' | 'leaveGroup' | 'commitOffsets' | 'fetchCommitted'>;
+type GroupApi = Pick<BrokerApi, 'joinGroup' | 'heartbeat' | 'leaveGroup' | 'commitOffsets' | 'fetchCommitted'> &
+  Pick<BrokerApi, 'watchMember' | 'deleteGroup'>;
 
 export interface GroupServiceOptions {
   readonly clock: Clock;
@@ -51,6 +60,8 @@ export interface GroupServiceOptions {
   readonly leaderHint?: (partition: number, role: RoleState) => LeaderHint | null;
   /** The same where no replica of the partition is on this broker. Default: never known. */
   readonly elsewhere?: (partition: number) => LeaderHint | null;
+  /** This broker. Default 0. */
+  readonly brokerId?: BrokerId;
   /** Hears what happened to groups that are coordinated here; must be quick. */
   readonly observe?: (event: GroupEvent) => void;
 }
@@ -68,8 +79,10 @@ export class GroupService implements GroupPartitions, GroupApi {
     this.settings = options.settings ?? defaultGroupSettings;
     this.topics = new TopicsOfView(options);
     this.endListening = options.topics.onChange((change) => {
-      if (change.kind !== 'deleted') return;
-      for (const partition of this.partitions.values()) partition.sweepSoon();
+      for (const partition of this.partitions.values()) {
+        if (change.kind === 'deleted') partition.sweepSoon();
+        partition.topicChanged(change.topic);
+      }
     });
   }
 
@@ -147,11 +160,11 @@ export class GroupService implements GroupPartitions, GroupApi {
     return ok({ memberEpoch: answer.value.memberEpoch, assignment, heartbeatIntervalMs });
   }
 
-  leaveGroup(request: MemberRef, context: RequestContext): Promise<Result<null>> {
+  leaveGroup(request: LeaveGroup, context: RequestContext): Promise<Result<null>> {
     const group = refOf(request, context);
-    const { memberId, memberEpoch } = request;
+    const { memberId, memberEpoch, reason = 'left' } = request;
     return this.call(group, context, (coordinator, handle) =>
-      coordinator.leave({ ...group, memberId, memberEpoch }, handle),
+      coordinator.leave({ ...group, memberId, memberEpoch, reason }, handle),
     );
   }
 
@@ -178,6 +191,59 @@ export class GroupService implements GroupPartitions, GroupApi {
     const handle = partition.value.context();
     const found = partition.value.coordinator.fetchCommitted({ ...group, partitions: request.partitions }, handle);
     return found.kind === 'refused' ? found : ok(found.value.map(committedOffset));
+  }
+
+  watchMember(request: MemberRef, listener: MembershipListener, context: RequestContext): Result<() => void> {
+    const group = refOf(request, context);
+    const found = this.coordinatorOf(group);
+    return found.kind === 'refused' ? found : found.value.watch(group, request, listener);
+  }
+
+  deleteGroup(groupId: string, context: RequestContext): Promise<Result<null>> {
+    const group = refOf({ group: groupId }, context);
+    return this.call(group, context, (coordinator) => coordinator.deleteGroup(group));
+  }
+
+  describeGroup(groupId: string, context: RequestContext): Result<GroupReport> {
+    const group = refOf({ group: groupId }, context);
+    const found = this.coordinatorOf(group);
+    if (found.kind === 'refused') return found;
+    const unavailable = found.value.unavailable();
+    if (unavailable !== null) return unavailable;
+    const described = found.value.coordinator.describe(group);
+    if (described === null)
+      return refuse('GROUP_ID_NOT_FOUND', 'There is no such group.', { fields: { group: groupId } });
+    const members = described.members.map((member) => ({
+      ...member,
+      suspect: !found.value.watches.isWatched(group, member.memberId),
+      sessionRemainingMs: found.value.timers.sessionRemainingMs(group, member.memberId),
+    }));
+    return ok({ ...described, members, coordinator: this.brokerId });
+  }
+
+  /** Of the groups that are coordinated here. */
+  listGroups(
+    { after, limit }: { readonly after: string; readonly limit: number },
+    { tenant }: RequestContext,
+  ): Result<GroupPage> {
+    const found: GroupSummary[] = [];
+    for (const partition of this.partitions.values()) {
+      if (partition.unavailable() !== null) continue;
+      for (const group of partition.coordinator.groups.all())
+        if (group.tenant === tenant && group.groupId > after) found.push(this.summary(group));
+    }
+    found.sort((a, b) => (a.group < b.group ? -1 : 1));
+    return ok<GroupPage>({ groups: found.slice(0, limit), more: found.length > limit, silent: [] });
+  }
+
+  private summary(group: GroupView): GroupSummary {
+    const { groupId, members, offsets } = group;
+    const counts = { memberCount: members.size, offsetCount: offsets.count };
+    return { group: groupId, phase: phaseOf(group), ...counts, coordinator: this.brokerId };
+  }
+
+  private get brokerId(): BrokerId {
+    return this.options.brokerId ?? toBrokerId(0);
   }
 
   private call<T>(

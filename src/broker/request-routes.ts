@@ -60,6 +60,11 @@ export class RequestRoutes {
     return this.#deps.state().brokers.get(brokerId)?.address ?? null;
   }
 
+  /** All brokers of the cluster but this one. */
+  otherBrokers(): readonly BrokerId[] {
+    return [...this.#deps.state().brokers.keys()].filter((brokerId) => brokerId !== this.#deps.brokerId);
+  }
+
   /** A broker that was asked said who leads; an older epoch teaches nothing. */
   learnLeader(tenant: number, ref: PartitionRef, hint: LeaderHint): void {
     const place = this.#place(tenant, ref);

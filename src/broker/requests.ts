@@ -5,7 +5,9 @@
  */
 import type { BrokerDuty } from './catalog-commands.ts';
 import type { ClusterOperation, OperationReport } from './cluster-operation.ts';
-import type { BrokerError, LeaderHint, Result } from '../model/errors.ts';
+import type { GroupDescription, MemberDescription } from './group/description.ts';
+import type { GroupPhase } from './group/group.ts';
+import type { BrokerError, LeaderHint, Refused, Result } from '../model/errors.ts';
 import type { BatchProducer } from '../model/record-batch.ts';
 import type {
   BrokerId,
@@ -287,6 +289,46 @@ export interface MemberRef {
   readonly memberEpoch: MemberEpoch;
 }
 
+export interface LeaveGroup extends MemberRef {
+  /** Default `left`. */
+  readonly reason?: 'left' | 'progress-expired';
+}
+
+export interface GroupMember extends MemberDescription {
+  /** It has no stream that would tell that it lives. */
+  readonly suspect: boolean;
+  readonly sessionRemainingMs: number | null;
+}
+
+export interface GroupReport extends Omit<GroupDescription, 'members'> {
+  readonly members: readonly GroupMember[];
+  readonly coordinator: BrokerId;
+}
+
+export interface GroupSummary {
+  readonly group: string;
+  readonly phase: GroupPhase;
+  readonly memberCount: number;
+  readonly offsetCount: number;
+  readonly coordinator: BrokerId;
+}
+
+export interface GroupPage {
+  /** Ascending by name. */
+  readonly groups: readonly GroupSummary[];
+  readonly more: boolean;
+  /** Brokers that did not answer. */
+  readonly silent: readonly BrokerId[];
+}
+
+/** What a member is told while its stream lasts. */
+export interface MembershipListener {
+  /** Its assignment is about to change: a heartbeat tells how. */
+  heartbeatNow(): void;
+  /** The coordinator is not here any more, or the member is none any more. */
+  ended(why: Refused): void;
+}
+
 export interface Heartbeat extends MemberRef {
   readonly owned: readonly TopicPartitions[];
 }
@@ -423,7 +465,16 @@ export interface BrokerApi {
 
   joinGroup(request: JoinGroup, context: RequestContext): Promise<Result<Membership>>;
   heartbeat(request: Heartbeat, context: RequestContext): Promise<Result<HeartbeatAnswer>>;
-  leaveGroup(request: MemberRef, context: RequestContext): Promise<Result<null>>;
+  leaveGroup(request: LeaveGroup, context: RequestContext): Promise<Result<null>>;
+  /** Follows a member until what is given back is called. Only the coordinator does. */
+  watchMember(request: MemberRef, listener: MembershipListener, context: RequestContext): Result<() => void>;
+  /** Groups with names after `after`, at most `limit`. */
+  listGroups(
+    page: { readonly after: string; readonly limit: number },
+    context: RequestContext,
+  ): Promise<Result<GroupPage>>;
+  describeGroup(group: string, context: RequestContext): Promise<Result<GroupReport>>;
+  deleteGroup(group: string, context: RequestContext): Promise<Result<null>>;
   commitOffsets(request: CommitOffsets, context: RequestContext): Promise<Result<CommitAnswer>>;
   fetchCommitted(
     request: {

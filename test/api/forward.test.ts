@@ -9,6 +9,7 @@ import { fromErrorDetail } from '../../src/api/forward-answers.ts';
 import { defaultApiLimits } from '../../src/api/limits.ts';
 import { errorDetail } from '../../src/api/status.ts';
 import type {
+  GroupReport,
   AppendReceipt,
   AppendRequest,
   BrokerApi,
@@ -80,6 +81,7 @@ function forwarding(
     coordinatorOf: () => state.leader,
     brokerOf: () => state.leader,
     addressOf: (broker) => (broker === there ? 'there:9400' : null),
+    otherBrokers: () => (state.leader === null ? [] : [state.leader]),
     learnLeader: (_tenant, _ref, hint) => learned.push(hint),
     learnCoordinator: (_group, hint) => learned.push(hint),
     missed: (_tenant, { partition }, asked) => missed.push(`${partition} at ${asked}`),
@@ -472,10 +474,53 @@ describe('calls for a group that is coordinated elsewhere', () => {
     const args = (method: keyof BrokerApi): unknown => far.calls.find((each) => each.method === method)?.args[0];
     assert.deepEqual(args('joinGroup'), join);
     assert.deepEqual(args('heartbeat'), { ...member, owned: membership.assignment });
-    assert.deepEqual(args('leaveGroup'), member);
+    assert.deepEqual(args('leaveGroup'), { ...member, reason: 'left' });
     assert.deepEqual(args('commitOffsets'), commit);
     assert.deepEqual(args('fetchCommitted'), { group: 'billing', partitions: null });
     assert.equal(near.calls.length, 0);
+  });
+
+  it('tell of groups as their coordinators do, each group once, and of brokers that are silent', async () => {
+    const at = (coordinator: number, group: string) => ({
+      ...{ group, phase: 'stable' as const, memberCount: 2, offsetCount: 7, coordinator: toBrokerId(coordinator) },
+    });
+    const report: GroupReport = {
+      ...{ groupId: 'b', phase: 'reconciling', assignor: 'range', epoch: toMemberEpoch(4), emptySinceMs: null },
+      members: [
+        {
+          ...{ memberId: 'm', clientId: 'c', topics: ['t'], epoch: toMemberEpoch(3), phase: 'revoking', suspect: true },
+          ...{ assigned: [{ topic: 't', topicId: topicUuid, partitions: [0] }], revoking: [], awaited: [] },
+          sessionRemainingMs: 30_000,
+        },
+      ],
+      offsetCount: 7,
+      rebalances: [
+        {
+          ...{ atMs: toMillis(5), reason: 'session-expired', memberId: 'n', clientId: '', epoch: toMemberEpoch(4) },
+          ...{ memberCount: 1, membersAffected: 1 },
+        },
+      ],
+      coordinator: toBrokerId(2),
+    };
+    const { broker, peers } = forwarding(
+      { listGroups: () => Promise.resolve(ok({ groups: [at(1, 'a'), at(1, 'b')], more: false, silent: [] })) },
+      {
+        listGroups: () => Promise.resolve(ok({ groups: [at(2, 'b'), at(2, 'c')], more: false, silent: [] })),
+        describeGroup: () => Promise.resolve(ok(report)),
+        deleteGroup: () => Promise.resolve(refuse('NON_EMPTY_GROUP', 'it has members')),
+      },
+    );
+    const list = async (limit: number): Promise<unknown> => {
+      const listed = await broker.listGroups({ after: '', limit }, context());
+      assert.ok(listed.kind === 'ok');
+      return [listed.value.groups.map(({ group }) => group).join(''), listed.value.more, listed.value.silent.length];
+    };
+    assert.deepEqual(await list(10), ['abc', false, 0]);
+    assert.deepEqual(await list(2), ['ab', true, 0]);
+    assert.deepEqual(await broker.describeGroup('b', context()), ok(report));
+    assert.equal(codeOf(await broker.deleteGroup('b', context())), 'NON_EMPTY_GROUP');
+    peers.fate = (): PeerAnswer => ({ kind: 'not-sent', why: 'it is dead' });
+    assert.deepEqual(await list(10), ['ab', false, 1]);
   });
 
   it('teach who coordinates, and are unknown only if they may have changed something', async () => {

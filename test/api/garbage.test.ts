@@ -54,7 +54,11 @@ const samples: Readonly<Record<string, unknown>> = {
   explain: partition,
   joinGroup: { group: 'g', topics: ['a', 'b'], resumeToken: new Uint8Array(5), clientId: 'me', joinId: 'j' },
   heartbeat: { ...member, owned: [{ topic: 'a', topicId: '', partitions: [1, 2] }] },
-  leaveGroup: member,
+  leaveGroup: { ...member, reason: 1 },
+  membership: member,
+  listGroups: { pageSize: 5, pageToken: 'a' },
+  describeGroup: { group: 'g' },
+  deleteGroup: { group: 'g' },
   commit: {
     ...member,
     sequence: 4n,
@@ -136,6 +140,10 @@ const refusingAll = (): ReturnType<typeof fakeBroker> => {
     joinGroup: later,
     heartbeat: later,
     leaveGroup: later,
+    watchMember: () => refuse('COORDINATOR_LOAD_IN_PROGRESS', 'later'),
+    listGroups: later,
+    describeGroup: later,
+    deleteGroup: later,
     commitOffsets: later,
     fetchCommitted: later,
   });

@@ -6,6 +6,7 @@ import { toMemberEpoch, toMillis, toOffset } from '../../src/model/ids.ts';
 import type { GroupEvent } from '../../src/broker/group/group-event.ts';
 import { defaultGroupLimits } from '../../src/broker/group/group-limits.ts';
 import type { GroupLimits } from '../../src/broker/group/group-limits.ts';
+import type { Rebalance } from '../../src/broker/group/rebalance-history.ts';
 import { GroupPartition } from '../../src/broker/group-partition.ts';
 import { GroupService } from '../../src/broker/group-service.ts';
 import type { GroupSettings } from '../../src/broker/group-settings.ts';
@@ -38,6 +39,11 @@ export class ServiceBench {
     this.machine = this.#machine();
     this.raft = new ScriptedRaftGroup(this.machine, this.clock);
     this.service.opened(0, this.raft);
+  }
+
+  /** What moved partitions of the group `g`, as it remembers. */
+  get rebalances(): readonly Rebalance[] {
+    return this.machine.coordinator.groups.find({ tenant: 0, groupId: 'g' })?.history ?? [];
   }
 
   /** With a topic `t` and leading. */

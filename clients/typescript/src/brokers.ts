@@ -107,6 +107,11 @@ export class Brokers {
     return this.#view.leaderOf(topic, partition, this.#nowMs());
   }
 
+  /** A broker to ask what any can answer. */
+  any(): string {
+    return this.#view.any(this.#nowMs());
+  }
+
   /** The connection to a broker. Not to be kept: it may be given up for others. */
   at(address: string): Connection {
     if (this.#closed) throw closedError('client');

@@ -8,6 +8,8 @@ import type { Brokers, CallOptions } from './brokers.ts';
 import { asBrokerError, BrokerError } from './errors.ts';
 import type { JoinGroupResponse, TopicPartitions } from './gen/sluice/v1/group.ts';
 import { toNumber } from './int64.ts';
+import { LeaveReason } from './gen/sluice/v1/group.ts';
+import { MembershipWatch } from './membership-watch.ts';
 import { methods } from './methods.ts';
 import type { ResumeTokenStorage } from './resume-token.ts';
 
@@ -58,11 +60,18 @@ export class Membership {
   /** Something changed while a heartbeat was on its way: another follows at once. */
   #beatAgain = false;
   #fencedMs = -Infinity;
+  readonly #watch: MembershipWatch;
 
   constructor(brokers: Brokers, options: MembershipOptions, events: MembershipEvents) {
     this.#brokers = brokers;
     this.#options = options;
     this.#events = events;
+    this.#watch = new MembershipWatch(
+      brokers,
+      options.group,
+      () => this.#state,
+      () => void this.beat(),
+    );
   }
 
   /** Null: not a member now. */
@@ -88,15 +97,17 @@ export class Membership {
     await this.#beating;
   }
 
-  /** Leaves at once. Never rejects: a member that can not say goodbye is missed when its session ends. */
-  async leave(): Promise<void> {
+  /**
+   * Leaves at once. Never rejects: a member that can not say goodbye is missed when its session ends.
+   */
+  async leave(reason = LeaveReason.LEAVE_REASON_UNSPECIFIED): Promise<void> {
     this.stop();
     await this.#beating;
     const state = this.#state;
     this.#state = null;
     if (state === null) return;
     try {
-      const request = { group: this.#options.group, ...state };
+      const request = { group: this.#options.group, ...state, reason };
       await this.#brokers.call(methods.leaveGroup, request, { timeoutMs: leaveTimeoutMs });
       await this.#options.storage?.clear?.();
     } catch {
@@ -108,6 +119,7 @@ export class Membership {
   stop(): void {
     this.#stopped.abort();
     this.#timer?.cancel();
+    this.#watch.stop();
   }
 
   async #join(options: CallOptions): Promise<void> {
@@ -118,6 +130,7 @@ export class Membership {
     this.#token = answer.resumeToken;
     await this.#saveToken(answer.resumeToken);
     this.#schedule(this.#heartbeatMs);
+    this.#watch.start();
     this.#events.assigned(answer.assignment);
   }
 

@@ -18,6 +18,8 @@ import type { Result } from '../../model/errors.ts';
 import type { Millis } from '../../model/ids.ts';
 import type { StatePair } from '../../model/raft-state.ts';
 import type { Decision, HandleContext } from './decision.ts';
+import type { GroupDescription } from './description.ts';
+import { describeGroup } from './description.ts';
 import type { GroupsView } from './groups.ts';
 import { Groups } from './groups.ts';
 import type {
@@ -26,11 +28,11 @@ import type {
   HeartbeatRequest,
   JoinAnswer,
   JoinRequest,
-  MemberRequest,
+  LeaveRequest,
 } from './membership.ts';
 import { decideExpiry, decideHeartbeat, decideJoin, decideLeave } from './membership.ts';
 import type { CommitAnswer, CommitRequest, FetchCommittedRequest, FoundOffset } from './offset-decisions.ts';
-import { decideCommit, decideSweep, findCommitted } from './offset-decisions.ts';
+import { decideCommit, decideDeletion, decideSweep, findCommitted } from './offset-decisions.ts';
 import { decodeEntry } from './record-codec.ts';
 import type { GroupRef } from './records.ts';
 import type { Applied } from './replay.ts';
@@ -62,7 +64,7 @@ export class Coordinator {
     return decideHeartbeat(this.tables, request, context);
   }
 
-  leave(request: MemberRequest, context: HandleContext): Decision<null> {
+  leave(request: LeaveRequest, context: HandleContext): Decision<null> {
     return decideLeave(this.tables, request, context);
   }
 
@@ -72,6 +74,16 @@ export class Coordinator {
 
   commit(request: CommitRequest, context: HandleContext): Decision<CommitAnswer> {
     return decideCommit(this.tables, request, context);
+  }
+
+  deleteGroup(group: GroupRef): Decision<null> {
+    return decideDeletion(this.tables, group);
+  }
+
+  /** Null: there is no such group. */
+  describe(group: GroupRef): GroupDescription | null {
+    const found = this.tables.find(group);
+    return found === null ? null : describeGroup(found);
   }
 
   sweep(group: GroupRef, context: HandleContext): Decision<boolean> {

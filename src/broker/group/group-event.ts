@@ -1,9 +1,7 @@
 /** What happened to groups, told once it is committed and applied: for timers, metrics and the history of a group. */
 import type { MemberEpoch } from '../../model/ids.ts';
+import type { RebalanceReason } from './rebalance-history.ts';
 import type { GroupRef, LeaveReason, RemovalReason } from './records.ts';
-
-/** What made a group share its partitions anew. */
-export type RebalanceReason = 'joined' | 'resumed' | LeaveReason | 'topics-changed';
 
 export type GroupEvent =
   | {

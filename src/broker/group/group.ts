@@ -12,6 +12,8 @@ import { CommittedOffsets } from './committed-offsets.ts';
 import type { TopicShape } from './group-topics.ts';
 import type { HoldersView } from './holders.ts';
 import { Holders } from './holders.ts';
+import type { Rebalance } from './rebalance-history.ts';
+import { rebalanceBytes } from './rebalance-history.ts';
 import type { AssignorName, GroupRef } from './records.ts';
 
 /** A member; replaced as a whole, never changed. */
@@ -53,6 +55,8 @@ export interface GroupView extends GroupRef {
   readonly members: ReadonlyMap<string, MemberState>;
   readonly holders: HoldersView;
   readonly offsets: OffsetsView;
+  /** The newest last; at most `rebalancesKeptMax`. */
+  readonly history: readonly Rebalance[];
 }
 
 export class Group implements GroupView {
@@ -66,6 +70,7 @@ export class Group implements GroupView {
   readonly members = new Map<string, MemberState>();
   readonly holders = new Holders();
   readonly offsets = new CommittedOffsets();
+  history: readonly Rebalance[] = [];
   /** Estimated bytes of the members. Invariant: the sum of memberCost over `members`. */
   memberBytes = 0;
 
@@ -95,7 +100,7 @@ export class Group implements GroupView {
   }
 
   get bytes(): number {
-    return groupBytes + this.memberBytes + this.offsets.bytes;
+    return groupBytes + this.memberBytes + this.offsets.bytes + rebalanceBytes * this.history.length;
   }
 
   private letGo(member: MemberState): void {

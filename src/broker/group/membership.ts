@@ -15,7 +15,8 @@ import type { GroupPhase, GroupView, MemberState } from './group.ts';
 import type { GroupsView } from './groups.ts';
 import { Holders } from './holders.ts';
 import { RebalancePlan } from './rebalance-plan.ts';
-import type { GroupRecord, GroupRef } from './records.ts';
+import { reconcile } from './reconciliation.ts';
+import type { GroupRecord, GroupRef, LeaveReason } from './records.ts';
 import { refuseClientId, refuseGroupId, refuseSubscription } from './validation.ts';
 
 /** Who a resume token speaks of. */
@@ -37,6 +38,12 @@ export interface JoinRequest extends GroupRef {
 export interface MemberRequest extends GroupRef {
   readonly memberId: string;
   readonly memberEpoch: MemberEpoch;
+}
+
+/** A member that goes by itself. */
+export interface LeaveRequest extends MemberRequest {
+  /** `progress-expired`: its application has not come on for longer than it said that it may. Default `left`. */
+  readonly reason?: Extract<LeaveReason, 'left' | 'progress-expired'>;
 }
 
 /** Partitions of one topic. In requests the id may be empty: the topic that the group knows by the name. */
@@ -215,7 +222,7 @@ const isLostAnswer = (request: MemberRequest, member: MemberState, owned: Assign
   request.memberEpoch === member.previousEpoch && isSubset(owned, member.assigned);
 
 /** Leaves at once. A retry after a lost answer finds no member: UNKNOWN_MEMBER_ID then means that it is done. */
-export function decideLeave(groups: GroupsView, request: MemberRequest, context: HandleContext): Decision<null> {
+export function decideLeave(groups: GroupsView, request: LeaveRequest, context: HandleContext): Decision<null> {
   const found = findMember(groups, request);
   if (found.kind === 'refused') return found;
   const { group, member } = found;
@@ -223,7 +230,7 @@ export function decideLeave(groups: GroupsView, request: MemberRequest, context:
     return refuseEpoch(request, member);
   }
   const plan = new RebalancePlan(group, context.topics);
-  plan.leave(member.memberId, 'left');
+  plan.leave(member.memberId, request.reason ?? 'left');
   const { tenant, groupId } = request;
   return decided({ tenant, groupId, guard: null, records: plan.records }, null);
 }
@@ -271,6 +278,17 @@ export function phaseOf(group: GroupView): GroupPhase {
 const isAtTarget = (member: MemberState): boolean =>
   member.revoking.size === 0 && sameAssignment(member.assigned, member.target);
 
+/** Whether a heartbeat would tell the member of something to give up or to begin. */
+export function canMove(group: GroupView, memberId: string): boolean {
+  const member = group.members.get(memberId);
+  if (member === undefined) return false;
+  const isFree = (topicId: string, partition: number): boolean => {
+    const holder = group.holders.holderOf(topicId, partition);
+    return holder === null || holder === memberId;
+  };
+  return reconcile(member, null, isFree, member.epoch) !== null;
+}
+
 function isSettled(group: GroupView, after: MemberState): boolean {
   if (!isAtTarget(after)) return false;
   return [...group.members.values()].every((member) => member.memberId === after.memberId || isAtTarget(member));
@@ -309,5 +327,6 @@ function unborn(request: GroupRef, context: HandleContext): GroupView {
     members: new Map(),
     holders: new Holders(),
     offsets: new CommittedOffsets(),
+    history: [],
   };
 }

@@ -295,6 +295,25 @@ export function decideSweep(groups: GroupsView, ref: GroupRef, context: HandleCo
   return decided({ tenant, groupId, guard: null, records }, records.length > 0);
 }
 
+/** Deletes a group with its offsets, at once; only while it has no members. */
+export function decideDeletion(groups: GroupsView, ref: GroupRef): Decision<null> {
+  const form = refuseGroupId(ref.groupId);
+  if (form !== null) return form;
+  const group = groups.find(ref);
+  const fields = { group: ref.groupId };
+  if (group === null) return refuse('GROUP_ID_NOT_FOUND', 'There is no such group.', { fields });
+  if (group.members.size > 0) {
+    const message = 'The group has members; stop them first.';
+    return refuse('NON_EMPTY_GROUP', message, { fields: { ...fields, members: String(group.members.size) } });
+  }
+  const records: GroupRecord[] = [];
+  for (const [topicId, offsets] of group.offsets.topics)
+    records.push({ kind: 'offsets-removed', topicId, reason: 'group-deleted', partitions: sortedPartitions(offsets) });
+  records.push({ kind: 'group-deleted' });
+  const { tenant, groupId } = group;
+  return decided({ tenant, groupId, guard: null, records }, null);
+}
+
 interface Removal {
   readonly reason: RemovalReason;
   readonly partitions: readonly number[];

@@ -9,11 +9,13 @@ import type { TopicShape } from './group-topics.ts';
 export const assignorNames = ['uniform', 'range'] as const;
 export type AssignorName = (typeof assignorNames)[number];
 
-export const leaveReasons = ['left', 'session-expired', 'revocation-expired'] as const;
+/** Stored by their place in the list: only append. */
+export const leaveReasons = ['left', 'session-expired', 'revocation-expired', 'progress-expired'] as const;
 /** Why a member is not in its group any more. */
 export type LeaveReason = (typeof leaveReasons)[number];
 
-export const removalReasons = ['topic-deleted', 'expired'] as const;
+/** Stored by their place in the list: only append. */
+export const removalReasons = ['topic-deleted', 'expired', 'group-deleted'] as const;
 /** Why committed offsets were dropped. */
 export type RemovalReason = (typeof removalReasons)[number];
 

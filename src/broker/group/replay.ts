@@ -4,7 +4,9 @@ import type { MemberEpoch, Millis } from '../../model/ids.ts';
 import { nothing } from './assignment.ts';
 import { Group } from './group.ts';
 import type { Groups } from './groups.ts';
-import type { GroupEvent, RebalanceReason } from './group-event.ts';
+import type { GroupEvent } from './group-event.ts';
+import type { Rebalance } from './rebalance-history.ts';
+import { withRebalance } from './rebalance-history.ts';
 import type { GroupEntry, GroupRecord } from './records.ts';
 import { shapesByName, TouchedKeys } from './state-keys.ts';
 import type { StateChange } from '../../model/raft-state.ts';
@@ -31,22 +33,18 @@ function isOvertaken(groups: Groups, entry: GroupEntry): boolean {
   return groups.find(entry)?.members.get(entry.guard.memberId)?.epoch !== entry.guard.epoch;
 }
 
-/** The change of the members that came with the new target; without one it is the topics that changed. */
-function rebalanceReason({ records }: GroupEntry): RebalanceReason {
-  for (const record of records) {
-    if (record.kind === 'member-left') return record.reason;
-    if (record.kind === 'member-joined') return 'joined';
-    if (record.kind === 'member-resumed') return 'resumed';
-  }
-  return 'topics-changed';
-}
-
 class Replay {
   private readonly groups: Groups;
   private readonly entry: GroupEntry;
   private readonly atMs: Millis;
   private readonly touched: TouchedKeys;
   private readonly events: GroupEvent[] = [];
+  /** What new targets in this entry are for. */
+  private cause: Pick<Rebalance, 'reason' | 'memberId' | 'clientId'> = {
+    reason: 'topics-changed',
+    memberId: null,
+    clientId: '',
+  };
 
   constructor(groups: Groups, entry: GroupEntry, atMs: Millis) {
     this.groups = groups;
@@ -80,6 +78,7 @@ class Replay {
     assert(group.offsets.count === 0, 'group-7: a deleted group has no offsets');
     this.groups.remove(group);
     this.touched.touchGroup();
+    if (group.history.length > 0) this.touched.touchHistory();
   }
 
   private change(group: Group, record: Exclude<GroupRecord, { kind: 'group-created' | 'group-deleted' }>): void {
@@ -115,6 +114,7 @@ class Replay {
     const none = { previousEpoch: null, target: nothing, assigned: nothing, revoking: nothing };
     group.setMember({ memberId, nonceHash, clientId, topics, epoch, ...none });
     group.emptySinceMs = null;
+    this.cause = { reason: 'joined', memberId, clientId };
     this.touched.touchMember(memberId);
     this.events.push({ kind: 'member-joined', group: this.entry, memberId, epoch });
   }
@@ -125,12 +125,15 @@ class Replay {
     const { clientId, topics, epoch } = record;
     // The older holder is fenced by the epoch, so what it was asked to give up is given up.
     group.setMember({ ...member, clientId, topics, epoch, previousEpoch: null, revoking: nothing });
+    this.cause = { reason: 'resumed', memberId: record.memberId, clientId };
     this.touched.touchMember(record.memberId);
     this.events.push({ kind: 'member-resumed', group: this.entry, memberId: record.memberId, epoch });
   }
 
   private left(group: Group, record: Extract<GroupRecord, { kind: 'member-left' }>): void {
-    group.removeMember(this.member(group, record.memberId));
+    const member = this.member(group, record.memberId);
+    group.removeMember(member);
+    this.cause = { reason: record.reason, memberId: member.memberId, clientId: member.clientId };
     if (group.members.size === 0) group.emptySinceMs = this.atMs;
     this.touched.touchGroup();
     this.touched.touchMember(record.memberId);
@@ -146,8 +149,16 @@ class Replay {
     }
     assertTargetCovers(group);
     this.touched.touchGroup();
-    if (group.members.size > 0)
-      this.events.push({ kind: 'rebalanced', group: this.entry, reason: rebalanceReason(this.entry) });
+    this.remember(group, record.targets.length);
+  }
+
+  private remember(group: Group, membersAffected: number): void {
+    const { atMs, cause } = this;
+    const rebalance = { atMs, ...cause, epoch: group.epoch, memberCount: group.members.size, membersAffected };
+    group.history = withRebalance(group.history, rebalance);
+    this.touched.touchHistory();
+    const { reason } = cause;
+    if (group.members.size > 0) this.events.push({ kind: 'rebalanced', group: this.entry, reason });
   }
 
   private assigned(group: Group, record: Extract<GroupRecord, { kind: 'member-assigned' }>): void {

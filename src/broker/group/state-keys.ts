@@ -7,8 +7,9 @@
  *     offset   3 tenant(4) group-id 0 topic-id 0 partition(4)
  *                                                           version topic offset leader-epoch metadata commit-time
  *                                                           stamp-epoch stamp-sequence catalog-revision
+ *     history  4 tenant(4) group-id 0                       version rebalances
  *
- * Integers in keys are big-endian. Groups sort before members and offsets, so a group is there when its parts come.
+ * Integers in keys are big-endian. Groups sort before their parts, so a group is there when they come.
  */
 import { assert, InvariantViolation } from '../../model/assert.ts';
 import { putInt32, uint32At } from '../../model/big-endian.ts';
@@ -30,16 +31,19 @@ import {
   writeShapes,
   writeTexts,
 } from './record-codec.ts';
+import type { Rebalance } from './rebalance-history.ts';
+import { rebalanceReasons } from './rebalance-history.ts';
 import type { GroupRef } from './records.ts';
 import { assignorNames } from './records.ts';
 
 const valueVersion = 1;
-const keyKinds = { group: 1, member: 2, offset: 3 } as const;
+const keyKinds = { group: 1, member: 2, offset: 3, history: 4 } as const;
 
 /** The parts of one group that an entry touched; gives their new stored form. */
 export class TouchedKeys {
   private readonly group: GroupRef;
   private header = false;
+  private history = false;
   private readonly members = new Set<string>();
   private readonly offsets = new Map<string, Set<number>>();
 
@@ -49,6 +53,10 @@ export class TouchedKeys {
 
   touchGroup(): void {
     this.header = true;
+  }
+
+  touchHistory(): void {
+    this.history = true;
   }
 
   touchMember(memberId: string): void {
@@ -77,6 +85,7 @@ export class TouchedKeys {
         changes.push(changed(offsetKey(this.group, topicId, partition), value));
       }
     }
+    if (this.history) changes.push(changed(historyKey(this.group), group === null ? null : historyValue(group)));
     return changes;
   }
 }
@@ -95,13 +104,15 @@ export function restore(groups: Groups, pair: StatePair): void {
     const known = groups.must(group);
     groups.update(known, () => {
       if (kind === keyKinds.member) known.setMember(readMember(decoded(rest), reader));
-      else readOffset(known, rest, reader);
+      else if (kind === keyKinds.offset) readOffset(known, rest, reader);
+      else known.history = reader.list(() => readRebalance(reader));
     });
   }
   reader.end();
 }
 
 const groupKey = (group: GroupRef): Uint8Array => keyOf(keyKinds.group, group).take();
+const historyKey = (group: GroupRef): Uint8Array => keyOf(keyKinds.history, group).take();
 const memberKey = (group: GroupRef, memberId: string): Uint8Array =>
   keyOf(keyKinds.member, group).bareText(memberId).take();
 const offsetKey = (group: GroupRef, topicId: string, partition: number): Uint8Array =>
@@ -122,7 +133,7 @@ function parseKey(key: Uint8Array): { kind: number; group: GroupRef; rest: Uint8
   const kind = key[0] ?? 0;
   const end = key.indexOf(0, 5);
   assert(
-    end > 5 && kind >= keyKinds.group && kind <= keyKinds.offset,
+    end > 5 && kind >= keyKinds.group && kind <= keyKinds.history,
     'group-6: stored forms decode completely',
     'key',
   );
@@ -146,6 +157,27 @@ function readGroup(ref: GroupRef, reader: ByteReader): Group {
   group.emptySinceMs = emptySince === null ? null : toMillis(emptySince);
   return group;
 }
+
+function historyValue(group: Group): Uint8Array {
+  const writer = new ByteWriter().byte(valueVersion);
+  writer.list(group.history, ({ atMs, reason, memberId, clientId, epoch, memberCount, membersAffected }) => {
+    writer.int(atMs).byte(rebalanceReasons.indexOf(reason));
+    if (memberId === null) writer.byte(0);
+    else writer.byte(1).text(memberId);
+    writer.text(clientId).int(epoch).int(memberCount).int(membersAffected);
+  });
+  return writer.take();
+}
+
+const readRebalance = (reader: ByteReader): Rebalance => ({
+  atMs: toMillis(reader.int()),
+  reason: named(rebalanceReasons, reader.byte()),
+  memberId: reader.byte() === 0 ? null : reader.text(),
+  clientId: reader.text(),
+  epoch: toMemberEpoch(reader.int()),
+  memberCount: reader.int(),
+  membersAffected: reader.int(),
+});
 
 export const shapesByName = (shapes: readonly TopicShape[]): ReadonlyMap<string, TopicShape> =>
   new Map(shapes.map((shape) => [shape.topic, shape]));

@@ -191,6 +191,7 @@ export function dump(coordinator: Coordinator): unknown {
     members: sorted(group.members).map(([memberId, member]) => [memberId, { ...member, ...images(member) }]),
     offsets: sorted(group.offsets.topics).map(([id, { topic, partitions }]) => [id, topic, sorted(partitions)]),
     count: group.offsets.count,
+    history: group.history,
     holders: [...group.topics.values()].map((shape) =>
       Array.from({ length: shape.partitionCount }, (_, partition) => group.holders.holderOf(shape.topicId, partition)),
     ),

@@ -7,8 +7,10 @@ import {
   type CallOptions,
   type ChannelCredentials,
   Client,
+  type ClientDuplexStream,
   type ClientOptions,
   type ClientUnaryCall,
+  type handleBidiStreamingCall,
   type handleUnaryCall,
   makeGenericClientConstructor,
   type Metadata,
@@ -16,6 +18,69 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { ErrorDetail } from "./error.ts";
+
+/** Why a member leaves. */
+export const LeaveReason = {
+  /** LEAVE_REASON_UNSPECIFIED - It has ended. */
+  LEAVE_REASON_UNSPECIFIED: 0,
+  /** LEAVE_REASON_PROGRESS_EXPIRED - Its application has not come on for longer than it said that it may. */
+  LEAVE_REASON_PROGRESS_EXPIRED: 1,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type LeaveReason = typeof LeaveReason[keyof typeof LeaveReason];
+
+export namespace LeaveReason {
+  export type LEAVE_REASON_UNSPECIFIED = typeof LeaveReason.LEAVE_REASON_UNSPECIFIED;
+  export type LEAVE_REASON_PROGRESS_EXPIRED = typeof LeaveReason.LEAVE_REASON_PROGRESS_EXPIRED;
+  export type UNRECOGNIZED = typeof LeaveReason.UNRECOGNIZED;
+}
+
+/** How far a group is with sharing its partitions. */
+export const GroupState = {
+  /** GROUP_STATE_UNSPECIFIED - Never sent. */
+  GROUP_STATE_UNSPECIFIED: 0,
+  /** GROUP_STATE_EMPTY - It has no members. */
+  GROUP_STATE_EMPTY: 1,
+  /** GROUP_STATE_RECONCILING - Partitions are on their way from one member to another. */
+  GROUP_STATE_RECONCILING: 2,
+  /** GROUP_STATE_STABLE - Every member reads what it shall. */
+  GROUP_STATE_STABLE: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type GroupState = typeof GroupState[keyof typeof GroupState];
+
+export namespace GroupState {
+  export type GROUP_STATE_UNSPECIFIED = typeof GroupState.GROUP_STATE_UNSPECIFIED;
+  export type GROUP_STATE_EMPTY = typeof GroupState.GROUP_STATE_EMPTY;
+  export type GROUP_STATE_RECONCILING = typeof GroupState.GROUP_STATE_RECONCILING;
+  export type GROUP_STATE_STABLE = typeof GroupState.GROUP_STATE_STABLE;
+  export type UNRECOGNIZED = typeof GroupState.UNRECOGNIZED;
+}
+
+/** How far a member is. */
+export const MemberState = {
+  /** MEMBER_STATE_UNSPECIFIED - Never sent. */
+  MEMBER_STATE_UNSPECIFIED: 0,
+  /** MEMBER_STATE_STABLE - It reads what it shall. */
+  MEMBER_STATE_STABLE: 1,
+  /** MEMBER_STATE_REVOKING - It was asked to give up partitions and has not done so yet. */
+  MEMBER_STATE_REVOKING: 2,
+  /** MEMBER_STATE_WAITING - It waits for partitions that others have yet to give up. */
+  MEMBER_STATE_WAITING: 3,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type MemberState = typeof MemberState[keyof typeof MemberState];
+
+export namespace MemberState {
+  export type MEMBER_STATE_UNSPECIFIED = typeof MemberState.MEMBER_STATE_UNSPECIFIED;
+  export type MEMBER_STATE_STABLE = typeof MemberState.MEMBER_STATE_STABLE;
+  export type MEMBER_STATE_REVOKING = typeof MemberState.MEMBER_STATE_REVOKING;
+  export type MEMBER_STATE_WAITING = typeof MemberState.MEMBER_STATE_WAITING;
+  export type UNRECOGNIZED = typeof MemberState.UNRECOGNIZED;
+}
 
 /** Partitions of one topic. */
 export interface TopicPartitions {
@@ -104,6 +169,8 @@ export interface LeaveGroupRequest {
   memberId: string;
   /** The newest epoch that the member knows. */
   memberEpoch: number;
+  /** Kept in the group's history. Default: it has ended. */
+  reason: LeaveReason;
 }
 
 /** The member has left. */
@@ -202,6 +269,143 @@ export interface CommittedOffset {
 export interface FetchCommittedResponse {
   /** One for each partition that was asked for, or for all that have one. */
   offsets: CommittedOffset[];
+}
+
+/** Names the member. */
+export interface MembershipRequest {
+  /** Group id. */
+  group: string;
+  /** From JoinGroup. */
+  memberId: string;
+  /** The newest epoch that the member knows. An older one is refused. */
+  memberEpoch: number;
+}
+
+/** What the coordinator says to a member. */
+export interface MembershipResponse {
+  /** Its assignment is about to change: send a heartbeat now. False: the stream stands, which the first message says. */
+  heartbeatNow: boolean;
+}
+
+/** Asks for groups. */
+export interface ListGroupsRequest {
+  /** Groups of one answer, range 1 to 1,000, default 100. */
+  pageSize?:
+    | number
+    | undefined;
+  /** From the answer before. Empty: from the beginning. */
+  pageToken: string;
+}
+
+/** One group in a list. */
+export interface GroupSummary {
+  /** Group id. */
+  group: string;
+  /** How far it is. */
+  state: GroupState;
+  /** Members that it has, from 0. */
+  memberCount: number;
+  /** Committed offsets that it keeps, from 0. */
+  offsetCount: number;
+  /** Broker that coordinates it. */
+  coordinator: number;
+}
+
+/** A page of groups. */
+export interface ListGroupsResponse {
+  /** Ascending by name. */
+  groups: GroupSummary[];
+  /** For the next page. Empty: this is the last one. */
+  nextPageToken: string;
+  /** Brokers that did not answer in time: the groups that they coordinate may be missing. */
+  silentBrokerIds: number[];
+}
+
+/** Asks for one group. */
+export interface DescribeGroupRequest {
+  /** Group id. */
+  group: string;
+}
+
+/** One member of a group. */
+export interface MemberDescription {
+  /** Given by the coordinator. */
+  memberId: string;
+  /** A name for people. */
+  clientId: string;
+  /** Names of the topics that it subscribes to. */
+  topics: string[];
+  /** Its epoch. */
+  memberEpoch: number;
+  /** How far it is. */
+  state: MemberState;
+  /** What it reads. */
+  assigned: TopicPartitions[];
+  /** What it was asked to give up. */
+  revoking: TopicPartitions[];
+  /** What it will get once others have given it up. */
+  awaited: TopicPartitions[];
+  /** Its stream has ended, or it never had one: it is out if it is not heard of in time. */
+  suspect: boolean;
+  /** Time until it is out unless it is heard of. Milliseconds. */
+  sessionRemainingMs?: bigint | undefined;
+}
+
+/** One time that partitions of a group got new owners. */
+export interface Rebalance {
+  /** When, milliseconds since 1970. */
+  atMs: bigint;
+  /**
+   * joined, resumed (with another subscription), topics-changed, left, session-expired, revocation-expired or
+   * progress-expired.
+   */
+  reason: string;
+  /** Who joined or went. Absent: nobody, topics or partitions came or went. */
+  memberId?:
+    | string
+    | undefined;
+  /** Its name for people. */
+  clientId: string;
+  /** Highest epoch of the group then. */
+  epoch: number;
+  /** Members after it. */
+  memberCount: number;
+  /** Members whose partitions changed; the others went on undisturbed. */
+  membersAffected: number;
+}
+
+/** One group. */
+export interface DescribeGroupResponse {
+  /** Group id. */
+  group: string;
+  /** How far it is. */
+  state: GroupState;
+  /** How it shares partitions: uniform or range. */
+  assignor: string;
+  /** The highest epoch that was given to a member. */
+  epoch: number;
+  /** Since when it has no members, milliseconds since 1970. Absent: it has some. */
+  emptySinceMs?:
+    | bigint
+    | undefined;
+  /** Its members, ascending by id. */
+  members: MemberDescription[];
+  /** Committed offsets that it keeps, from 0. */
+  offsetCount: number;
+  /** Why partitions moved lately, the newest last; at most 32. */
+  rebalances: Rebalance[];
+  /** Broker that coordinates it. */
+  coordinator: number;
+}
+
+/** Deletes a group. */
+export interface DeleteGroupRequest {
+  /** Group id. */
+  group: string;
+}
+
+/** The group is deleted. */
+export interface DeleteGroupResponse {
 }
 
 function createBaseTopicPartitions(): TopicPartitions {
@@ -687,7 +891,7 @@ export const Assignment: MessageFns<Assignment> = {
 };
 
 function createBaseLeaveGroupRequest(): LeaveGroupRequest {
-  return { group: "", memberId: "", memberEpoch: 0 };
+  return { group: "", memberId: "", memberEpoch: 0, reason: 0 };
 }
 
 export const LeaveGroupRequest: MessageFns<LeaveGroupRequest> = {
@@ -700,6 +904,9 @@ export const LeaveGroupRequest: MessageFns<LeaveGroupRequest> = {
     }
     if (message.memberEpoch !== 0) {
       writer.uint32(24).int32(message.memberEpoch);
+    }
+    if (message.reason !== 0) {
+      writer.uint32(32).int32(message.reason);
     }
     return writer;
   },
@@ -739,6 +946,14 @@ export const LeaveGroupRequest: MessageFns<LeaveGroupRequest> = {
             }
 
             message.memberEpoch = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.reason = reader.int32() as any;
             continue;
           }
         }
@@ -1329,6 +1544,897 @@ export const FetchCommittedResponse: MessageFns<FetchCommittedResponse> = {
   },
 };
 
+function createBaseMembershipRequest(): MembershipRequest {
+  return { group: "", memberId: "", memberEpoch: 0 };
+}
+
+export const MembershipRequest: MessageFns<MembershipRequest> = {
+  encode(message: MembershipRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.group !== "") {
+      writer.uint32(10).string(message.group);
+    }
+    if (message.memberId !== "") {
+      writer.uint32(18).string(message.memberId);
+    }
+    if (message.memberEpoch !== 0) {
+      writer.uint32(24).int32(message.memberEpoch);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MembershipRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMembershipRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.group = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.memberId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.memberEpoch = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMembershipResponse(): MembershipResponse {
+  return { heartbeatNow: false };
+}
+
+export const MembershipResponse: MessageFns<MembershipResponse> = {
+  encode(message: MembershipResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.heartbeatNow !== false) {
+      writer.uint32(8).bool(message.heartbeatNow);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MembershipResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMembershipResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.heartbeatNow = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseListGroupsRequest(): ListGroupsRequest {
+  return { pageSize: undefined, pageToken: "" };
+}
+
+export const ListGroupsRequest: MessageFns<ListGroupsRequest> = {
+  encode(message: ListGroupsRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.pageSize !== undefined) {
+      writer.uint32(8).int32(message.pageSize);
+    }
+    if (message.pageToken !== "") {
+      writer.uint32(18).string(message.pageToken);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListGroupsRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListGroupsRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.pageSize = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.pageToken = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseGroupSummary(): GroupSummary {
+  return { group: "", state: 0, memberCount: 0, offsetCount: 0, coordinator: 0 };
+}
+
+export const GroupSummary: MessageFns<GroupSummary> = {
+  encode(message: GroupSummary, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.group !== "") {
+      writer.uint32(10).string(message.group);
+    }
+    if (message.state !== 0) {
+      writer.uint32(16).int32(message.state);
+    }
+    if (message.memberCount !== 0) {
+      writer.uint32(24).int32(message.memberCount);
+    }
+    if (message.offsetCount !== 0) {
+      writer.uint32(32).int32(message.offsetCount);
+    }
+    if (message.coordinator !== 0) {
+      writer.uint32(40).int32(message.coordinator);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GroupSummary {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGroupSummary();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.group = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.memberCount = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.offsetCount = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.coordinator = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseListGroupsResponse(): ListGroupsResponse {
+  return { groups: [], nextPageToken: "", silentBrokerIds: [] };
+}
+
+export const ListGroupsResponse: MessageFns<ListGroupsResponse> = {
+  encode(message: ListGroupsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.groups) {
+      GroupSummary.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.nextPageToken !== "") {
+      writer.uint32(18).string(message.nextPageToken);
+    }
+    if (message.silentBrokerIds.length !== 0) {
+      writer.uint32(26).fork();
+      for (const v of message.silentBrokerIds) {
+        writer.int32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListGroupsResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListGroupsResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.groups.push(GroupSummary.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.nextPageToken = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag === 24) {
+              message.silentBrokerIds.push(reader.int32());
+
+              continue;
+            }
+
+            if (tag === 26) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.silentBrokerIds.push(reader.int32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDescribeGroupRequest(): DescribeGroupRequest {
+  return { group: "" };
+}
+
+export const DescribeGroupRequest: MessageFns<DescribeGroupRequest> = {
+  encode(message: DescribeGroupRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.group !== "") {
+      writer.uint32(10).string(message.group);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DescribeGroupRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDescribeGroupRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.group = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMemberDescription(): MemberDescription {
+  return {
+    memberId: "",
+    clientId: "",
+    topics: [],
+    memberEpoch: 0,
+    state: 0,
+    assigned: [],
+    revoking: [],
+    awaited: [],
+    suspect: false,
+    sessionRemainingMs: undefined,
+  };
+}
+
+export const MemberDescription: MessageFns<MemberDescription> = {
+  encode(message: MemberDescription, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.memberId !== "") {
+      writer.uint32(10).string(message.memberId);
+    }
+    if (message.clientId !== "") {
+      writer.uint32(18).string(message.clientId);
+    }
+    for (const v of message.topics) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.memberEpoch !== 0) {
+      writer.uint32(32).int32(message.memberEpoch);
+    }
+    if (message.state !== 0) {
+      writer.uint32(40).int32(message.state);
+    }
+    for (const v of message.assigned) {
+      TopicPartitions.encode(v!, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.revoking) {
+      TopicPartitions.encode(v!, writer.uint32(58).fork()).join();
+    }
+    for (const v of message.awaited) {
+      TopicPartitions.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.suspect !== false) {
+      writer.uint32(72).bool(message.suspect);
+    }
+    if (message.sessionRemainingMs !== undefined) {
+      if (BigInt.asIntN(64, message.sessionRemainingMs) !== message.sessionRemainingMs) {
+        throw new globalThis.Error("value provided for field message.sessionRemainingMs of type int64 too large");
+      }
+      writer.uint32(80).int64(message.sessionRemainingMs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MemberDescription {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMemberDescription();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.memberId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.topics.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.memberEpoch = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.assigned.push(TopicPartitions.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.revoking.push(TopicPartitions.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.awaited.push(TopicPartitions.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.suspect = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.sessionRemainingMs = reader.int64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRebalance(): Rebalance {
+  return { atMs: 0n, reason: "", memberId: undefined, clientId: "", epoch: 0, memberCount: 0, membersAffected: 0 };
+}
+
+export const Rebalance: MessageFns<Rebalance> = {
+  encode(message: Rebalance, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.atMs !== 0n) {
+      if (BigInt.asIntN(64, message.atMs) !== message.atMs) {
+        throw new globalThis.Error("value provided for field message.atMs of type int64 too large");
+      }
+      writer.uint32(8).int64(message.atMs);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.memberId !== undefined) {
+      writer.uint32(26).string(message.memberId);
+    }
+    if (message.clientId !== "") {
+      writer.uint32(34).string(message.clientId);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(40).int32(message.epoch);
+    }
+    if (message.memberCount !== 0) {
+      writer.uint32(48).int32(message.memberCount);
+    }
+    if (message.membersAffected !== 0) {
+      writer.uint32(56).int32(message.membersAffected);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Rebalance {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRebalance();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.atMs = reader.int64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.memberId = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.clientId = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.epoch = reader.int32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.memberCount = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.membersAffected = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDescribeGroupResponse(): DescribeGroupResponse {
+  return {
+    group: "",
+    state: 0,
+    assignor: "",
+    epoch: 0,
+    emptySinceMs: undefined,
+    members: [],
+    offsetCount: 0,
+    rebalances: [],
+    coordinator: 0,
+  };
+}
+
+export const DescribeGroupResponse: MessageFns<DescribeGroupResponse> = {
+  encode(message: DescribeGroupResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.group !== "") {
+      writer.uint32(10).string(message.group);
+    }
+    if (message.state !== 0) {
+      writer.uint32(16).int32(message.state);
+    }
+    if (message.assignor !== "") {
+      writer.uint32(26).string(message.assignor);
+    }
+    if (message.epoch !== 0) {
+      writer.uint32(32).int32(message.epoch);
+    }
+    if (message.emptySinceMs !== undefined) {
+      if (BigInt.asIntN(64, message.emptySinceMs) !== message.emptySinceMs) {
+        throw new globalThis.Error("value provided for field message.emptySinceMs of type int64 too large");
+      }
+      writer.uint32(40).int64(message.emptySinceMs);
+    }
+    for (const v of message.members) {
+      MemberDescription.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.offsetCount !== 0) {
+      writer.uint32(56).int32(message.offsetCount);
+    }
+    for (const v of message.rebalances) {
+      Rebalance.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.coordinator !== 0) {
+      writer.uint32(72).int32(message.coordinator);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DescribeGroupResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDescribeGroupResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.group = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.state = reader.int32() as any;
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.assignor = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.epoch = reader.int32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.emptySinceMs = reader.int64() as bigint;
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.members.push(MemberDescription.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.offsetCount = reader.int32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.rebalances.push(Rebalance.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.coordinator = reader.int32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDeleteGroupRequest(): DeleteGroupRequest {
+  return { group: "" };
+}
+
+export const DeleteGroupRequest: MessageFns<DeleteGroupRequest> = {
+  encode(message: DeleteGroupRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.group !== "") {
+      writer.uint32(10).string(message.group);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteGroupRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteGroupRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.group = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseDeleteGroupResponse(): DeleteGroupResponse {
+  return {};
+}
+
+export const DeleteGroupResponse: MessageFns<DeleteGroupResponse> = {
+  encode(_: DeleteGroupResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeleteGroupResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeleteGroupResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 /** Shares partitions between the members of a group and remembers their offsets. */
 export type GroupServiceService = typeof GroupServiceService;
 export const GroupServiceService = {
@@ -1384,6 +2490,51 @@ export const GroupServiceService = {
       Buffer.from(FetchCommittedResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): FetchCommittedResponse => FetchCommittedResponse.decode(value),
   },
+  /**
+   * Tells a member when to send a heartbeat because its assignment changes. It lasts as long as the member lives: when it
+   * ends, the member is suspect at once, and out when its session is over. The first message names the member, later ones
+   * mean nothing. Only the coordinator serves it; others answer NOT_LEADER_OR_FOLLOWER and tell where it is.
+   */
+  membership: {
+    path: "/sluice.v1.GroupService/Membership" as const,
+    requestStream: true as const,
+    responseStream: true as const,
+    requestSerialize: (value: MembershipRequest): Buffer => Buffer.from(MembershipRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): MembershipRequest => MembershipRequest.decode(value),
+    responseSerialize: (value: MembershipResponse): Buffer => Buffer.from(MembershipResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): MembershipResponse => MembershipResponse.decode(value),
+  },
+  /** The groups of the cluster, by name. */
+  listGroups: {
+    path: "/sluice.v1.GroupService/ListGroups" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ListGroupsRequest): Buffer => Buffer.from(ListGroupsRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ListGroupsRequest => ListGroupsRequest.decode(value),
+    responseSerialize: (value: ListGroupsResponse): Buffer => Buffer.from(ListGroupsResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListGroupsResponse => ListGroupsResponse.decode(value),
+  },
+  /** One group: its state, its members and why its partitions moved. */
+  describeGroup: {
+    path: "/sluice.v1.GroupService/DescribeGroup" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DescribeGroupRequest): Buffer => Buffer.from(DescribeGroupRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DescribeGroupRequest => DescribeGroupRequest.decode(value),
+    responseSerialize: (value: DescribeGroupResponse): Buffer =>
+      Buffer.from(DescribeGroupResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DescribeGroupResponse => DescribeGroupResponse.decode(value),
+  },
+  /** Deletes a group with its committed offsets; only while it has no members. */
+  deleteGroup: {
+    path: "/sluice.v1.GroupService/DeleteGroup" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DeleteGroupRequest): Buffer => Buffer.from(DeleteGroupRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DeleteGroupRequest => DeleteGroupRequest.decode(value),
+    responseSerialize: (value: DeleteGroupResponse): Buffer => Buffer.from(DeleteGroupResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DeleteGroupResponse => DeleteGroupResponse.decode(value),
+  },
 } as const;
 
 export interface GroupServiceServer extends UntypedServiceImplementation {
@@ -1397,6 +2548,18 @@ export interface GroupServiceServer extends UntypedServiceImplementation {
   commit: handleUnaryCall<CommitRequest, CommitResponse>;
   /** Reads committed offsets. */
   fetchCommitted: handleUnaryCall<FetchCommittedRequest, FetchCommittedResponse>;
+  /**
+   * Tells a member when to send a heartbeat because its assignment changes. It lasts as long as the member lives: when it
+   * ends, the member is suspect at once, and out when its session is over. The first message names the member, later ones
+   * mean nothing. Only the coordinator serves it; others answer NOT_LEADER_OR_FOLLOWER and tell where it is.
+   */
+  membership: handleBidiStreamingCall<MembershipRequest, MembershipResponse>;
+  /** The groups of the cluster, by name. */
+  listGroups: handleUnaryCall<ListGroupsRequest, ListGroupsResponse>;
+  /** One group: its state, its members and why its partitions moved. */
+  describeGroup: handleUnaryCall<DescribeGroupRequest, DescribeGroupResponse>;
+  /** Deletes a group with its committed offsets; only while it has no members. */
+  deleteGroup: handleUnaryCall<DeleteGroupRequest, DeleteGroupResponse>;
 }
 
 export interface GroupServiceClient extends Client {
@@ -1479,6 +2642,65 @@ export interface GroupServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: FetchCommittedResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Tells a member when to send a heartbeat because its assignment changes. It lasts as long as the member lives: when it
+   * ends, the member is suspect at once, and out when its session is over. The first message names the member, later ones
+   * mean nothing. Only the coordinator serves it; others answer NOT_LEADER_OR_FOLLOWER and tell where it is.
+   */
+  membership(): ClientDuplexStream<MembershipRequest, MembershipResponse>;
+  membership(options: Partial<CallOptions>): ClientDuplexStream<MembershipRequest, MembershipResponse>;
+  membership(
+    metadata: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientDuplexStream<MembershipRequest, MembershipResponse>;
+  /** The groups of the cluster, by name. */
+  listGroups(
+    request: ListGroupsRequest,
+    callback: (error: ServiceError | null, response: ListGroupsResponse) => void,
+  ): ClientUnaryCall;
+  listGroups(
+    request: ListGroupsRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListGroupsResponse) => void,
+  ): ClientUnaryCall;
+  listGroups(
+    request: ListGroupsRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListGroupsResponse) => void,
+  ): ClientUnaryCall;
+  /** One group: its state, its members and why its partitions moved. */
+  describeGroup(
+    request: DescribeGroupRequest,
+    callback: (error: ServiceError | null, response: DescribeGroupResponse) => void,
+  ): ClientUnaryCall;
+  describeGroup(
+    request: DescribeGroupRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DescribeGroupResponse) => void,
+  ): ClientUnaryCall;
+  describeGroup(
+    request: DescribeGroupRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DescribeGroupResponse) => void,
+  ): ClientUnaryCall;
+  /** Deletes a group with its committed offsets; only while it has no members. */
+  deleteGroup(
+    request: DeleteGroupRequest,
+    callback: (error: ServiceError | null, response: DeleteGroupResponse) => void,
+  ): ClientUnaryCall;
+  deleteGroup(
+    request: DeleteGroupRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DeleteGroupResponse) => void,
+  ): ClientUnaryCall;
+  deleteGroup(
+    request: DeleteGroupRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DeleteGroupResponse) => void,
   ): ClientUnaryCall;
 }
 
