@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -178,6 +178,43 @@ describe('groups', { concurrency: 3 }, () => {
       { topic: 'counted', partition: 0, committedOffset: '4', highWatermark: '10', lag: '6' },
     ]);
     assert.equal(await succeeds('consume counted -g counted -e'), numbered(4, 6));
+  });
+
+  test('a group is listed, described, reset and deleted, and tells how far it is behind', async () => {
+    await filled('ops', 10);
+    assert.equal(await succeeds('consume ops -g ops -n 4'), numbered(0, 4));
+    const json = async (line: string): Promise<unknown> => JSON.parse(await succeeds(`${line} -o json`));
+    const groups = (await json('group list')) as { group: string }[];
+    const listed = groups.find(({ group }) => group === 'ops');
+    assert.deepEqual({ ...listed, coordinator: 0 }, { group: 'ops', state: 'empty', memberCount: 0, offsetCount: 1, coordinator: 0 }); // prettier-ignore
+    const described = (await json('group describe ops')) as { rebalances: { reason: string }[]; emptySinceMs: string };
+    assert.deepEqual(
+      described.rebalances.map(({ reason }) => reason),
+      ['joined', 'left'],
+    );
+    assert.ok(Number(described.emptySinceMs) > 0);
+    assert.deepEqual(await json('group members ops'), []);
+    const [lag] = (await json('group lag ops')) as [Record<string, string>];
+    assert.deepEqual([lag['committedOffset'], lag['highWatermark'], lag['lag'], lag['lostRecords']], ['4', '10', '6', '0']); // prettier-ignore
+    assert.ok(Number(lag['lagMs']) > 0 && Number(lag['lagMs']) < 600_000, lag['lagMs']);
+    assert.ok(Number(lag['losesDataInMs']) > 6 * 86_400_000, 'seven days less what has passed');
+    const to = async (how: string): Promise<unknown> =>
+      ((await json(`group reset ops ${how}`)) as { to: string }[]).map((each) => each.to).join();
+    assert.equal(await to('--to earliest --dry-run'), '0');
+    assert.equal(await to('--to -3 --dry-run'), '7');
+    assert.equal(await to('--to 99 --dry-run'), '10', 'no further than the end');
+    assert.equal(await to('--to @2020-01-01T00:00Z --dry-run'), '0');
+    assert.equal(await to('--shift=-2 --yes'), '2');
+    assert.equal(await succeeds('consume ops -g ops -e'), numbered(2, 8));
+    const file = path.join(broker.directory, 'offsets.txt');
+    writeFileSync(file, '# topic partition offset\nops 0 9\n');
+    assert.equal(await to(`--file ${file} --yes`), '9');
+    assert.equal(await succeeds('consume ops -g ops -e'), numbered(9, 1));
+    await succeeds('group delete ops --yes');
+    assert.deepEqual(
+      ((await json('group list')) as { group: string }[]).filter(({ group }) => group === 'ops'),
+      [],
+    );
   });
 
   test('--from latest is for new groups only', async () => {
@@ -359,6 +396,14 @@ describe('bad input', { concurrency: 3 }, () => {
     ['topic delete there', 2, /--yes/],
     ['topic delete nope --yes', 3, /does not exist/],
     ['group offsets nope', 3, /Group "nope" has committed nothing/],
+    ['group describe nope', 3, /no such group/],
+    ['group lag nope', 3, /no such group/],
+    ['group delete nope', 2, /--yes/],
+    ['group delete nope --yes', 3, /no such group/],
+    ['group reset nope --to earliest --yes', 3, /committed nothing there/],
+    ['group reset nope --to earliest', 2, /--yes/],
+    ['group reset nope --yes', 2, /one of --to, --shift or --file/],
+    ['group reset nope --shift 0 --yes', 2, /a whole number other than 0/],
     ['produce there --jsonl -K :', 2, /'--jsonl' cannot be used with option '-K/],
     ['consume there -g g --from 5', 2, /earliest or latest/],
     ['consume there -g g -p 1', 2, /cannot be used with/],

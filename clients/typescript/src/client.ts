@@ -12,6 +12,7 @@ import { crc32c } from './crc32c.ts';
 import { systemEnvironment } from './environment.ts';
 import type { Environment } from './environment.ts';
 import { closedError } from './errors.ts';
+import { Groups } from './groups.ts';
 import { Producer } from './producer.ts';
 import { inRange } from './producer-options.ts';
 import type { ProducerOptions } from './producer-options.ts';
@@ -41,6 +42,8 @@ interface Part {
 /** Does no I/O until something is asked of it. */
 export class Client implements AsyncDisposable {
   readonly admin: Admin;
+  /** Consumer groups, as operators see and change them. */
+  readonly groups: Groups;
   /** As given. */
   readonly clientId: string;
   readonly #brokers: Brokers;
@@ -59,6 +62,7 @@ export class Client implements AsyncDisposable {
     );
     this.clientId = options.clientId ?? '';
     this.admin = new Admin(this.#brokers);
+    this.groups = new Groups(this.#brokers, this.admin);
   }
 
   /** A producer of its own identity. Close it, or the client. */

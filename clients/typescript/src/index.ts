@@ -37,6 +37,7 @@ export type {
   TopicSummary,
 } from './admin.ts';
 export type { Decommissioning, Impact, OperationOptions, PartitionAtRisk, ReplicaMove } from './operations.ts';
+export type { Groups, GroupDetails, GroupList, GroupMember, GroupSummary, PartitionLag, Rebalance } from './groups.ts';
 export { serdes, topic } from './serde.ts';
 export type { Bytes, Serde, SerdeContext, Topic } from './serde.ts';
 export { Consumer } from './consumer.ts';

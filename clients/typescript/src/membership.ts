@@ -100,7 +100,7 @@ export class Membership {
   /**
    * Leaves at once. Never rejects: a member that can not say goodbye is missed when its session ends.
    */
-  async leave(reason = LeaveReason.LEAVE_REASON_UNSPECIFIED): Promise<void> {
+  async leave(reason: LeaveReason = LeaveReason.LEAVE_REASON_UNSPECIFIED): Promise<void> {
     this.stop();
     await this.#beating;
     const state = this.#state;
