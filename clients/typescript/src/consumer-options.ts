@@ -33,6 +33,12 @@ export interface ConsumerOptions<K, V> {
   readonly commit?: 'afterProcess' | 'interval' | 'manual';
   /** Time between background commits, milliseconds, range 1 to 3,600,000. Default 100, or 5,000 with `interval`. */
   readonly commitIntervalMs?: number;
+  /**
+   * How long the application may take over what it has in hand, milliseconds, range 1 to 86,400,000. Then the consumer
+   * leaves its group, so that others read on, and its next call rejects with PROGRESS_EXPIRED. Default: for ever. The
+   * member lives all the same as long as its process does: heartbeats never wait for the application.
+   */
+  readonly maxProcessingMs?: number;
   /** Lets a consumer whose process died come back at once instead of after its session; `resumeTokenFile` makes one. */
   readonly resumeToken?: ResumeTokenStorage;
   readonly fetch?: FetchOptions;
@@ -50,6 +56,8 @@ export interface ConsumerSettings {
   readonly onNoOffset: OffsetPolicy;
   readonly onOutOfRange: OffsetPolicy;
   readonly fetch: FetchSettings;
+  /** Null: for ever. */
+  readonly maxProcessingMs: number | null;
 }
 
 const mib = 1024 * 1024;
@@ -67,6 +75,8 @@ export function consumerSettings(
     onNoOffset: options.onNoOffset ?? 'error',
     onOutOfRange: options.onOutOfRange ?? 'error',
     fetch: fetchSettings(options.fetch),
+    maxProcessingMs:
+      options.maxProcessingMs === undefined ? null : inRange('maxProcessingMs', options.maxProcessingMs, 1, 86_400_000),
   };
 }
 

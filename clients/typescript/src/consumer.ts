@@ -21,6 +21,7 @@ import { Doorbell } from './doorbell.ts';
 import { abortedError, asBrokerError, BrokerError, closedError } from './errors.ts';
 import { Fetcher, partitionKey } from './fetcher.ts';
 import type { Cursor } from './fetcher.ts';
+import { LeaveReason } from './gen/sluice/v1/group.ts';
 import type { TopicPartitions } from './gen/sluice/v1/group.ts';
 import { Membership } from './membership.ts';
 import { iterateOneAtATime } from './one-at-a-time.ts';
@@ -81,6 +82,8 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
   readonly #handed = new Doorbell();
   /** What the application has in hand. */
   #inHand: Assigned | null = null;
+  /** Ends when the application has taken too long over it. */
+  #progress: { cancel(): void } | null = null;
   /** The newest assignment that is not put into effect yet. */
   #target: readonly TopicPartitions[] | null = null;
   /** Partitions that are being taken over: where to begin is looked up. */
@@ -249,6 +252,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
 
   async #close(): Promise<void> {
     this.#stopped.abort();
+    this.#progress?.cancel();
     this.#news.ring();
     this.#handed.ring();
     this.#fetcher.close();
@@ -274,6 +278,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
 
   #stop(): void {
     this.#stopped.abort();
+    this.#progress?.cancel();
     this.#fetcher.close();
     this.#committer.stop();
     this.#membership.stop();
@@ -343,9 +348,23 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     assigned.delivered = nextOffset;
     assigned.leaderEpoch = leaderEpoch;
     this.#inHand = assigned;
+    const { maxProcessingMs } = this.#settings;
+    if (maxProcessingMs === null) return;
+    this.#progress = this.#brokers.environment.clock.setTimer(maxProcessingMs, () => void this.#stalled());
+  }
+
+  /** The application does not come on: others get the partitions. Never rejects. */
+  async #stalled(): Promise<void> {
+    if (this.#closing !== null) return;
+    const ms = this.#settings.maxProcessingMs;
+    this.#lose();
+    await this.#membership.leave(LeaveReason.LEAVE_REASON_PROGRESS_EXPIRED);
+    this.#fail(new BrokerError('PROGRESS_EXPIRED', `The application took longer than ${ms} ms over one step.`));
   }
 
   #finishInHand(): void {
+    this.#progress?.cancel();
+    this.#progress = null;
     const assigned = this.#inHand;
     if (assigned === null) return;
     this.#inHand = null;

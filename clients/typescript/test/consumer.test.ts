@@ -8,6 +8,7 @@ import { Client } from '../src/client.ts';
 import type { Consumer } from '../src/consumer.ts';
 import type { ConsumerOptions } from '../src/consumer-options.ts';
 import { BrokerError } from '../src/errors.ts';
+import { LeaveReason } from '../src/gen/sluice/v1/group.ts';
 import type { InRecord } from '../src/record.ts';
 import { resumeTokenFile } from '../src/resume-token.ts';
 import type { ResumeTokenStorage } from '../src/resume-token.ts';
@@ -316,6 +317,35 @@ describe('membership', () => {
     const next = consume({ resumeToken: storage });
     assert.deepEqual(await take(next.records(), 7), numbers(7, 3));
     assert.equal(server.group('g').member?.epoch, 2);
+  });
+
+  it('keeps its partitions however long it takes over a record, while its heartbeats flow', async () => {
+    server.heartbeatIntervalMs = 10;
+    await fill(numbers(5));
+    const iterator = consume().records();
+    await take(iterator, 1);
+    const before = server.group('g').member?.heartbeats ?? 0;
+    await until(() => (server.group('g').member?.heartbeats ?? 0) - before >= 30);
+    assert.deepEqual(await take(iterator, 1), ['1']);
+  });
+
+  it('leaves when its application takes longer than it said, says why, and commits nothing of it', async () => {
+    server.heartbeatIntervalMs = 10;
+    await fill(numbers(5));
+    const lost: number[] = [];
+    const slow = consume({
+      maxProcessingMs: 60,
+      onLost: (gone) => void lost.push(...gone.map((each) => each.partition)),
+    });
+    const iterator = slow.records();
+    for (let n = 0; n < 2; n++) assert.deepEqual(await take(iterator, 1), [String(n)]);
+    await slow.commit([{ topic: 't', partition: 0, offset: 1 }]);
+    await until(() => server.leaveReasons.length > 0);
+    assert.deepEqual(server.leaveReasons, [LeaveReason.LEAVE_REASON_PROGRESS_EXPIRED]);
+    assert.deepEqual(lost, [0]);
+    await assert.rejects(iterator.next(), { code: 'PROGRESS_EXPIRED' });
+    const next = consume();
+    assert.deepEqual(await take(next.records(), 1), ['1'], 'what it had in hand is read again');
   });
 
   it('joins once though the answers to its join are lost, and names each join by an id of its own', async () => {

@@ -103,6 +103,8 @@ export class ScriptedServer {
   readonly calls = new Map<string, number>();
   readonly producers: { id: bigint; epoch: number; secret: Uint8Array }[];
   heartbeatIntervalMs = 100;
+  /** Of those that left, in order. */
+  readonly leaveReasons: group.LeaveReason[] = [];
   sessionTimeoutMs = 45_000;
   /** Bytes of batches that were sent to fetchers. */
   fetchedBytes = 0;
@@ -202,6 +204,7 @@ export class ScriptedServer {
       leaveGroup: this.#unary('leaveGroup', (request: group.LeaveGroupRequest) => {
         this.#memberOf(request.group, request.memberId, request.memberEpoch);
         this.group(request.group).member = null;
+        this.leaveReasons.push(request.reason);
         return {};
       }),
       commit: this.#unary('commit', (request: group.CommitRequest) => this.#commit(request)),
