@@ -1,5 +1,6 @@
 /** Every mutant. */
 import { elections } from './elections.ts';
+import { groups } from './groups.ts';
 import { host } from './host.ts';
 import { membership } from './membership.ts';
 import type { Mutant } from './mutant.ts';
@@ -16,4 +17,5 @@ export const mutants: readonly Mutant[] = [
   ...readsAndTransfer,
   ...host,
   ...recordPath,
+  ...groups,
 ];

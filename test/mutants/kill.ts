@@ -22,6 +22,10 @@ const recordPathTests = [
   ...['producer-table', 'durability', 'append', 'idempotence', 'resolve-append', 'conditional-append', 'fetch'],
   ...['list-offsets', 'delete-records', 'exactly-once', 'cluster-insync'],
 ].map((name) => `test/broker/${name}.test.ts`);
+/** Of consumer groups, the cheapest first. */
+const groupTests = [
+  ...['group/membership', 'group/offsets', 'group/replay', 'group-service', 'group-watch', 'group/coordinator-model'],
+].map((name) => `test/broker/${name}.test.ts`);
 /** Distinct states of each scope: what `npm test` searches. */
 const modelStates = 40_000;
 /** Nothing that works says nothing for so long; what hangs is dead. */
@@ -29,6 +33,15 @@ const silenceMsMax = 180_000;
 const silence = 'hangs';
 
 type Death = Pick<Result, 'killer' | 'by' | 'seeds'>;
+
+/** Null: the tests of consumer groups pass where nothing is planted. */
+export async function whyGroupsUseless(tree: string): Promise<string | null> {
+  return (await byTests(tree, 'tests', groupTests))?.by ?? null;
+}
+
+export async function killInGroups(tree: string): Promise<Death> {
+  return (await byTests(tree, 'tests', groupTests)) ?? { killer: 'none', by: '', seeds: null };
+}
 
 /** Null: the tests of the record path pass where nothing is planted. */
 export async function whyRecordPathUseless(tree: string): Promise<string | null> {

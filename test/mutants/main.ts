@@ -11,7 +11,16 @@
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import { mutants } from './all.ts';
-import { kill, killOnRecordPath, whyRecordPathUseless, whyUseless, whyWorthless } from './kill.ts';
+import {
+  kill,
+  killOnRecordPath,
+  whyRecordPathUseless,
+  whyUseless,
+  whyWorthless,
+  killInGroups,
+  whyGroupsUseless,
+} from './kill.ts';
+import type { Mutant } from './mutant.ts';
 import { MutatedTree } from './mutated-tree.ts';
 import { patchOf, readResults, writeResult } from './results.ts';
 import { writeTable } from './table.ts';
@@ -30,6 +39,11 @@ const { values: options } = parseArgs({
 if (!options.table) process.exitCode = await run();
 writeTable();
 
+function deathOf({ suite }: Mutant, tree: string): ReturnType<typeof kill> {
+  if (suite === 'record-path') return killOnRecordPath(tree);
+  return suite === 'groups' ? killInGroups(tree) : kill(tree, Number(options.seeds));
+}
+
 /** The exit code: the number of mutants that survive or are worthless, at most 100. */
 async function run(): Promise<number> {
   const [shard = 1, shards = 1] = options.shard.split('/').map(Number);
@@ -42,8 +56,11 @@ async function run(): Promise<number> {
   const tree = new MutatedTree(`shard-${shard}`);
   const onRaft = wanted.some(({ suite }) => suite === undefined);
   const onRecordPath = wanted.some(({ suite }) => suite === 'record-path');
+  const inGroups = wanted.some(({ suite }) => suite === 'groups');
   const useless =
-    (onRaft ? await whyUseless(tree.root) : null) ?? (onRecordPath ? await whyRecordPathUseless(tree.root) : null);
+    (onRaft ? await whyUseless(tree.root) : null) ??
+    (onRecordPath ? await whyRecordPathUseless(tree.root) : null) ??
+    (inGroups ? await whyGroupsUseless(tree.root) : null);
   if (useless !== null) throw new Error(`without a mutant this fails already: ${useless}`);
   let bad = 0;
   for (const mutant of wanted) {
@@ -56,7 +73,7 @@ async function run(): Promise<number> {
       console.log(`${mutant.name}: WORTHLESS, ${worthless}`);
       bad++;
     } else {
-      const death = isOnRaft ? await kill(tree.root, Number(options.seeds)) : await killOnRecordPath(tree.root);
+      const death = await deathOf(mutant, tree.root);
       const seconds = Math.round((performance.now() - started) / 1000);
       writeResult(mutant.name, { patch: patchOf(mutant), ...death, seconds });
       const seeds = death.seeds === null ? '' : ` after ${death.seeds} seeds`;
