@@ -22,6 +22,7 @@ import type { CounterName } from './counters.ts';
 import { noCounts } from './counters.ts';
 import { History } from './history.ts';
 import type { BrokerInvariant } from './invariant.ts';
+import type { MemberClient } from './member-client.ts';
 import type { PeerWire, StreamPair } from './peer-stream.ts';
 import type { DirectoryCopy, ExitReason, Settings } from './sim-broker.ts';
 import { SimBroker } from './sim-broker.ts';
@@ -61,6 +62,8 @@ export class BrokerWorld {
   /** What each lost replica had durably at the moment of the loss: what it acknowledged before may still be counted. */
   readonly lostImages = new Map<ReplicaId, GroupImage>();
   violation: SimViolation | null = null;
+  /** Clients that read as members of groups. */
+  readonly members: MemberClient[] = [];
   /** At some moment half of the brokers or more had a wrong clock: then nobody can tell which is right (design D23). */
   hadNoClock = false;
   /** Probability that a call of a client, or its answer, gets lost. */

@@ -46,6 +46,11 @@ export class MemberClient {
     return this.#membership !== null;
   }
 
+  /** Null: it is no member. */
+  get memberId(): string | null {
+    return this.#membership?.memberId ?? null;
+  }
+
   start(): void {
     this.#live(this.#life).catch((error: unknown) => {
       this.#world.fail(error);

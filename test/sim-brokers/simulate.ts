@@ -91,6 +91,7 @@ async function phases(world: BrokerWorld, random: SimRandom, isFaulty: boolean):
   const members = Array.from({ length: shape.members }, (_, i) => {
     return new MemberClient(`m${i}`, `group-${i % shape.groups}`, world, random.split(`member ${i}`));
   });
+  world.members.push(...members);
   const topics = new TopicClient(world, random.split('topics'));
   const faults = new BrokerFaults(world, random.split('faults'));
   for (const client of [topics, ...producers, ...consumers, ...members]) client.start();

@@ -81,7 +81,12 @@ export class OneOwner extends BrokerInvariant {
         if (record.epoch !== member.epoch) this.#raise(group, record.epoch);
         member.epoch = record.epoch;
         member.assigned = record.assigned;
-        member.holds = placesOf(record.assigned, record.revoking);
+        const holds = placesOf(record.assigned, record.revoking);
+        this.#checkReleased(
+          record.memberId,
+          [...member.holds].filter((place) => !holds.has(place)),
+        );
+        member.holds = holds;
         return;
       }
       case 'target-changed': {
@@ -107,6 +112,14 @@ export class OneOwner extends BrokerInvariant {
       case 'group-created':
       case 'offsets-removed':
     }
+  }
+
+  /** Who gave something up has stopped to read it before, and said so (P108). */
+  #checkReleased(memberId: string, places: readonly string[]): void {
+    const client = this.world.members.find((one) => one.memberId === memberId);
+    const read = placesOf(new Map(client?.owned.map(({ topicId, partitions }) => [topicId, partitions])));
+    const early = places.find((place) => read.has(place));
+    this.check(early === undefined, `${early} is taken from ${client?.name}, ${memberId}, which still reads it`);
   }
 
   #checkTarget(group: Group, groupId: string, { topics }: Extract<GroupRecord, { kind: 'target-changed' }>): void {
