@@ -81,8 +81,8 @@ export const peerLimitsDefault: PeerLimits = {
   backoffMinMs: 50,
   backoffMaxMs: 2_000,
   callBackoffMaxMs: 250,
-  keepaliveMs: 4_000,
-  keepaliveTimeoutMs: 4_000,
+  keepaliveMs: 10_000,
+  keepaliveTimeoutMs: 5_000,
 
   tellCommitMs: 2_000,
 

@@ -183,12 +183,12 @@ export class GrpcPeers implements PeerTransport, PeerDirectory, PeerRpc {
     return this.#learned.get(replica) ?? null;
   }
 
+  /**
+   * Only requests: they are what somebody waits for. The other two streams are left to their keep-alive, for where the
+   * peer is merely slow their end would cost it its followers, and what is on its way of the log would be sent again.
+   */
   giveUp(broker: BrokerId): void {
-    const why = 'it is silent although it should be heard';
-    const links = this.#links.get(broker);
-    links?.bulk.restart(why);
-    links?.beat.restart(why);
-    this.#calls.get(broker)?.restart(why);
+    this.#calls.get(broker)?.restart('it is silent although it should be heard');
   }
 
   /** How the way to another broker is. */

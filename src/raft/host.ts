@@ -114,8 +114,8 @@ export class MultiRaftHost implements RaftHost {
     this.#beats = new Beats({
       ...{ clock, random, transport, directory, observer, timers: this.#timers, turns: this.#turns },
       heartbeatMs: options.raftLimits.heartbeatMs,
-      // whoever follows it has stood for election by then
-      silentMsMax: 2 * options.raftLimits.electionTimeoutMs,
+      // whoever follows it has elected another leader by then
+      silentMsMax: 3 * options.raftLimits.electionTimeoutMs,
       clocks: options.clocks ?? null,
       hosted: (group) => this.#hosted.get(group),
     });

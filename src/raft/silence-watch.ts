@@ -2,7 +2,7 @@
  * Which brokers are silent although they should be heard (reliability P123): whoever leads something that concerns this
  * broker, or is led in something by it, says so several times a second. Where nothing arrives for longer than elections
  * take, and no connection broke, packets are swallowed, or the process stands still: what waits for its answer is told
- * now rather than when the connection itself is found dead, and the next attempt begins anew.
+ * now rather than when the connection itself is found dead, and the next request begins anew.
  *
  * After a stall of this process everybody gets the whole time again: what arrived meanwhile may not have been read yet.
  */

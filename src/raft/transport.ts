@@ -64,8 +64,8 @@ export interface PeerTransport {
    */
   onSilent?(receive: (from: BrokerId) => void): void;
   /**
-   * A broker is silent although it should be heard, and no connection with it broke: those there are end, what waits for
-   * its answers is told, and they are made again. A transport that has no connections has nothing to do.
+   * A broker is silent although it should be heard, and no connection with it broke: whoever waits for its answers is told
+   * that none will come. A transport on which nobody waits has nothing to do.
    */
   giveUp?(broker: BrokerId): void;
   /** What the other brokers think of this one. Absent where nobody remembers brokers: then nothing waits for it. */

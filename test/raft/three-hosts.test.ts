@@ -131,7 +131,7 @@ test('pit-P123: a leader of whom nothing arrives is given up by those who follow
   assert.deepEqual(three.network.givenUp, [], 'idle groups hear of each other');
   three.network.cutOff.add(1);
   three.network.losesBeat = (from, to) => from === 1 || to === 1;
-  await three.pass(3_000);
+  await three.pass(4_000);
   assert.deepEqual(three.network.givenUp.toSorted(), ['2 1', '3 1']);
   await three.pass(10_000);
   assert.equal(three.network.givenUp.length, 2, 'once');
