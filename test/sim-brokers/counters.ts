@@ -110,7 +110,6 @@ const leastPerHundred: Partial<Counters> = {
   drained: 5,
   undrained: 5,
   brokersRemoved: 1,
-  disksGivenUp: 1,
   renewed: 2,
   partitionsAdded: 6,
   factorsChanged: 3,
