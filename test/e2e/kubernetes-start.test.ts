@@ -1,8 +1,10 @@
-/** How a pod starts whose peers, or their names, are not there yet, or whose number somebody else has. */
+/** How a pod starts whose peers, or their names, are not there yet, or with a volume of another; and what its preStop hook waits for. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { describe, test } from 'node:test';
+import { Client } from '../../clients/typescript/src/index.ts';
+import { SluiceProcess } from '../cli/sluice-process.ts';
 import { freePort } from '../system/broker/broker-process.ts';
 import type { BrokerProcess } from './broker-process.ts';
 import { dataDirectory, startBroker } from './broker-process.ts';
@@ -76,4 +78,36 @@ describe('a pod that starts', () => {
     const again = await startBroker(t, { 'broker.id': 1, 'storage.dataDir': dataDir }).ready();
     assert.equal(again.clusterId, clusterId);
   });
+});
+
+test('the preStop hook waits while a stop would cost the quorum, says so when its time is over, and may run again', async (t) => {
+  const ports = await Promise.all([0, 1, 2].map(async () => ({ client: await freePort(), peer: await freePort() })));
+  const founders = ports.map(({ peer }, id) => `${id}@127.0.0.1:${peer}`).join(',');
+  const brokers = ports.map(({ client, peer }, id) =>
+    startBroker(t, {
+      'broker.id': id,
+      'cluster.founders': founders,
+      'listen.client.port': client,
+      'listen.broker.port': peer,
+      'storage.dataDir': dataDirectory(t),
+    }),
+  );
+  await Promise.all(brokers.map((broker) => broker.ready()));
+  const address = `127.0.0.1:${ports[1]?.client ?? 0}`;
+  const client = new Client({ brokers: [address] });
+  t.after(() => client.close());
+  await client.admin.createTopic({ name: 'orders', partitions: 2, replicationFactor: 3 });
+  const hook = (within: string) =>
+    new SluiceProcess(['--brokers', address, 'broker', 'await-quorum', '1', '--within', within], {}).ended;
+  assert.equal((await hook('60s')).code, 0);
+  brokers[2]?.child.kill('SIGSTOP');
+  const noticed = await until('the cluster misses broker 2', async () => {
+    const ended = await hook('1s');
+    return ended.code === 6 ? ended : null;
+  });
+  assert.match(noticed.stderr, /can not do without broker 1 yet/);
+  brokers[2]?.child.kill('SIGCONT');
+  assert.equal((await hook('60s')).code, 0);
+  const { duty } = (await client.admin.describeBroker(1)).broker;
+  assert.equal(duty, 'active', 'it has changed nothing');
 });
