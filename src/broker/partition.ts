@@ -12,7 +12,7 @@
 import { assert, InvariantViolation, must } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Entry } from '../model/entry.ts';
-import type { LeaderHint, Refused, Result } from '../model/errors.ts';
+import type { ErrorCode, LeaderHint, Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
 import type {
   BrokerId,
@@ -294,6 +294,7 @@ export class Partition implements DataMachine {
   #tryAppend(batch: Uint8Array, terms: AppendTerms, deadlineMs: Millis): Promise<Result<Appended>> | Refused {
     const step = this.#admit(batch, terms, deadlineMs);
     if (step.kind === 'refused') return step;
+    if (step.kind === 'contradicts-history') return this.#refuseIfLeading(step.refused, deadlineMs);
     if (step.kind === 'retry') return this.#answerRetry(step.retry, terms, deadlineMs);
     return this.#propose(batch, step.header, terms, deadlineMs);
   }
@@ -304,6 +305,7 @@ export class Partition implements DataMachine {
     deadlineMs: Millis,
   ):
     | Refused
+    | { readonly kind: 'contradicts-history'; readonly refused: Refused }
     | { readonly kind: 'retry'; readonly retry: Retry }
     | { readonly kind: 'new'; readonly header: BatchHeader } {
     const read = readBatchHeader(batch);
@@ -313,7 +315,8 @@ export class Partition implements DataMachine {
     const unavailable = this.notServing;
     if (unavailable !== null) return unavailable;
     const verdict = this.#verdict(header, acks);
-    if (verdict.kind === 'refused') return verdict;
+    if (verdict.kind === 'refused')
+      return isOfHistory(verdict) ? { kind: 'contradicts-history', refused: verdict } : verdict;
     if (verdict.kind === 'duplicate') return { kind: 'retry', retry: verdict };
     const refused =
       this.#refuseAdmission(batch.length, verdict.newProducer, deadlineMs) ??
@@ -447,16 +450,32 @@ export class Partition implements DataMachine {
     { expected, actual, term }: { readonly expected: Offset; readonly actual: Offset; readonly term: Term },
     deadlineMs: Millis,
   ): Promise<Refused> {
+    if (!(await this.#stillLeads(raft, term, deadlineMs))) return this.notServing ?? this.#notReady();
+    const fields = { expected: `${expected}`, actual: `${actual}` };
+    const what = `the partition ends at offset ${actual}, not ${expected}; nothing was appended`;
+    return refuse('UNEXPECTED_END_OFFSET', what, { fields });
+  }
+
+  /**
+   * A batch that does not follow what is known of its producer. That is final for the producer, so it is said only by who is
+   * sure to lead: a leader that stood still while another one went on knows less than the log holds.
+   */
+  async #refuseIfLeading(refused: Refused, deadlineMs: Millis): Promise<Refused> {
+    const raft = must(this.#raft, 'partition-2: who serves has a group');
+    const { term } = must(this.#appended, 'partition-2: who serves has a table of what was appended');
+    if (await this.#stillLeads(raft, term, deadlineMs)) return refused;
+    return this.notServing ?? this.#notReady();
+  }
+
+  /** Whether all that was appended by now is committed, and this leadership was confirmed after this call (ReadIndex). */
+  async #stillLeads(raft: RaftGroup, term: Term, deadlineMs: Millis): Promise<boolean> {
     const outcome = (await this.#waiters.newest?.wait('committed', deadlineMs)) ?? null;
-    if (outcome?.kind === 'timed-out') return this.#notReady();
+    if (outcome?.kind === 'timed-out') return false;
     const confirmed = new Promise<LogIndex | null>((resolve) => {
       raft.readIndex(resolve);
     });
     const index = await answerBy(this.#deps.clock, deadlineMs, confirmed, () => null);
-    if (index === null || this.#appended?.term !== term) return this.notServing ?? this.#notReady();
-    const fields = { expected: `${expected}`, actual: `${actual}` };
-    const what = `the partition ends at offset ${actual}, not ${expected}; nothing was appended`;
-    return refuse('UNEXPECTED_END_OFFSET', what, { fields });
+    return index !== null && this.#appended?.term === term;
   }
 
   #open(baseOffset: Offset, bytes: number): OpenAppend {
@@ -686,6 +705,15 @@ const isUnserved = ({ error }: Refused): boolean => error.code === 'LEADER_NOT_A
 
 /** It is only asked what became of a batch. */
 const anyTerms: AppendTerms = { acks: 'all', insyncMin: 0, replicasMin: 0, expectedEndOffset: null };
+
+const historyCodes: readonly ErrorCode[] = [
+  'OUT_OF_ORDER_SEQUENCE_NUMBER',
+  'INVALID_PRODUCER_EPOCH',
+  'UNKNOWN_PRODUCER_ID',
+];
+
+/** Refused for what the partition remembers of the producer. */
+const isOfHistory = ({ error }: Refused): boolean => historyCodes.includes(error.code);
 
 const anonymous = { kind: 'next', newProducer: false } as const;
 

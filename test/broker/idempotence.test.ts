@@ -199,3 +199,19 @@ test('partition-1: a log that breaks a producer’s sequence sets the partition 
   assert.equal(refusal.code, 'QUARANTINED');
   assert.match(refusal.message, /producer-2/);
 });
+
+test('inv-B3: who was deposed unnoticed refuses no sequence for good', async () => {
+  const fixture = await BrokerFixture.started();
+  await fixture.topic('orders');
+  value(await fixture.append('orders', idempotent(7, 0, 0)));
+  fixture.group().confirming = false;
+  for (const stray of [idempotent(7, 0, 5), idempotent(8, 0, 3)]) {
+    const refusal = fixture.append('orders', stray, { waitMs: 300 });
+    assert.equal(await isPending(refusal), true);
+    fixture.clock.advance(300);
+    assert.equal(code(await refusal), 'LEADER_NOT_AVAILABLE');
+  }
+  fixture.group().confirming = true;
+  assert.equal(code(await fixture.append('orders', idempotent(7, 0, 5))), 'OUT_OF_ORDER_SEQUENCE_NUMBER');
+  assert.equal(code(await fixture.append('orders', idempotent(8, 0, 3))), 'UNKNOWN_PRODUCER_ID');
+});

@@ -82,6 +82,15 @@ class Comparison {
   get #identified(): ModelBatch[] {
     return this.#batches.filter(({ sequence }) => sequence !== null);
   }
+  /** The last batch that is not committed yet. */
+  get #newestOpen(): ModelEntry | null {
+    return (
+      this.#entries
+        .slice(this.#committed)
+        .filter((entry) => entry.kind === 'batch')
+        .at(-1) ?? null
+    );
+  }
   get #nextSequence(): number {
     return this.#identified.reduce((sum, one) => sum + one.times.length, 0);
   }
@@ -102,7 +111,8 @@ class Comparison {
         break;
       case 'gap': {
         const expected = this.#identified.length === 0 ? 'UNKNOWN_PRODUCER_ID' : 'OUT_OF_ORDER_SEQUENCE_NUMBER';
-        this.#note(this.#send([7], this.#nextSequence + 1, null), null, expected, []);
+        // final for the producer, so it waits like a mismatch of the end
+        this.#note(this.#send([7], this.#nextSequence + 1, null), this.#newestOpen, expected, elsewhere);
         break;
       }
       case 'commit':
@@ -150,12 +160,7 @@ class Comparison {
     const base = this.#end;
     const answer = this.#send(stamps, sequence, expectedEnd);
     if (expectedEnd !== null && expectedEnd !== base) {
-      const newest =
-        this.#entries
-          .slice(this.#committed)
-          .filter((entry) => entry.kind === 'batch')
-          .at(-1) ?? null;
-      this.#note(answer, newest, 'UNEXPECTED_END_OFFSET', elsewhere);
+      this.#note(answer, this.#newestOpen, 'UNEXPECTED_END_OFFSET', elsewhere);
       return;
     }
     const entry: ModelBatch = { kind: 'batch', base, times: stamps, sequence };

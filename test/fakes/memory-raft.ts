@@ -157,6 +157,8 @@ export class MemoryGroup implements RaftGroup {
   commitIndex: LogIndex = indexZero;
   appliedIndex: LogIndex = indexZero;
   highWatermark: Offset = offsetZero;
+  /** False: reads wait for ever, as for a majority that is away. */
+  confirming = true;
   quarantine: string | null = null;
   quarantinedMs: Millis | null = null;
   /** Set: proposals are refused with it. */
@@ -277,9 +279,9 @@ export class MemoryGroup implements RaftGroup {
     assert.fail('a group in memory has nobody to hand over to');
   }
 
-  /** Needs no round: the only voter is this one. */
+  /** Needs no round: the only voter is this one; unless nobody is to confirm that it leads. */
   readIndex(done: (index: LogIndex | null) => void): void {
-    done(this.role.serving ? this.commitIndex : null);
+    if (this.confirming) done(this.role.serving ? this.commitIndex : null);
   }
 
   stop(): void {
