@@ -52,11 +52,12 @@ export interface Entered {
  */
 export async function enterCluster(deps: FoundingDeps): Promise<Entered> {
   const { catalog } = deps;
-  refuseStranger(catalog.state, deps.identity);
+  refuseForeign(catalog.state, deps.identity);
   const news = catchUp(deps);
-  const known = catalog.state.head !== null && catalog.state.topicNamed(0, groupsTopic) !== null;
+  const { state } = catalog;
+  const known = state.head !== null && state.topicNamed(0, groupsTopic) !== null && !isOtherDisk(state, deps.identity);
   await catalog.duringStart(known ? soon(deps, news) : news);
-  refuseStranger(catalog.state, deps.identity);
+  refuseForeign(catalog.state, deps.identity);
   return { caughtUp: news };
 }
 
@@ -86,7 +87,8 @@ async function catchUp(deps: FoundingDeps): Promise<void> {
       .barrier(millisPlus(clock.monotonicMs(), attemptMsMax))
       .then((refused) => told(refused ?? { kind: 'ok', value: null }));
   await retry(barrier, deps).then(startErrorIfRefused(catalog));
-  refuseStranger(catalog.state, identity);
+  refuseForeign(catalog.state, identity);
+  refuseOtherDisk(catalog.state, identity);
   // what this disk knew was old: its place was given up meanwhile, for example, and is taken again
   if (!isKnown(catalog.state, identity)) await retry(() => introduced(deps), deps).then(startErrorIfRefused(catalog));
 }
@@ -165,7 +167,7 @@ function isKnown(state: CatalogState, identity: BrokerIdentity): boolean {
   );
 }
 
-function refuseStranger(state: CatalogState, identity: BrokerIdentity): void {
+function refuseForeign(state: CatalogState, identity: BrokerIdentity): void {
   const head = state.head;
   if (head !== null && head.clusterId !== identity.clusterId) {
     const what = `the data directory holds cluster ${head.clusterId}, but its identity says ${identity.clusterId}`;
@@ -176,9 +178,17 @@ function refuseStranger(state: CatalogState, identity: BrokerIdentity): void {
     const what = `the cluster uses format ${head.activeVersion}, and this version knows up to ${formatVersion}`;
     throw new BrokerStartError(`${what}; install a newer version of Sluice`);
   }
-  const known = state.brokers.get(identity.brokerId);
-  if (known !== undefined && known.incarnation !== identity.incarnation) {
-    const what = `broker ${identity.brokerId} is known with disk ${known.incarnation}, not ${identity.incarnation}`;
+}
+
+/** Whether this broker is known with another disk. In an old state that may be one that this disk took the place of. */
+const isOtherDisk = ({ brokers }: CatalogState, { brokerId, incarnation }: BrokerIdentity): boolean =>
+  (brokers.get(brokerId)?.incarnation ?? incarnation) !== incarnation;
+
+/** @param state as the catalog is now */
+function refuseOtherDisk(state: CatalogState, identity: BrokerIdentity): void {
+  if (isOtherDisk(state, identity)) {
+    const known = state.brokers.get(identity.brokerId)?.incarnation ?? '';
+    const what = `broker ${identity.brokerId} is known with disk ${known}, not ${identity.incarnation}`;
     throw new BrokerStartError(`${what}; start it on its own data directory, or take another broker.id`);
   }
 }

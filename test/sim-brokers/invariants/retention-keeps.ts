@@ -57,8 +57,8 @@ export class RetentionKeeps extends BrokerInvariant {
     const dropped = batches.findLast((entry) => entry.baseOffset < start);
     const ages = this.#committedAt.get(group) ?? new Map<number, number>();
     const first = batches.find((entry) => entry.baseOffset >= start);
-    // as topic-config.ts says, the few bytes of entries without records count too
-    const kept = first === undefined ? [] : entries.slice(first.index - 1);
+    // as topic-config.ts says, the few bytes of entries without records count too, those before the first batch as well
+    const kept = first === undefined ? [] : entries.slice(dropped?.index ?? 0);
     this.check(
       configs.some(
         (config) =>
