@@ -9,10 +9,19 @@ import { fileURLToPath } from 'node:url';
 
 const program = fileURLToPath(new URL('../../dist/src/main.js', import.meta.url));
 
-/** A data directory that goes when the test ends. */
+/** What a test has started. */
+const started = new WeakMap<TestContext, BrokerProcess[]>();
+
+/**
+ * A data directory that goes when the test ends, after all brokers of the test: hooks run in the order in which they were
+ * set, and a broker that lives writes files into what is being removed.
+ */
 export function dataDirectory(t: TestContext): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'sluice-e2e-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  t.after(async () => {
+    for (const broker of started.get(t) ?? []) await broker.kill('SIGKILL');
+    rmSync(folder, { recursive: true, force: true });
+  });
   return folder;
 }
 
@@ -94,6 +103,7 @@ export function startBroker(
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const broker = new BrokerProcess(child);
+  started.set(t, [...(started.get(t) ?? []), broker]);
   t.after(() => broker.kill('SIGKILL'));
   return broker;
 }
