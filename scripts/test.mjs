@@ -11,7 +11,8 @@ import { fileURLToPath } from 'node:url';
 
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const wanted = process.argv.slice(2);
-const suitesOfTheirOwn = ['test/system/', 'test/sim/'];
+// what needs more than Node and npm, or runs long, has a command of its own: npm run test:system, sim, k8s:check
+const suitesOfTheirOwn = ['test/system/', 'test/sim/', 'test/deploy/k8s.test.ts'];
 
 const files = ['test', 'clients/typescript/test']
   .flatMap((folder) => readdirSync(path.join(root, folder), { recursive: true }).map((file) => path.join(folder, file)))
@@ -20,7 +21,7 @@ const files = ['test', 'clients/typescript/test']
   .sort();
 
 /** Files that share a process. Folders whose tests start processes, or compute for long, keep one for each. */
-const filesPerProcess = 6;
+const filesPerProcess = 12;
 const alone = /^test\/(e2e|cli|mutants|model-check|cases|branches)$/;
 
 const together = path.join(root, '.cache', 'tests');
@@ -30,7 +31,9 @@ mkdirSync(together, { recursive: true });
 function shared(files) {
   const byFolder = new Map();
   for (const file of files) byFolder.set(path.dirname(file), [...(byFolder.get(path.dirname(file)) ?? []), file]);
-  return [...byFolder].flatMap(([folder, own]) => {
+  // those that wait for processes begin first, so that none of them is left alone at the end
+  const folders = [...byFolder].sort(([a], [b]) => Number(alone.test(b)) - Number(alone.test(a)));
+  return folders.flatMap(([folder, own]) => {
     if (alone.test(folder)) return own;
     return Array.from({ length: Math.ceil(own.length / filesPerProcess) }, (_, at) => {
       const some = own.slice(at * filesPerProcess, (at + 1) * filesPerProcess);
@@ -50,7 +53,7 @@ const runner = spawn(
     '--test',
     '--test-reporter=spec',
     '--test-timeout=90000',
-    `--test-concurrency=${os.availableParallelism()}`,
+    `--test-concurrency=${os.availableParallelism() + 1}`,
     ...(wanted.length === 0 ? shared(files) : files),
   ],
   { cwd: root, stdio: 'inherit' },

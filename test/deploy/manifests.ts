@@ -16,19 +16,18 @@ export interface Manifest {
   readonly [field: string]: unknown;
 }
 
-/** What renders, as command and first arguments; null: nothing that could is installed. Never builds anything. */
-function renderer(): readonly string[] | null {
+/** What renders, as command and first arguments. `npm run k8s:check` makes one where there is none. */
+function renderer(): readonly string[] {
   if (spawnSync('kubectl', ['kustomize', '--help'], { stdio: 'ignore' }).status === 0) return ['kubectl', 'kustomize'];
   const own = path.join(root, '.cache/bin/kustomize');
-  return spawnSync(own, ['version'], { stdio: 'ignore' }).status === 0 ? [own, 'build'] : null;
+  if (spawnSync(own, ['version'], { stdio: 'ignore' }).status === 0) return [own, 'build'];
+  throw new Error('neither kubectl nor kustomize is here: npm run k8s:check builds one');
 }
 
-const found = renderer();
-export const canRender = found !== null;
+const [command = '', ...args] = renderer();
 
 /** The objects of a folder of deploy/k8s, as the API server would get them. */
 export function render(folder: string): readonly Manifest[] {
-  const [command = '', ...args] = found ?? [];
   const text = execFileSync(command, [...args, path.join(root, 'deploy/k8s', folder)], { encoding: 'utf8' });
   return parseAllDocuments(text).map((document) => document.toJS() as Manifest);
 }
