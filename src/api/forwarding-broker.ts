@@ -380,7 +380,6 @@ class Forwarding implements Forwarded {
     );
   }
 
-  /** Each broker speaks for itself. */
   /**
    * What the broker here knows, and of partitions that are led elsewhere what their leaders know. Where no replica is here
    * the first who is asked may only know the leader, who is asked then. Who can not be asked in time leaves it unknown.
@@ -424,6 +423,7 @@ class Forwarding implements Forwarded {
     return null;
   }
 
+  /** Each broker speaks for itself. */
   async describeBroker(brokerId: BrokerId | null, context: RequestContext): Promise<Result<BrokerReport>> {
     const to = brokerId === null ? null : this.#routes.brokerOf(brokerId);
     if (to === null) return this.#broker.describeBroker(brokerId, context);

@@ -29,7 +29,7 @@ export interface BrokerEntry {
   readonly joined: boolean;
   /** Newest format that its software writes and reads; absent: 1. */
   readonly formatVersion?: number;
-  /** Absent: it takes part as any other. */
+  /** What an operator asked of it; absent: nothing, so that it leads and gets replicas. */
   readonly duty?: BrokerDuty;
   /** True: an operator gave its disk up, and the next one that comes with this broker's id takes its place. */
   readonly replaceable?: true;
@@ -131,7 +131,7 @@ export type CatalogCommand =
     }
   /** A topic gets more partitions, with the numbers after its last one. */
   | { readonly kind: 'add-partitions'; readonly topicId: string; readonly partitions: readonly PartitionPlace[] }
-  /** Null: as any other. */
+  /** What an operator asks of a broker from now on; null: what was asked before ends. */
   | { readonly kind: 'set-duty'; readonly brokerId: BrokerId; readonly duty: BrokerDuty | null }
   /** The disk of the broker is given up: whoever comes with its id and another disk takes its place. */
   | { readonly kind: 'replace-broker'; readonly brokerId: BrokerId; readonly incarnation: string }
