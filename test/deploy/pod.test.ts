@@ -6,8 +6,8 @@ import { describe, test } from 'node:test';
 import { Client } from '../../clients/typescript/src/index.ts';
 import { SluiceProcess } from '../cli/sluice-process.ts';
 import { freePort } from '../system/broker/broker-process.ts';
-import type { BrokerProcess } from './broker-process.ts';
-import { dataDirectory, startBroker } from './broker-process.ts';
+import type { BrokerProcess } from '../e2e/broker-process.ts';
+import { dataDirectory, startBroker } from '../e2e/broker-process.ts';
 
 /** For a machine that does much else; nothing is proven by waiting this long. */
 const patienceMs = 60_000;
