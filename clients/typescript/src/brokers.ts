@@ -55,7 +55,6 @@ const askAnother: ReadonlySet<string> = new Set([
   'NOT_LEADER_OR_FOLLOWER',
   'COORDINATOR_LOAD_IN_PROGRESS',
   'REQUEST_TIMED_OUT',
-  'QUARANTINED',
 ]);
 
 export class Brokers {
@@ -237,7 +236,8 @@ export class Brokers {
     this.#suspect = false;
     try {
       const answer = await this.call(methods.describeCluster, {}, options);
-      this.#view.learnBrokers(answer.brokers);
+      // a broker that is set apart has no catalog, and knows of itself alone
+      if (answer.catalogRevision > 0n) this.#view.learnBrokers(answer.brokers);
       return answer;
     } catch (error) {
       this.#suspect = true;

@@ -129,8 +129,12 @@ export const abortedError = (signal: AbortSignal, indeterminate = false): Broker
 /** These say that the broker that was asked does not know who leads a partition. */
 export const knowsNoLeader: ReadonlySet<string> = new Set(['LEADER_NOT_AVAILABLE', 'NOT_LEADER_OR_FOLLOWER']);
 
-/** Whether the broker that was asked is not there (any more) for anybody. */
-export const isAway = ({ code }: BrokerError): boolean => code === 'UNAVAILABLE' || code === 'BROKER_SHUTTING_DOWN';
+const away: ReadonlySet<string> = new Set(['UNAVAILABLE', 'BROKER_SHUTTING_DOWN', 'QUARANTINED']);
+/**
+ * Whether the broker that was asked is not there (any more) for anybody. One that is set apart answers, and even tells
+ * about itself when it is asked for the cluster, but does nothing for anybody until its disk is replaced.
+ */
+export const isAway = ({ code }: BrokerError): boolean => away.has(code);
 
 /** Whether it says no more than that another broker leads, or will in a moment. */
 export const isSeekingLeader = (error: BrokerError): boolean =>

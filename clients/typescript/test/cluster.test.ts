@@ -147,6 +147,46 @@ describe('metadata and admin calls', () => {
     });
 });
 
+describe('a broker that is set apart', () => {
+  /** Broker 1 led everything; broker 3 does now. */
+  const setApart = (): void => {
+    server(1).isSetApart = true;
+    lead(3, 2);
+  };
+
+  it('holds no producer back that only knows it, though it answers when it is asked for the cluster', async () => {
+    const client = connect();
+    await learnt(client);
+    const producer = client.producer({ deliveryTimeoutMs: 5_000 });
+    await producer.send('t', { ...value, partition: 0 });
+    setApart();
+    for (let n = 0; n < 10; n++) await producer.send('t', { ...value, partition: n % 2 });
+    assert.ok(calls(1, 'append') < 5, 'it is asked a time or two, not for each record');
+    assert.ok(calls(3, 'append') > 0);
+  });
+
+  it('holds no consumer back', async () => {
+    const client = connect();
+    await learnt(client);
+    const producer = client.producer({ deliveryTimeoutMs: 5_000 });
+    const records = client.consumer({ group: 'g', topics: ['t'], onNoOffset: 'earliest' }).records();
+    await producer.send('t', { ...value, partition: 0 });
+    assert.equal((await records.next()).value?.offset, 0);
+    setApart();
+    await producer.send('t', { ...value, partition: 0 });
+    assert.equal((await records.next()).value?.offset, 1);
+  });
+
+  it('does not make the others forgotten by telling of itself alone', async () => {
+    const client = connect();
+    await learnt(client);
+    server(1).isSetApart = true;
+    assert.equal((await client.admin.describeCluster()).brokers.length, 1);
+    server(1).stop();
+    assert.equal((await client.admin.listTopics()).length, 1);
+  });
+});
+
 describe('listOffsets', () => {
   const queries = [0, 1].map((partition) => ({ topic: 't', partition, at: 'latest' as const }));
 

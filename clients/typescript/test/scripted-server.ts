@@ -91,6 +91,8 @@ export class ScriptedServer {
   namedLeader: (topicName: string, partition: number) => LeaderHint | undefined = () => undefined;
   /** What it calls itself, if not where it listens. */
   advertised: string | null = null;
+  /** It refuses everything, and tells of itself alone when it is asked for the cluster. */
+  isSetApart = false;
   /** Asked before each append. */
   appendFault: ((request: log.ProduceRequest, attempt: number) => AppendFault | null) | null = null;
   /** Asked before each unary call, by method; what it gives is answered as the error. */
@@ -178,7 +180,7 @@ export class ScriptedServer {
     server.addService(cluster.ClusterServiceService, {
       describeCluster: this.#unary('describeCluster', (): cluster.DescribeClusterResponse => ({
         clusterId: 'cluster',
-        brokers: this.cluster.map(({ brokerId, address }) => ({
+        brokers: (this.isSetApart ? [this] : this.cluster).map(({ brokerId, address }) => ({
           brokerId,
           address,
           incarnation: 'i',
@@ -191,8 +193,8 @@ export class ScriptedServer {
           replaceable: false,
           formatVersion: 1,
         })),
-        catalogLeader: 1,
-        catalogRevision: 1n,
+        catalogLeader: this.isSetApart ? undefined : 1,
+        catalogRevision: this.isSetApart ? 0n : 1n,
         activeVersion: 1,
         topicCount: this.topics.size,
         partitionCount: 1,
@@ -308,7 +310,8 @@ export class ScriptedServer {
   #unary<Request, Response>(method: string, handle: (request: Request) => Response) {
     return (call: ServerUnaryCall<Request, Response>, answer: sendUnaryData<Response>): void => {
       const attempt = this.#count(method);
-      const fault = this.unaryFault?.(method, attempt) ?? null;
+      const isRefused = this.isSetApart && method !== 'describeCluster';
+      const fault = isRefused ? 'QUARANTINED' : (this.unaryFault?.(method, attempt) ?? null);
       if (fault === 'drop') {
         handleQuietly(() => handle(call.request));
         void this.dropConnections();
@@ -380,7 +383,9 @@ export class ScriptedServer {
       const { correlationId, produce } = message;
       if (produce === undefined) return;
       const attempt = this.#count('append');
-      const fault = this.appendFault?.(produce, attempt) ?? null;
+      const fault: AppendFault | null = this.isSetApart
+        ? { kind: 'refuse', code: 'QUARANTINED' }
+        : (this.appendFault?.(produce, attempt) ?? null);
       if (fault?.kind === 'silent') return;
       if (fault?.kind === 'drop') {
         if (fault.when === 'after') this.#produce(produce);
@@ -510,7 +515,7 @@ export class ScriptedServer {
     const { topic: name, partition, offset } = position;
     const found = this.topics.get(name)?.partitions[partition];
     const base = { topic: name, topicId: this.topics.get(name)?.topicId ?? '', partition, payload: undefined };
-    const fault = this.fetchFault?.(name, partition) ?? null;
+    const fault = this.isSetApart ? 'QUARANTINED' : (this.fetchFault?.(name, partition) ?? null);
     if (fault !== null) return { ...base, error: detailOf(fault) };
     if (found === undefined) return { ...base, error: detailOf('UNKNOWN_TOPIC_OR_PARTITION') };
     if (offset < found.logStart || offset > found.endOffset) return { ...base, error: detailOf('OFFSET_OUT_OF_RANGE') };
