@@ -489,6 +489,7 @@ export class BrokerWorld {
         installed: (group) => {
           this.trace.say(broker.number, group, 'installed', '');
           this.count('statesInstalled');
+          this.tell('onInstalled', broker, group);
         },
         committed: (group, highWatermark) => {
           this.tell('onVisible', broker, group, highWatermark);

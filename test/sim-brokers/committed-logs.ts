@@ -26,6 +26,8 @@ export interface GroupHistory {
 export type FirstApplied = (group: GroupNumber, entry: Entry) => void;
 
 export class CommittedLogs {
+  /** False: batches are not looked into, for what is produced are no records that clients here make. */
+  readsRecords = true;
   readonly groups = new Map<GroupNumber, GroupHistory>();
   /** Called once for each entry, when it is first known to be committed. */
   readonly onCommitted: FirstApplied[] = [];
@@ -55,7 +57,7 @@ export class CommittedLogs {
         `b${broker} applied ${entry.index} of group ${group} after ${history.entries.length}`,
       );
     history.entries.push(entry);
-    if (entry.kind === 'batch') this.#read(group, history, entry);
+    if (entry.kind === 'batch' && this.readsRecords) this.#read(group, history, entry);
     if (entry.kind === 'log-start') history.logStart = Math.max(history.logStart, decodeLogStart(entry.payload));
     for (const told of this.onCommitted) told(group, entry);
   }

@@ -2,6 +2,10 @@
 const names = [
   'acked',
   'duplicates',
+  /** A batch that was acknowledged came again, and was answered with its offset. */
+  'replayed',
+  /** The same of one that is too old for its offset to be remembered. */
+  'replayedOld',
   'unknown',
   'refused',
   'forwarded',
@@ -86,6 +90,8 @@ export const noCounts = (): Counters => Object.fromEntries(names.map((name) => [
 const leastPerHundred: Partial<Counters> = {
   acked: 3_000,
   duplicates: 20,
+  replayed: 120,
+  replayedOld: 15,
   unknown: 15,
   refused: 15,
   forwarded: 2_000,

@@ -32,6 +32,8 @@ export abstract class BrokerInvariant {
   onApplied?(broker: SimBroker, group: GroupNumber, entry: Entry): void;
   /** What is below it became visible on a broker. */
   onVisible?(broker: SimBroker, group: GroupNumber, highWatermark: Offset): void;
+  /** A replica was given the state of its group, because the log does not reach back to where it was. */
+  onInstalled?(broker: SimBroker, group: GroupNumber): void;
   onRole?(broker: SimBroker, group: GroupNumber, role: RoleState): void;
   onSend?(broker: SimBroker, to: BrokerId, group: GroupNumber, message: Message): void;
   /** A replica is about to be made on a disk. */

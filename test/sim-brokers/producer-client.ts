@@ -1,9 +1,13 @@
-/** A producer as the client library behaves: one batch of a partition at a time, retried to any broker until it is settled. */
+/**
+ * A producer as the client library behaves: one batch of a partition at a time, retried to any broker until it is settled.
+ * Now and then one that was acknowledged long ago comes once more, as from a proxy that held it back (semantics I13).
+ */
 import { encodeBatch } from '../../src/model/batch-builder.ts';
 import type { Refused } from '../../src/model/errors.ts';
 import { errorTraits } from '../../src/model/errors.ts';
 import { toMillis, toSequence } from '../../src/model/ids.ts';
 import type { BatchProducer } from '../../src/model/record-batch.ts';
+import { rememberedBatchesMax } from '../../src/broker/producer-table.ts';
 import type { AppendReceipt, ProducerGrant } from '../../src/broker/requests.ts';
 import { SimViolation } from '../sim/invariant.ts';
 import type { SimRandom } from '../sim/sim-random.ts';
@@ -15,6 +19,17 @@ import { codecs } from './sim-broker.ts';
 
 const callMs = 2_000;
 const retryMsMean = 100;
+/** Probability that an acknowledged batch is followed by an old one. */
+const replayChance = 0.1;
+/** Batches that are sent again: those whose offsets a partition remembers, and the one before them. */
+const replayedMax = rememberedBatchesMax + 1;
+
+/** A batch that was acknowledged. */
+interface Settled {
+  readonly batch: SentBatch;
+  /** Null: it was not told. */
+  readonly offset: number | null;
+}
 
 export interface KnownTopic {
   readonly name: string;
@@ -33,6 +48,8 @@ export class ProducerClient {
   readonly #topics = new Map<string, KnownTopic>();
   /** Next sequence by topic id and partition. */
   readonly #sequences = new Map<string, number>();
+  /** What was acknowledged last, oldest first, by topic id and partition. */
+  readonly #settled = new Map<string, readonly Settled[]>();
   #grant: ProducerGrant | null = null;
   /** What is being sent, for people. */
   open = '';
@@ -70,11 +87,11 @@ export class ProducerClient {
       startedAt: this.#world.scheduler.now,
     });
     await this.#settle(batch);
-    if (batch.state === 'acked') {
-      const key = `${topic.topicId}/${partition}`;
-      this.#sequences.set(key, (this.#sequences.get(key) ?? 0) + batch.count);
-    }
-    return batch.state === 'acked';
+    if (batch.state !== 'acked') return false;
+    const key = `${topic.topicId}/${partition}`;
+    this.#sequences.set(key, (this.#sequences.get(key) ?? 0) + batch.count);
+    if (this.#isIdempotent && this.#random.chance(replayChance)) await this.#replay(this.#settled.get(key) ?? []);
+    return true;
   }
 
   /** A method, for it changes while something is awaited. */
@@ -153,8 +170,39 @@ export class ProducerClient {
     this.#world.trace.say(0, null, batch.state, `${this.name} batch ${batch.id}`);
   }
 
+  /** One of them once more, to any broker: whoever leads by now, it is in the log, and where is known of the newest. */
+  async #replay(settled: readonly Settled[]): Promise<void> {
+    const back = 1 + this.#random.below(replayedMax);
+    const old = settled.at(-back);
+    if (old === undefined) return;
+    const { batch, offset } = old;
+    const { topic, topicId, partition } = batch;
+    const request = { topic, topicId, partition, batch: this.#encode(batch), acks: 'all' } as const;
+    const reply = await this.#world.ask(this.#broker(), callMs, (api, context) => api.append(request, context));
+    if (reply.kind !== 'answered') return;
+    const { result } = reply;
+    const what = `${this.name} batch ${batch.id}, n-${back}, at ${offset ?? '?'}, came again`;
+    if (result.kind === 'refused') {
+      const { code, message } = result.error;
+      const isGone = code === 'UNKNOWN_TOPIC_OR_PARTITION' || code === 'UNKNOWN_TOPIC_ID' || code === 'INCONSISTENT_TOPIC_ID'; // prettier-ignore
+      if (errorTraits[code].retriable || isGone) return;
+      throw new SimViolation('sem-I13', `${what} and was refused: ${code} ${message}`);
+    }
+    const { baseOffset, duplicate } = result.value;
+    const isKnown = back <= rememberedBatchesMax;
+    const isRight = isKnown ? offset === null || baseOffset === offset : baseOffset === null;
+    if (!duplicate || !isRight)
+      throw new SimViolation('sem-I13', `${what}: duplicate=${duplicate}, at ${baseOffset ?? 'no offset'}`);
+    this.#world.count(isKnown ? 'replayed' : 'replayedOld');
+  }
+
   #acked(batch: SentBatch, { topicId, baseOffset, duplicate }: AppendReceipt): void {
     batch.state = 'acked';
+    if (batch.producer !== null) {
+      const key = `${topicId}/${batch.partition}`;
+      const before = this.#settled.get(key) ?? [];
+      this.#settled.set(key, [...before.slice(1 - replayedMax), { batch, offset: baseOffset }]);
+    }
     this.#world.count('acked');
     if (duplicate) this.#world.count('duplicates');
     const ack = { batch, topicId, offset: baseOffset, at: this.#world.scheduler.now };
