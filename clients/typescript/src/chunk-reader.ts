@@ -22,6 +22,14 @@ interface OpenChunk {
   at: number;
 }
 
+/** A record as it is stored, with its chunk. */
+export interface StoredInChunk {
+  readonly stored: StoredRecord;
+  readonly chunk: Chunk;
+  /** Where to go on after it. */
+  readonly nextOffset: number;
+}
+
 const noHeaders: readonly (readonly [string, Bytes | null])[] = [];
 
 export class ChunkReader<K, V> {
@@ -29,6 +37,9 @@ export class ChunkReader<K, V> {
   readonly #codecs: BatchCodecs;
   readonly #serdes: (topic: string) => SerdePair<K, V>;
   #open: OpenChunk | null = null;
+  /** Opened chunks of partitions that are held back, and those that may be read on again. */
+  readonly #aside = new Map<Cursor, OpenChunk>();
+  readonly #back: OpenChunk[] = [];
 
   constructor(fetcher: Fetcher, codecs: BatchCodecs, serdesOf: (topic: string) => SerdePair<K, V>) {
     this.#fetcher = fetcher;
@@ -43,14 +54,40 @@ export class ChunkReader<K, V> {
   next(): { readonly record: InRecord<K, V>; readonly cursor: Cursor; readonly nextOffset: number } | null {
     const open = this.#fill();
     if (open === null) return null;
-    const stored = open.records[open.at];
-    if (stored === undefined) throw new BrokerError('INTERNAL', 'A chunk was filled with nothing.');
-    const { cursor } = open.chunk;
-    const record = this.#convert(stored, open.chunk, this.#serdes(cursor.topic));
+    const record = this.#convert(storedIn(open), open.chunk, this.#serdes(open.chunk.cursor.topic));
+    const { nextOffset } = this.#pass(open);
+    return { record, cursor: open.chunk.cursor, nextOffset };
+  }
+
+  /**
+   * The next record of a partition that is wanted, as it is stored; null: there is none. A partition that is not wanted is
+   * held back until `letGo`. Throws CORRUPT_MESSAGE as `next`.
+   */
+  nextStored(isWanted: (cursor: Cursor) => boolean): StoredInChunk | null {
+    const open = this.#fill(isWanted);
+    return open === null ? null : this.#pass(open);
+  }
+
+  /** Reads a partition on that was held back. */
+  letGo(cursor: Cursor): void {
+    this.#fetcher.letGo(cursor);
+    const open = this.#aside.get(cursor);
+    if (open === undefined) return;
+    this.#aside.delete(cursor);
+    this.#back.push(open);
+  }
+
+  /** The record for the application. Throws SERDE_FAILED. */
+  toRecord({ stored, chunk }: StoredInChunk): InRecord<K, V> {
+    return this.#convert(stored, chunk, this.#serdes(chunk.cursor.topic));
+  }
+
+  #pass(open: OpenChunk): StoredInChunk {
+    const stored = storedIn(open);
     open.at += 1;
     const nextOffset = this.#isUsedUp(open) ? open.chunk.nextOffset : stored.offset + 1;
     this.#drop(open);
-    return { record, cursor, nextOffset };
+    return { stored, chunk: open.chunk, nextOffset };
   }
 
   /** Up to `recordsMax` next records of one partition; null: nothing is there. Throws as `next`. */
@@ -76,7 +113,7 @@ export class ChunkReader<K, V> {
   }
 
   /** The chunk at hand, with a record in it; opens the next one if need be. */
-  #fill(): OpenChunk | null {
+  #fill(isWanted: (cursor: Cursor) => boolean = always): OpenChunk | null {
     for (;;) {
       let open = this.#open;
       if (open !== null && open.chunk.generation !== open.chunk.cursor.generation) {
@@ -84,9 +121,14 @@ export class ChunkReader<K, V> {
         open = null;
       }
       if (open === null) {
-        const chunk = this.#fetcher.take();
-        if (chunk === null) return null;
-        open = { chunk, batches: null, batch: -1, records: [], at: 0 };
+        open = this.#back.pop() ?? this.#take();
+        this.#open = open;
+        if (open === null) return null;
+        continue; // it may have become unwanted while it lay aside
+      }
+      if (!isWanted(open.chunk.cursor)) {
+        this.#putAside(open);
+        continue;
       }
       this.#open = open; // before anything throws: what can not be decoded must not be passed over
       open.batches ??= this.#split(open.chunk);
@@ -99,6 +141,18 @@ export class ChunkReader<K, V> {
         open.at = 0;
       }
     }
+  }
+
+  #take(): OpenChunk | null {
+    const chunk = this.#fetcher.take();
+    return chunk === null ? null : { chunk, batches: null, batch: -1, records: [], at: 0 };
+  }
+
+  #putAside(open: OpenChunk): void {
+    const { cursor } = open.chunk;
+    this.#fetcher.holdBack(cursor);
+    this.#aside.set(cursor, open);
+    this.#open = null;
   }
 
   #isUsedUp(open: OpenChunk): boolean {
@@ -145,4 +199,12 @@ export class ChunkReader<K, V> {
       headers: headers.length === 0 ? noHeaders : headers.map(({ name, value }) => [name, value] as const),
     });
   }
+}
+
+const always = (): boolean => true;
+
+function storedIn(open: OpenChunk): StoredRecord {
+  const stored = open.records[open.at];
+  if (stored === undefined) throw new BrokerError('INTERNAL', 'A chunk was filled with nothing.');
+  return stored;
 }

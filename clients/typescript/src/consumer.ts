@@ -21,12 +21,17 @@ import { Doorbell } from './doorbell.ts';
 import { abortedError, asBrokerError, BrokerError, closedError } from './errors.ts';
 import { Fetcher, partitionKey } from './fetcher.ts';
 import type { Cursor } from './fetcher.ts';
+import { HandlerRun } from './handler-run.ts';
+import type { RunHost, RunWork } from './handler-run.ts';
 import { LeaveReason } from './gen/sluice/v1/group.ts';
 import type { TopicPartitions } from './gen/sluice/v1/group.ts';
 import { Membership } from './membership.ts';
 import { iterateOneAtATime } from './one-at-a-time.ts';
+import { Producer } from './producer.ts';
 import { InRecord } from './record.ts';
 import type { RecordBatch } from './record.ts';
+import { runSettings } from './run-options.ts';
+import type { Handler, RunOptions } from './run-options.ts';
 import { serdePairs } from './serde.ts';
 import type { Bytes } from './serde.ts';
 import { offsetsAt, startOffsets } from './start-offsets.ts';
@@ -45,6 +50,10 @@ interface Assigned {
   /** Offset that is committed, or on its way to be. */
   staged: number;
   leaderEpoch: number | null;
+  /** The application's word. */
+  paused: boolean;
+  /** What a `run` does with it; null: there is none. */
+  work: RunWork | null;
 }
 
 export interface IterateOptions {
@@ -59,14 +68,24 @@ export interface BatchesOptions extends IterateOptions {
 
 /** How long a partition that is given away waits until the application has finished what it has in hand. */
 const inHandMsMax = 20_000;
+const drainMsMax = 86_400_000;
 const finalCommitMs = 5_000;
 /** How long a partition waits until its leader is known; then any broker is asked. */
 const leadersMs = 2_000;
+
+export interface CloseOptions {
+  /**
+   * How long handlers of `run` may take to come to their end, milliseconds, range 0 to 86,400,000. Then their signal fires
+   * and the group is left. Default 20,000.
+   */
+  readonly drainMs?: number;
+}
 
 export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K, V>>, AsyncDisposable {
   readonly #admin: Admin;
   readonly #options: ConsumerOptions<K, V>;
   readonly #settings: ConsumerSettings;
+  readonly #topics: readonly string[];
   readonly #loadCodecs: () => Promise<BatchCodecs>;
   readonly #onClosed: () => void;
   readonly #brokers: Brokers;
@@ -82,6 +101,9 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
   readonly #handed = new Doorbell();
   /** What the application has in hand. */
   #inHand: Assigned | null = null;
+  /** The run that is under way, and what writes its letters. */
+  #run: HandlerRun<K, V> | null = null;
+  #letters: Producer | null = null;
   /** Ends when the application has taken too long over it. */
   #progress: { cancel(): void } | null = null;
   /** The newest assignment that is not put into effect yet. */
@@ -91,6 +113,8 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
   #reconciling: Promise<void> | null = null;
   /** Rises when the membership is lost: what was begun for the old one stops. */
   #life = 0;
+  /** Rings when the group is left after handlers were waited for. */
+  readonly #drained = new Doorbell();
   #starting: Promise<void> | null = null;
   #failure: BrokerError | null = null;
   #closing: Promise<void> | null = null;
@@ -112,6 +136,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     this.#loadCodecs = loadCodecs;
     this.#onClosed = onClosed;
     const topics = options.topics.map((topic) => (typeof topic === 'string' ? topic : topic.name));
+    this.#topics = topics;
     const storage = options.resumeToken ?? null;
     this.#membership = new Membership(
       brokers,
@@ -128,7 +153,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
       failed: (error) => this.#fail(error),
     });
     this.#fetcher = new Fetcher(brokers, this.#settings.fetch, {
-      available: () => this.#news.ring(),
+      available: () => this.#wake(),
       outOfRange: (cursor, error) => void this.#outOfRange(cursor, error),
       failed: (error) => this.#fail(error),
     });
@@ -180,8 +205,35 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
   }
 
   /**
-   * Commits; resolves when it is durable. Without an argument: everything handed out so far, what is in hand included.
-   * With a record: it and everything before it in its partition. Rejects with FENCED_MEMBER_EPOCH or PARTITION_NOT_OWNED
+   * Calls `handler` for each record, many at a time if wanted, until the consumer is closed. A record is processed when its
+   * handler's promise is fulfilled; whatever the order in which that happens, only what lies before the oldest unfinished
+   * record of a partition is committed. Heartbeats do not wait for handlers. Resolves after `close`; rejects with what ended
+   * the consumer (HANDLER_FAILED if a handler's last attempt failed and there is no dead-letter topic), or with ABORTED when
+   * the signal fires: then the consumer stays a member, and what was not begun is delivered again. In all cases it first
+   * waits for the handlers that run, as long as `close` does. One run or iteration at a time.
+   */
+  async run(handler: Handler<K, V>, options: RunOptions = {}): Promise<void> {
+    this.#check();
+    const settings = runSettings(options, this.#topics);
+    if (this.#run !== null) throw new BrokerError('INVALID_REQUEST', 'The consumer runs a handler already.');
+    const { signal } = options;
+    if (signal?.aborted === true) throw abortedError(signal);
+    this.#finishInHand();
+    const limits = { bytesMax: this.#settings.fetch.prefetchBytes, maxProcessingMs: this.#settings.maxProcessingMs };
+    const { environment } = this.#brokers;
+    const run = new HandlerRun(handler, settings, this.#options.group, limits, environment, this.#runHost());
+    this.#run = run;
+    for (const assigned of this.#assigned.values()) this.#beginWork(assigned);
+    try {
+      await this.#running(run, signal);
+    } finally {
+      this.#endRun(run);
+    }
+  }
+
+  /**
+   * Commits; resolves when it is durable. Without an argument: everything handed out so far, what is in hand included;
+   * in a `run`, what lies before the oldest unfinished record of each partition. With a record: it and everything before it in its partition. Rejects with FENCED_MEMBER_EPOCH or PARTITION_NOT_OWNED
    * if somebody else reads the partition by now.
    */
   async commit(what?: InRecord<K, V> | readonly TopicPartitionOffset[], options: CallOptions = {}): Promise<void> {
@@ -208,19 +260,29 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
 
   /** Hands out nothing more of these partitions (default: all), nor reads them, until `resume`. The member stays one. */
   pause(partitions: readonly TopicPartition[] = this.assignment): void {
-    for (const assigned of this.#these(partitions)) this.#fetcher.pause(assigned.cursor, assigned.delivered);
+    for (const assigned of this.#these(partitions)) {
+      assigned.paused = true;
+      this.#fetcher.pause(assigned.cursor, assigned.delivered);
+      this.#run?.pause(keyOf(assigned));
+    }
   }
 
   resume(partitions: readonly TopicPartition[] = this.assignment): void {
-    for (const assigned of this.#these(partitions)) this.#fetcher.resume(assigned.cursor);
+    for (const assigned of this.#these(partitions)) {
+      assigned.paused = false;
+      this.#fetcher.resume(assigned.cursor);
+      this.#run?.resume(keyOf(assigned));
+    }
   }
 
   /**
-   * Ends iterations, commits what is processed (unless `commit: 'manual'`), leaves the group. After it resolves nothing
-   * runs any more. Rejects if the last commit failed; the group is left all the same.
+   * Ends iterations and runs, commits what is processed (unless `commit: 'manual'`), leaves the group. After it resolves
+   * nothing of the application is called any more: it waits for handlers that run, those included that do not heed their
+   * signal; so a handler must not await it. Rejects if the last commit failed; the group is left all the same.
    */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  close(options: CloseOptions = {}): Promise<void> {
+    const drainMs = inRange('drainMs', options.drainMs ?? inHandMsMax, 0, drainMsMax);
+    this.#closing ??= this.#close(drainMs);
     return this.#closing;
   }
 
@@ -231,6 +293,9 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
   /** Ends at once and says nothing to the group, as if the process had died. */
   abandon(): void {
     this.#closing ??= Promise.resolve();
+    this.#run?.stop();
+    this.#run?.abortAll(closedError('consumer'));
+    this.#letters?.abandon();
     this.#stop();
     this.#onClosed();
   }
@@ -250,7 +315,9 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     await this.#reconciling;
   }
 
-  async #close(): Promise<void> {
+  async #close(drainMs: number): Promise<void> {
+    const run = this.#run;
+    run?.stop();
     this.#stopped.abort();
     this.#progress?.cancel();
     this.#news.ring();
@@ -258,9 +325,13 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     this.#fetcher.close();
     await this.#starting;
     await this.#reconciling;
+    if (run !== null) await this.#drain(run, drainMs);
     const error = await this.#finalCommit();
     await this.#membership.leave();
     this.#stop();
+    this.#drained.ring();
+    await run?.idle();
+    await this.#letters?.close().catch(() => undefined); // a letter that failed failed its record
     this.#onClosed();
     if (error !== null) throw error;
   }
@@ -291,7 +362,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
   #fail(error: BrokerError): void {
     if (this.#failure !== null || this.#closing !== null) return;
     this.#failure = error;
-    this.#closing = this.#close();
+    this.#closing = this.#close(inHandMsMax);
     this.#closing.catch(() => undefined); // the failure is what the application hears
   }
 
@@ -300,9 +371,120 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     if (this.#closing !== null) throw closedError('consumer');
   }
 
+  // ---- runs ----
+
+  /** Ends with the run; rejects with why. */
+  async #running(run: HandlerRun<K, V>, signal: AbortSignal | undefined): Promise<void> {
+    const aborted = await this.#pumping(run, signal);
+    if (aborted !== null) throw aborted;
+    // the group is left once handlers had their time; what does not heed its signal is waited for by close() alone
+    await Promise.race([this.#closing, this.#drained.wait(), run.idle()]).catch(() => undefined);
+    if (this.#failure !== null) throw this.#failure;
+    await this.#closing;
+  }
+
+  /** Until the consumer is closed, which gives null, or the signal fires. */
+  async #pumping(run: HandlerRun<K, V>, signal: AbortSignal | undefined): Promise<BrokerError | null> {
+    try {
+      if (!this.#isClosing()) {
+        this.#starting ??= this.#start(undefined);
+        await unlessAborted(this.#starting, signal);
+      }
+      run.pump();
+      while (!this.#isClosing()) await this.#news.wait(signal);
+      return null;
+    } catch (error) {
+      if (!this.#isClosing()) await this.#abortRun(run);
+      return this.#isClosing() ? null : asBrokerError(error);
+    }
+  }
+
+  /** It may come to be while something is awaited. */
+  #isClosing(): boolean {
+    return this.#closing !== null;
+  }
+
+  async #abortRun(run: HandlerRun<K, V>): Promise<void> {
+    run.stop();
+    await this.#drain(run, inHandMsMax);
+  }
+
+  /** Waits for handlers that run; then they are told that they work in vain. */
+  async #drain(run: HandlerRun<K, V>, drainMs: number): Promise<void> {
+    await this.#waitWhile(() => !run.isIdle, drainMs);
+    run.abortAll(closedError('consumer'));
+  }
+
+  /** What was begun and not finished, or not begun, is delivered again. */
+  #endRun(run: HandlerRun<K, V>): void {
+    run.stop();
+    if (this.#run === run) this.#run = null;
+    for (const assigned of this.#assigned.values()) {
+      if (assigned.work === null) continue;
+      assigned.work = null;
+      if (assigned.delivered !== assigned.processed) this.#moveTo(assigned, assigned.processed);
+    }
+  }
+
+  #beginWork(assigned: Assigned): void {
+    if (this.#run === null) return;
+    if (assigned.delivered !== assigned.processed) this.#moveTo(assigned, assigned.processed);
+    assigned.work = this.#run.begin(keyOf(assigned), assigned.processed, assigned.paused);
+  }
+
+  #runHost(): RunHost<K, V> {
+    const reader = (): ChunkReader<K, V> => this.#reader ?? fail('A record was asked for before there was a reader.');
+    return {
+      take: (isWanted) => {
+        const taken = this.#reader?.nextStored(({ topic, partition }) => isWanted(partitionKey(topic, partition)));
+        if (taken === undefined || taken === null) return null;
+        const { cursor } = taken.chunk;
+        const assigned = this.#assigned.get(partitionKey(cursor.topic, cursor.partition));
+        if (assigned?.cursor !== cursor) return fail('consumer-1: only assigned partitions are handed out');
+        assigned.delivered = taken.nextOffset;
+        return taken;
+      },
+      toRecord: (taken) => reader().toRecord(taken),
+      letGo: (key) => {
+        const assigned = this.#assigned.get(key);
+        if (assigned !== undefined) this.#reader?.letGo(assigned.cursor);
+      },
+      park: (key, isParked) => {
+        const assigned = this.#assigned.get(key);
+        if (assigned === undefined || assigned.paused) return;
+        if (isParked) this.#fetcher.pause(assigned.cursor, assigned.delivered);
+        else this.#fetcher.resume(assigned.cursor);
+      },
+      done: (work, key, offset, leaderEpoch) => {
+        const assigned = this.#assigned.get(key);
+        if (assigned?.work !== work || offset <= assigned.processed) return;
+        assigned.processed = offset;
+        assigned.leaderEpoch = leaderEpoch;
+        if (this.#settings.commit !== 'manual') this.#stage(assigned);
+      },
+      ended: () => this.#handed.ring(),
+      stalled: () => void this.#stalled(),
+      send: (topic, letter) => this.#letterProducer().send(topic, letter),
+      failed: (error) => this.#fail(error),
+    };
+  }
+
+  /** Its own, so that it outlives those of the application. */
+  #letterProducer(): Producer {
+    this.#letters ??= new Producer(this.#brokers, {}, this.#loadCodecs, () => undefined);
+    return this.#letters;
+  }
+
+  /** Something new may be there. */
+  #wake(): void {
+    this.#news.ring();
+    this.#run?.pump();
+  }
+
   // ---- handing out ----
 
   async #nextOf<T>(signal: AbortSignal | undefined, take: () => T | null): Promise<IteratorResult<T, undefined>> {
+    if (this.#run !== null) throw new BrokerError('INVALID_REQUEST', 'A handler runs: it gets the records.');
     this.#finishInHand();
     if (this.#closing === null) {
       this.#starting ??= this.#start(undefined);
@@ -398,8 +580,8 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
       return [{ topic, partition, offset: offset + 1, leaderEpoch }];
     }
     if (what !== undefined) return what;
-    return [...this.#assigned.values()].map(({ topic, partition, delivered, leaderEpoch }) => {
-      return { topic, partition, offset: delivered, leaderEpoch };
+    return [...this.#assigned.values()].map(({ topic, partition, delivered, processed, work, leaderEpoch }) => {
+      return { topic, partition, offset: work === null ? delivered : processed, leaderEpoch };
     });
   }
 
@@ -415,6 +597,8 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     assigned.delivered = offset;
     assigned.processed = offset;
     this.#fetcher.seek(assigned.cursor, offset);
+    if (assigned.work === null || this.#run === null) return;
+    assigned.work = this.#run.begin(keyOf(assigned), offset, assigned.paused);
   }
 
   async #find({ topic, partition }: TopicPartition, at: OffsetQuery['at'], options: CallOptions): Promise<number> {
@@ -492,21 +676,29 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
 
   /** Gives partitions away: the coordinator hands them on once a heartbeat no longer names them. */
   async #revoke(revoked: readonly Assigned[]): Promise<void> {
-    for (const { topic, partition } of revoked) this.#fetcher.remove(topic, partition);
-    const { clock } = this.#brokers.environment;
-    const untilMs = clock.monotonicMs() + inHandMsMax;
-    const timer = clock.setTimer(inHandMsMax, () => this.#handed.ring());
-    while (this.#inHand !== null && revoked.includes(this.#inHand)) {
-      if (clock.monotonicMs() >= untilMs || this.#stopped.signal.aborted) break;
-      await this.#handed.wait();
+    for (const assigned of revoked) {
+      this.#run?.end(keyOf(assigned));
+      this.#fetcher.remove(assigned.topic, assigned.partition);
     }
-    timer.cancel();
+    const isInHand = (assigned: Assigned): boolean =>
+      (assigned === this.#inHand && !this.#stopped.signal.aborted) || this.#run?.isBusy(keyOf(assigned)) === true;
+    await this.#waitWhile(() => revoked.some(isInHand), inHandMsMax);
     if (this.#settings.commit !== 'manual') await this.#commitRevoked(revoked);
     for (const { topic, partition } of revoked) {
       this.#assigned.delete(partitionKey(topic, partition));
       this.#committer.unstage(topic, partition);
+      this.#run?.abort(partitionKey(topic, partition), givenAway(topic, partition));
     }
     this.#options.onRevoked?.(revoked.map(({ topic, partition }) => ({ topic, partition })));
+  }
+
+  /** Waits until the application has finished what it has in hand, but not for ever. */
+  async #waitWhile(holds: () => boolean, limitMs: number): Promise<void> {
+    const { clock } = this.#brokers.environment;
+    const untilMs = clock.monotonicMs() + limitMs;
+    const timer = clock.setTimer(limitMs, () => this.#handed.ring());
+    while (clock.monotonicMs() < untilMs && holds()) await this.#handed.wait();
+    timer.cancel();
   }
 
   async #commitRevoked(revoked: readonly Assigned[]): Promise<void> {
@@ -533,7 +725,9 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
       if (offset === undefined) throw new BrokerError('INTERNAL', `No offset was found for ${key}.`);
       const cursor = this.#fetcher.add(topic, topicId === '' ? undefined : topicId, partition, offset);
       const positions = { delivered: offset, processed: offset, staged: offset, leaderEpoch: null };
-      this.#assigned.set(key, { topic, topicId, partition, cursor, ...positions });
+      const assigned = { topic, topicId, partition, cursor, ...positions, paused: false, work: null };
+      this.#assigned.set(key, assigned);
+      this.#beginWork(assigned);
     }
     this.#options.onAssigned?.(added.map(({ topic, partition }) => ({ topic, partition })));
   }
@@ -544,7 +738,10 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     this.#target = null;
     this.#adding = [];
     const lost = this.assignment;
-    for (const { topic, partition } of lost) this.#fetcher.remove(topic, partition);
+    for (const { topic, partition } of lost) {
+      this.#run?.abort(partitionKey(topic, partition), givenAway(topic, partition));
+      this.#fetcher.remove(topic, partition);
+    }
     this.#assigned.clear();
     this.#inHand = null;
     this.#committer.unstageAll();
@@ -555,6 +752,18 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
       this.#fail(asBrokerError(error));
     }
   }
+}
+
+const keyOf = ({ topic, partition }: TopicPartition): string => partitionKey(topic, partition);
+
+const givenAway = (topic: string, partition: number): BrokerError =>
+  new BrokerError('PARTITION_NOT_OWNED', `${topic}/${partition} is not assigned to this consumer any more.`, {
+    topic,
+    partition,
+  });
+
+function fail(message: string): never {
+  throw new BrokerError('INTERNAL', message);
 }
 
 function ownedOf(assigned: Iterable<TopicPartition & { readonly topicId: string }>): TopicPartitions[] {

@@ -23,6 +23,8 @@ export const clientErrorCodes = [
   'RESUME_TOKEN_STORAGE_FAILED',
   /** A serializer or deserializer threw; `cause` is what it threw. */
   'SERDE_FAILED',
+  /** A handler of `run` threw, for good; `cause` is what it threw. */
+  'HANDLER_FAILED',
   /** The application took longer than `maxProcessingMs` over what it had in hand: its partitions went to others. */
   'PROGRESS_EXPIRED',
   /** The broker wants credentials. */

@@ -56,6 +56,10 @@ export interface Cursor {
   failures: number;
   /** Rises when what is held of it becomes unwanted. */
   generation: number;
+  /** Received and not taken, oldest first. */
+  chunks: Chunk[];
+  /** What is held of it is not to be taken now. */
+  heldBack: boolean;
 }
 
 export interface FetcherEvents {
@@ -92,8 +96,8 @@ export class Fetcher {
   readonly #cursors = new Map<string, Cursor>();
   /** By slot: a broker's address and a number, as a broker with many partitions needs more than one stream. */
   readonly #sessions = new Map<string, OpenSession>();
-  /** Received and not taken, oldest first. Invariant: fetch-1. */
-  #chunks: Chunk[] = [];
+  /** Cursors with chunks that may be taken; each gives one in its turn. Invariant: fetch-1. */
+  readonly #ready = new Set<Cursor>();
   /** Bytes taken or held and not given back, by slot. */
   readonly #held = new Map<string, number>();
   #sessionFailures = 0;
@@ -111,7 +115,8 @@ export class Fetcher {
 
   /** Reads the partition from `position` on. */
   add(topic: string, topicId: string | undefined, partition: number, position: number): Cursor {
-    const cursor = { topic, topicId, partition, position, paused: false, notBeforeMs: 0, failures: 0, generation: 0 };
+    const state = { paused: false, notBeforeMs: 0, failures: 0, generation: 0, chunks: [], heldBack: false };
+    const cursor: Cursor = { topic, topicId, partition, position, ...state };
     this.#cursors.set(partitionKey(topic, partition), cursor);
     this.#arrangeSoon();
     return cursor;
@@ -147,14 +152,25 @@ export class Fetcher {
     this.#arrangeSoon();
   }
 
-  /** The oldest wanted chunk, which the taker gives back with `release`; null: nothing is there. */
+  /** The next chunk, which the taker gives back with `release`; null: nothing is there. */
   take(): Chunk | null {
-    for (;;) {
-      const chunk = this.#chunks.shift();
-      if (chunk === undefined) return null;
-      if (chunk.generation === chunk.cursor.generation) return chunk;
-      this.release(chunk);
-    }
+    const [cursor] = this.#ready;
+    if (cursor === undefined) return null;
+    this.#ready.delete(cursor);
+    const chunk = cursor.chunks.shift();
+    if (cursor.chunks.length > 0) this.#ready.add(cursor);
+    return chunk ?? null;
+  }
+
+  /** Takes nothing of the partition until `letGo`, though it is read on as far as there is room. */
+  holdBack(cursor: Cursor): void {
+    cursor.heldBack = true;
+    this.#ready.delete(cursor);
+  }
+
+  letGo(cursor: Cursor): void {
+    cursor.heldBack = false;
+    if (cursor.chunks.length > 0) this.#ready.add(cursor);
   }
 
   /** The chunk's bytes are used: the broker may send as many again. */
@@ -169,14 +185,15 @@ export class Fetcher {
     for (const { session } of this.#sessions.values()) session.close();
     this.#sessions.clear();
     this.#cursors.clear();
-    this.#chunks = [];
+    this.#ready.clear();
   }
 
   /** Makes what is held of a cursor unwanted, and takes it from its stream. */
   #discard(cursor: Cursor): void {
     cursor.generation += 1;
-    const unwanted = this.#chunks.filter((chunk) => chunk.cursor === cursor);
-    this.#chunks = this.#chunks.filter((chunk) => chunk.cursor !== cursor);
+    const unwanted = cursor.chunks;
+    cursor.chunks = [];
+    this.#ready.delete(cursor);
     for (const chunk of unwanted) this.release(chunk);
   }
 
@@ -282,7 +299,7 @@ export class Fetcher {
     if (part.leaderEpoch !== undefined) this.#brokers.noteEpoch(cursor.topic, cursor.partition, part.leaderEpoch);
     cursor.failures = 0;
     this.#sessionFailures = 0;
-    this.#chunks.push({
+    cursor.chunks.push({
       cursor,
       bytes,
       fromOffset: cursor.position,
@@ -293,6 +310,7 @@ export class Fetcher {
       slot,
       generation: cursor.generation,
     });
+    if (!cursor.heldBack) this.#ready.add(cursor);
     cursor.position = nextOffset;
     return true;
   }

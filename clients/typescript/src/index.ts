@@ -41,7 +41,15 @@ export type { Groups, GroupDetails, GroupList, GroupMember, GroupSummary, Partit
 export { serdes, topic } from './serde.ts';
 export type { Bytes, Serde, SerdeContext, Topic } from './serde.ts';
 export { Consumer } from './consumer.ts';
-export type { BatchesOptions, IterateOptions } from './consumer.ts';
+export type { BatchesOptions, CloseOptions, IterateOptions } from './consumer.ts';
+export type {
+  DeadLetterOptions,
+  Handler,
+  HandlerContext,
+  HandlerRetryOptions,
+  OrderBy,
+  RunOptions,
+} from './run-options.ts';
 export type { ConsumerOptions, FetchOptions } from './consumer-options.ts';
 export type { TopicPartitionOffset } from './committer.ts';
 export type { OffsetPolicy } from './start-offsets.ts';

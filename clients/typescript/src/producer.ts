@@ -27,8 +27,8 @@ export interface OutRecord<K, V> {
   readonly key?: K | null;
   /** Null: a null value, which differs from an empty one. */
   readonly value: V | null;
-  /** Order and duplicates are kept. A text is sent as UTF-8. Default: none. */
-  readonly headers?: readonly (readonly [name: string, value: string | Bytes])[];
+  /** Order and duplicates are kept. A text is sent as UTF-8; null differs from empty. Default: none. */
+  readonly headers?: readonly (readonly [name: string, value: string | Bytes | null])[];
   /** Create time, milliseconds since 1970, range 0 to 2^53-1. Default: now. */
   readonly timestampMs?: number;
   /** From 0. Default: by key, else any. */
@@ -442,7 +442,7 @@ function rejectOnAbort(delivery: Delivery, signal: AbortSignal): void {
   delivery.promise.then(stop, stop);
 }
 
-const toHeader = ([name, value]: readonly [string, string | Bytes]): RecordHeader => ({
+const toHeader = ([name, value]: readonly [string, string | Bytes | null]): RecordHeader => ({
   name,
   value: typeof value === 'string' ? encoder.encode(value) : value,
 });

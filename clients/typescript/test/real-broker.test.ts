@@ -152,6 +152,55 @@ test('promise-durable, promise-ordered: both sides go on over kills of the broke
   for (const [n, meta] of metas.entries()) assert.equal(expected[meta.partition]?.[meta.offset ?? -1], n);
 });
 
+test('many handlers on each partition, over a kill of the broker and a member that joins: every key in order, all committed', async (t) => {
+  const broker = await Restartable.start(t);
+  const client = connect(t, broker.address);
+  await client.admin.createTopic({ name: 't', partitions: 2 });
+  const total = 4_000;
+  const keys = 50;
+  /** By key: numbers in the order in which they were done first. */
+  const done = Array.from({ length: keys }, (): number[] => []);
+  const known = new Set<number>();
+  const runs: Promise<void>[] = [];
+  const member = (): { close(): Promise<void> } => {
+    const types = { key: serdes.utf8, value: serdes.utf8 };
+    const consumer = client.consumer<string, string>({ group: 'g', topics: ['t'], ...types, onNoOffset: 'earliest' });
+    const run = consumer.run(
+      async ({ key, value }) => {
+        await sleep(Number(value) % 5);
+        if (known.has(Number(value))) return; // delivered again, after a rebalance or a crash
+        known.add(Number(value));
+        done[Number(key)]?.push(Number(value));
+      },
+      { concurrency: 16, orderBy: 'key' },
+    );
+    runs.push(run);
+    return consumer;
+  };
+  const first = member();
+  const producer = client.producer<string, string>({ key: serdes.utf8, value: serdes.utf8 });
+  const send = (from: number, until: number): Promise<unknown> => {
+    const all = Array.from({ length: until - from }, (_, n) => from + n);
+    return producer.sendMany('t', all.map((n) => ({ key: String(n % keys), value: String(n) }))); // prettier-ignore
+  };
+  await send(0, total / 2);
+  const second = member();
+  await sleep(200);
+  await broker.kill();
+  await broker.restart();
+  await send(total / 2, total);
+  const deadline = performance.now() + 60_000;
+  while (known.size < total && performance.now() < deadline) await sleep(20);
+  await first.close();
+  await second.close();
+  await Promise.all(runs);
+  assert.equal(known.size, total);
+  for (const [key, numbers] of done.entries())
+    assert.deepEqual(numbers, Array.from({ length: total / keys }, (_, n) => n * keys + key)); // prettier-ignore
+  const lags = await client.groups.lag('g');
+  assert.deepEqual(lags.map(({ lag }) => lag), [0, 0]); // prettier-ignore
+});
+
 test('a killed consumer with a resume token goes on at once, where the group had committed', async (t) => {
   const broker = await Restartable.start(t);
   const client = connect(t, broker.address);
