@@ -3,11 +3,12 @@
  * refers to a value in it. So once enough was deleted, the key space is compacted step by step, which frees the files of
  * which nothing is left. If much of what remains is garbage, the oldest files are then rewritten without it, as many at a
  * time as there is room for. After each step comes a pause as long as the step took, so that at most half of the disk's
- * time goes into it; but while the disk is nearly full nothing waits, and any garbage is reason enough.
+ * time goes into it. It does not rest while so much is garbage that it falls behind; and while the disk is nearly full
+ * nothing waits, and any garbage is reason enough.
  *
  * Invariants:
  * - sweep-1: a sweep never fills the disk: what it rewrites takes at most half of the room.
- * - sweep-2: what is rewritten at a time is at most a quarter of the files, or little.
+ * - sweep-2: what is rewritten at a time is at most an eighth of the files, or little.
  */
 import type { Clock } from '../model/clock.ts';
 import type { GroupNumber } from '../model/ids.ts';
@@ -60,9 +61,11 @@ const roomPart = 0.5;
  * What is rewritten takes its place twice until the old files go, so only this part of the files is, at a time: the disk
  * holds what is live, the garbage that is tolerated, and this (sweep-2).
  */
-const rewritePartMax = 0.25;
+const rewritePartMax = 0.125;
 /** So little is rewritten at once, whatever part of the files it is. Bytes. */
 const rewriteBytesFree = 256 * 1024 * 1024;
+/** Garbage may be this much more than the part from which on it is swept before a sweep no longer rests. 0 to 1. */
+const behindBy = 0.1;
 /** Rewriting less than this part of the files at a time is not worth reading all keys. */
 const rewritePartMin = 0.02;
 
@@ -70,6 +73,8 @@ export class Sweep {
   readonly #parts: SweepParts;
   #running: Promise<void> | null = null;
   #pressed = false;
+  /** Whether garbage comes faster than a sweep that rests takes it away. */
+  #behind = false;
   /** Whether all that was deleted before this process began has been dropped; nobody counted it. */
   #droppedOnce = false;
   #stopped = false;
@@ -112,10 +117,12 @@ export class Sweep {
   }
 
   async #sweep(): Promise<void> {
-    const { garbage } = this.#parts;
+    const { garbage, limits } = this.#parts;
     const deletedBytes = garbage.garbageBytes;
-    const enough = this.#isEnough(deletedBytes) && (this.#pressed || (await this.#isMuch(deletedBytes)));
+    const enough =
+      this.#isEnough(deletedBytes) && (this.#pressed || (await this.#isMuch(deletedBytes, limits.garbageRatioMax)));
     if (enough || (this.#pressed && !this.#droppedOnce)) {
+      this.#behind = await this.#isMuch(deletedBytes, limits.garbageRatioMax + behindBy);
       await this.#pass(0);
       this.#droppedOnce = true;
       garbage.reclaimed(deletedBytes);
@@ -127,11 +134,11 @@ export class Sweep {
    * Whether what was deleted is much of everything; or much of the files, together with the garbage that is known to be in
    * them: each for itself could stay below the limit while both are far above it.
    */
-  async #isMuch(deletedBytes: number): Promise<boolean> {
-    const { store, garbage, limits } = this.#parts;
-    if (garbage.ratio >= limits.garbageRatioMax) return true;
+  async #isMuch(deletedBytes: number, ratioMax: number): Promise<boolean> {
+    const { store, garbage } = this.#parts;
+    if (garbage.ratio >= ratioMax) return true;
     const { bytes, garbageBytes } = await store.valueFiles();
-    return garbageBytes > 0 && deletedBytes + garbageBytes >= bytes * limits.garbageRatioMax;
+    return garbageBytes > 0 && deletedBytes + garbageBytes >= bytes * ratioMax;
   }
 
   /** Ends when little garbage is left, when there is no room, or when every file was looked at and it did not become less. */
@@ -142,6 +149,7 @@ export class Sweep {
     for (let before = Number.POSITIVE_INFINITY; !this.#stopped;) {
       const { bytes, garbageBytes } = await store.valueFiles();
       if (!this.#isEnough(garbageBytes) || garbageBytes < bytes * limits.garbageRatioMax) return;
+      this.#behind = garbageBytes >= bytes * (limits.garbageRatioMax + behindBy);
       const atATime = Math.max(rewritePartMax, rewriteBytesFree / bytes);
       const part = Math.min(1, atATime, (roomBytes() * roomPart) / bytes);
       if (part < rewritePartMin) return;
@@ -166,7 +174,7 @@ export class Sweep {
       const startedMs = clock.monotonicMs();
       await store.reclaim(from, to, rewritePart);
       const tookMs = clock.monotonicMs() - startedMs;
-      if (!this.#pressed && tookMs > 0) await this.#pause(tookMs);
+      if (!this.#pressed && !this.#behind && tookMs > 0) await this.#pause(tookMs);
     }
   }
 

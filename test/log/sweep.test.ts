@@ -133,8 +133,8 @@ test('keeps what became garbage during a sweep in mind', async () => {
 test('rests after each step as long as the step took, unless the disk is nearly full', async () => {
   const { clock, store, garbage, sweep } = await rigOf([1, 2, 3]);
   store.reclaimMs = 1_000;
-  garbage.stored(500 * mebibyte);
-  garbage.dropped(400 * mebibyte);
+  garbage.stored(1_000 * mebibyte);
+  garbage.dropped(390 * mebibyte);
   const sweeping = sweep.lookOnce();
   await turns();
   assert.equal(store.reclaimed.length, 1);
@@ -147,6 +147,19 @@ test('rests after each step as long as the step took, unless the disk is nearly 
   sweep.press(true);
   await sweeping;
   assert.equal(store.reclaimed.length, 3);
+});
+
+test('does not rest when it falls behind: more garbage came than a sweep that rests takes away', async () => {
+  const { store, garbage, sweep } = await rigOf([1, 2, 3]);
+  store.reclaimMs = 1_000;
+  garbage.stored(1_000 * mebibyte);
+  garbage.dropped(400 * mebibyte);
+  await sweep.lookOnce();
+  assert.equal(store.reclaimed.length, 3);
+  store.files = { bytes: 1_000 * mebibyte, garbageBytes: 400 * mebibyte };
+  store.rewritten = { bytes: 700 * mebibyte, garbageBytes: 100 * mebibyte };
+  await sweep.lookOnce();
+  assert.equal(store.reclaimed.length, 6, 'nor when the files are rewritten');
 });
 
 test('a nearly full disk is swept soon, for any garbage, and once for what nobody counted', async () => {
@@ -193,13 +206,13 @@ test('rewrites until little garbage is left, and stops if it does not become les
   assert.equal(store.parts.length, 5, 'less than the part that is tolerated');
 });
 
-test('inv-sweep-2 rewrites a quarter of the files at a time, and little at once', async () => {
+test('inv-sweep-2 rewrites an eighth of the files at a time, and little at once', async () => {
   const { store, sweep } = await rigOf([1]);
   const clean = { bytes: 600 * mebibyte, garbageBytes: 0 };
   store.rewritten = clean;
   for (const [bytes, part] of [
-    [100_000, 0.25],
-    [2_048, 0.25],
+    [100_000, 0.125],
+    [2_048, 0.125],
     [512, 0.5],
     [200, 1],
   ] as const) {
