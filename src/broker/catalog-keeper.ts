@@ -5,10 +5,11 @@
 import type { Clock, Timer } from '../model/clock.ts';
 import type { Result } from '../model/errors.ts';
 import { ok } from '../model/errors.ts';
-import type { BrokerId, Millis } from '../model/ids.ts';
+import type { BrokerId, Millis, ReplicaId } from '../model/ids.ts';
 import { millisPlus } from '../model/ids.ts';
 import type { Random } from '../model/random.ts';
 import { randomUuid } from '../model/random.ts';
+import type { Configuration } from '../raft/core/configuration.ts';
 import type { RoleState } from '../raft/core/ready.ts';
 import type { Catalog } from './catalog.ts';
 import type { BrokerEntry, CatalogCommand } from './catalog-commands.ts';
@@ -68,11 +69,8 @@ export class CatalogKeeper {
 
   /** What operators' orders take into account; null unless this broker leads the catalog. */
   get operationContext(): OperationContext | null {
-    const { catalog } = this.#deps;
-    const { group, state } = catalog;
-    if (group === null || this.quiet === null) return null;
-    const voters = group.membership.configuration.voters.map((voter) => state.brokerOf(voter));
-    return { ...this.context, catalogVoters: voters.filter((broker) => broker !== null) };
+    if (this.#deps.catalog.group === null || this.quiet === null) return null;
+    return { ...this.context, catalogVoters: this.#brokersOf((configuration) => configuration.voters) };
   }
 
   /** What decisions here take into account. */
@@ -164,13 +162,21 @@ export class CatalogKeeper {
       const self = this.#deps.brokerId;
       const { heard } = this.context;
       const { replicasMovingMax } = this.#deps.limits;
-      return ok(planUpkeep(state, { heard, self, replicasMovingMax }));
+      const catalogVoters = new Set(this.#brokersOf(({ voters, outgoing }) => [...voters, ...outgoing]));
+      return ok(planUpkeep(state, { heard, self, catalogVoters, replicasMovingMax }));
     };
     const first = this.#completing === null ? next(catalog.state) : null;
     if (first === null || first.kind === 'refused' || first.value === null) return;
     this.#completing = catalog.execute(next, this.#deadline()).then(() => {
       this.#completing = null;
     });
+  }
+
+  /** Brokers of replicas in the catalog's own configuration. */
+  #brokersOf(replicas: (configuration: Configuration) => readonly ReplicaId[]): readonly BrokerId[] {
+    const { group, state } = this.#deps.catalog;
+    const chosen = group === null ? [] : replicas(group.membership.configuration);
+    return chosen.map((replica) => state.brokerOf(replica)).filter((broker) => broker !== null);
   }
 
   #view(): CatalogView | null {

@@ -6,6 +6,7 @@
  * - catalog-plan-1: a voter is added only when it is fed from the log and was heard lately (P56).
  * - catalog-plan-2: the number of voters goes from 1 to 3, never to 2 on purpose: two can lose none.
  * - catalog-plan-3: a voter that is dead goes only together with the coming of another, or because its broker was removed.
+ * - catalog-plan-4: a broker that is decommissioned gets no vote, and gives its own to another one that can have it.
  */
 import type { LogIndex, ReplicaId } from '../model/ids.ts';
 import type { Configuration } from '../raft/core/configuration.ts';
@@ -76,17 +77,32 @@ function nextVoters(view: CatalogView, wanted: readonly ReplicaId[], limits: Cat
   if (gone !== undefined && next !== undefined && view.nowMs - view.replacedMs >= limits.voterReplacementMsMin) {
     return [...voters.filter((voter) => voter !== gone), next];
   }
+  const leaving = nextLeaving(view);
+  if (leaving !== undefined && next !== undefined) return [...voters.filter((voter) => voter !== leaving), next];
   // always an odd number, and at once: see catalog-plan-2
   const sizes = [7, 5, 3].filter((size) => size <= limits.catalogVotersMax);
   const size = sizes.find((count) => count > voters.length && count - voters.length <= candidates.length);
   return size === undefined ? voters : [...voters, ...candidates.slice(0, size - voters.length)];
 }
 
+/**
+ * The voter of a broker that is decommissioned. The leader itself only where nobody else votes: else its drain hands the
+ * leadership to one of those first.
+ */
+function nextLeaving({ brokers, self, membership }: CatalogView): ReplicaId | undefined {
+  const { voters } = membership.configuration;
+  const leaving = brokers.filter((one) => isLeaving(one) && voters.includes(one.catalogReplica));
+  return leaving.map((one) => one.catalogReplica).find((voter) => voter !== self || voters.length === 1);
+}
+
+const isLeaving = ({ duty }: BrokerEntry): boolean => duty === 'decommissioning';
+
 /** Learners that could vote at once; those first whose rack has no voter yet (catalog-plan-1). */
 function promotable(view: CatalogView, limits: CatalogPlanLimits): readonly ReplicaId[] {
   const { voters } = view.membership.configuration;
-  const ready = view.brokers.filter(({ joined, catalogReplica }) => {
-    if (!joined || voters.includes(catalogReplica)) return false;
+  const ready = view.brokers.filter((broker) => {
+    const { joined, catalogReplica } = broker;
+    if (!joined || isLeaving(broker) || voters.includes(catalogReplica)) return false;
     const follower = view.followers.find((one) => one.id === catalogReplica);
     return follower?.state === 'replicate' && view.nowMs - follower.heardMs < limits.brokerQuietMs;
   });

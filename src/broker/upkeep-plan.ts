@@ -14,6 +14,8 @@ export interface UpkeepContext {
   readonly heard: ReadonlySet<BrokerId>;
   /** The broker that leads the catalog. */
   readonly self: BrokerId;
+  /** Brokers that vote in the catalog, in a change of them those of before too. */
+  readonly catalogVoters: ReadonlySet<BrokerId>;
   readonly replicasMovingMax: number;
 }
 
@@ -97,11 +99,21 @@ function target(
 }
 
 /** Nothing of it is needed; and if it lives, it has removed what was moved away, and leads the catalog no more. */
-function mayGo(state: CatalogState, { brokerId, duty }: BrokerEntry, { heard, self }: UpkeepContext): boolean {
-  if (duty !== 'decommissioning' || brokerId === self) return false;
+function mayGo(state: CatalogState, { brokerId, duty }: BrokerEntry, context: UpkeepContext): boolean {
+  const { heard, self } = context;
+  if (duty !== 'decommissioning' || brokerId === self || passesVoteOn(state, brokerId, context)) return false;
   return placesOf(state).every(({ replicas, leaving, reached }) => {
     const isHere = (one: { readonly brokerId: BrokerId }): boolean => one.brokerId === brokerId;
     if (replicas.some(isHere)) return false;
     return !leaving.some((one) => isHere(one) && (heard.has(brokerId) || reached < one.leftAt));
   });
+}
+
+/** It votes in the catalog, and there is one to vote in its place: that comes first (catalog-plan-4). */
+function passesVoteOn(state: CatalogState, id: BrokerId, { heard, catalogVoters }: UpkeepContext): boolean {
+  if (!catalogVoters.has(id)) return false;
+  return [...state.brokers.values()].some(
+    ({ brokerId, joined, duty }) =>
+      joined && duty !== 'decommissioning' && heard.has(brokerId) && !catalogVoters.has(brokerId),
+  );
 }

@@ -15,6 +15,8 @@ interface Seen {
   readonly brokers: readonly number[];
   readonly racks?: Readonly<Record<number, string>>;
   readonly notJoined?: readonly number[];
+  /** Those that are decommissioned. */
+  readonly leaving?: readonly number[];
   readonly voters: readonly number[];
   readonly learners?: readonly number[];
   readonly outgoing?: readonly number[];
@@ -37,6 +39,7 @@ function broker(replica: number, seen: Seen): BrokerEntry {
     version: '0.1.0',
     catalogReplica: toReplicaId(replica),
     joined: seen.notJoined?.includes(replica) !== true,
+    ...(seen.leaving?.includes(replica) === true ? { duty: 'decommissioning' } : {}),
   };
 }
 
@@ -88,6 +91,13 @@ const table: readonly (readonly [string, Seen, string])[] = [
   ['a learner whose broker was removed goes', { brokers: [1, 2, 3], voters: [1, 2, 3], learners: [4] }, '1 2 3 + '],
   ['a voter whose broker was removed goes, and another one comes', { brokers: [1, 3, 4], voters: [1, 2, 3], learners: [4] }, '1 3 4 + '],
   ['it goes also if nobody can come', { brokers: [1, 3], voters: [1, 2, 3] }, '1 3 + '],
+  ['catalog-plan-4: a voter that is decommissioned gives its vote to a learner', { brokers: [1, 2, 3, 4], voters: [1, 2, 3], learners: [4], leaving: [3] }, '1 2 4 + 3'],
+  ['it keeps it while nobody can have it', { brokers: [1, 2, 3, 4], voters: [1, 2, 3], learners: [4], leaving: [3], probing: [4] }, 'nothing'],
+  ['nor does one get it that goes too', { brokers: [1, 2, 3, 4, 5], voters: [1, 2, 3], learners: [4, 5], leaving: [3, 4] }, '1 2 5 + 3 4'],
+  ['one that goes is no third voter', { brokers: [1, 2, 3], voters: [1], learners: [2, 3], leaving: [3] }, 'nothing'],
+  ['a leader that goes hands the leadership over first', { brokers: [1, 2, 3, 4], voters: [1, 2, 3], learners: [4], leaving: [1] }, 'nothing'],
+  ['unless it votes alone', { brokers: [1, 2], voters: [1], learners: [2], leaving: [1] }, '2 + 1'],
+  ['the dead come first', { brokers: [1, 2, 3, 4], voters: [1, 2, 3], learners: [4], dead: [2], leaving: [3] }, '1 3 4 + 2'],
   ['no rack has two votes while another has none', { brokers: [1, 2, 3, 4], racks: { 1: 'a', 2: 'a', 3: 'b', 4: 'c' }, voters: [1], learners: [2, 3, 4] }, '1 3 4 + 2'],
   ['nothing while a change is under way', { brokers: [1, 2], voters: [1], committed: false }, 'nothing'],
   ['nothing in a joint phase', { brokers: [1, 2, 3], voters: [1, 2], outgoing: [1, 3] }, 'nothing'],

@@ -75,9 +75,15 @@ function reach(state: CatalogState, group: number): void {
 const on = (state: CatalogState, group: number): readonly number[] =>
   state.placeOf(toGroupNumber(group))!.replicas.map((one) => one.brokerId);
 
-const upkeep = (state: CatalogState, max = 10, silent: readonly number[] = []): CatalogCommand | null => {
+const upkeep = (
+  state: CatalogState,
+  max = 10,
+  silent: readonly number[] = [],
+  voters: readonly number[] = [0, 1, 2],
+): CatalogCommand | null => {
   const heard = new Set([...state.brokers.keys()].filter((id) => !silent.includes(id)));
-  return planUpkeep(state, { heard, self: toBrokerId(0), replicasMovingMax: max });
+  const catalogVoters = new Set(voters.map(toBrokerId));
+  return planUpkeep(state, { heard, self: toBrokerId(0), catalogVoters, replicasMovingMax: max });
 };
 
 test('commands and operations survive their encoding, and entries of before are read as nothing ordered', () => {
@@ -305,4 +311,15 @@ test('an impact adds up what is known, and calls unknown what is not', () => {
   assert.deepEqual([part.bytesToMove, part.partitionsOfUnknownSize, part.leadersToMove], [90, 1, null]);
   const none = impactOf(planned, [], false);
   assert.deepEqual([none.bytesToMove, none.partitionsOfUnknownSize, none.leadersToMove], [null, 2, null]);
+});
+
+test('a broker that votes in the catalog stays until another one that can has its vote', () => {
+  const gone = { kind: 'remove-broker', brokerId: 2 };
+  const state = catalog(4, {});
+  give(state, 2, 'decommissioning');
+  assert.equal(upkeep(state), null, 'broker 3 is to vote instead');
+  assert.deepEqual(upkeep(state, 10, [], [0, 1, 3]), gone);
+  assert.deepEqual(upkeep(state, 10, [3]), gone, 'broker 3 is not there to vote');
+  give(state, 3, 'decommissioning');
+  assert.deepEqual(upkeep(state), gone, 'broker 3 goes too');
 });
