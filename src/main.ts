@@ -288,7 +288,13 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     observer: tellAll(logBroker(logger), metrics?.broker ?? {}),
     groupSettings: groupSettingsOf(config),
     limits: { retentionCheckMs: config.retention.checkInterval },
-    cluster: { ...admitted, seeds: seedsOf(config), rpc: peers, processOf: (id) => book.processOf(id), directory },
+    cluster: {
+      ...admitted,
+      seeds: seedsOf(config, peerAddress),
+      rpc: peers,
+      processOf: (id) => book.processOf(id),
+      directory,
+    },
   });
   book.follow((id) => broker.peerOf(id));
   known.broker = broker;
@@ -350,19 +356,19 @@ async function closePeers(peers: GrpcPeers, memory: PeerMemoryFile): Promise<voi
   await memory.close();
 }
 
-/** Whom a broker asks that does not know the leader of the catalog. */
 const groupSettingsOf = ({ groups: { membersMax, ...times } }: Config): GroupSettings => ({
   ...defaultGroupSettings,
   ...times,
   limits: { ...defaultGroupSettings.limits, membersMax },
 });
 
-const seedsOf = (config: Config): readonly string[] => [
-  ...config.cluster.seeds,
-  ...foundersOf(config)
-    .filter(({ id }) => id !== config.broker.id)
-    .map(({ peerAddress }) => peerAddress),
-];
+/** Whom a broker asks that does not know the leader of the catalog; not itself, where all have the same list of seeds. */
+function seedsOf(config: Config, ownPeerAddress: string): readonly string[] {
+  const others = foundersOf(config).filter(({ id }) => id !== config.broker.id);
+  const addresses = new Set([...config.cluster.seeds, ...others.map(({ peerAddress }) => peerAddress)]);
+  addresses.delete(ownPeerAddress);
+  return [...addresses];
+}
 
 const genesisStore = (file: GenesisFile): GenesisStore => ({
   read: async () => {

@@ -67,7 +67,9 @@ export async function findCluster(deps: EntranceDeps): Promise<Entrance> {
       return { kind: 'founds', clusterId: outcome.genesis.clusterId, genesis: outcome.genesis };
   }
   const others = founders.filter((founder) => founder.brokerId !== self.brokerId);
-  const ask = [...seeds, ...others.map((founder) => founder.peerAddress)];
+  const named = [...seeds, ...others.map((founder) => founder.peerAddress)];
+  // all pods may have the same list, each with itself in it
+  const ask = named.filter((address) => address !== self.peerAddress);
   if (ask.length === 0) throw new BrokerStartError('there is a cluster, and nobody to ask: set cluster.seeds');
   return { kind: 'joins', ...(await askToJoin({ identity: self, rpc, seeds: ask, clock, waiting, signal })) };
 }
