@@ -17,6 +17,7 @@ import { loadConfig } from '../../src/config.ts';
 import { shutdownMsMax } from '../../src/runtime/shutdown.ts';
 import { problemsOf, render } from './manifests.ts';
 import type { Manifest } from './manifests.ts';
+import { environmentOf } from './pod-spec.ts';
 
 const overlays = readdirSync(new URL('../../deploy/k8s/overlays', import.meta.url)).sort();
 
@@ -50,22 +51,7 @@ function settingsOf(
   ordinal: number,
   file = configFileOf(all),
 ): ReturnType<typeof loadConfig> {
-  const fields: Readonly<Record<string, string>> = {
-    "metadata.labels['apps.kubernetes.io/pod-index']": String(ordinal),
-    'metadata.name': `sluice-${ordinal}`,
-    'metadata.namespace': 'streams',
-  };
-  const env: Record<string, string> = {};
-  for (const { name, value, valueFrom } of brokersOf(all).container.env ?? []) {
-    const field = valueFrom?.fieldRef?.fieldPath;
-    const given = field === undefined ? value : fields[field];
-    const text = valueFrom?.secretKeyRef === undefined ? given : 'a secret of this cluster';
-    assert.ok(text !== undefined, `${name} has a value`);
-    env[name] = text.replace(
-      /\$\((\w+)\)/g,
-      (_, other: string) => env[other] ?? assert.fail(`${other} comes before ${name}`),
-    );
-  }
+  const env = environmentOf(brokersOf(all).container, 'sluice', ordinal);
   const folder = mkdtempSync(path.join(tmpdir(), 'sluice-k8s-'));
   const at = path.join(folder, 'sluice.yaml');
   writeFileSync(at, file);

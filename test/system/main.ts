@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { runDurability } from './durability/durability.ts';
 import { runBroker } from './broker/broker.ts';
 import { runCluster } from './cluster/cluster.ts';
+import { runKubernetes } from './kubernetes/kubernetes.ts';
 import { runMonitoring } from './monitoring/monitoring.ts';
 import { runSpace } from './space/space.ts';
 import { Report, type SuiteOptions } from './report.ts';
@@ -14,6 +15,7 @@ const suites: Readonly<Record<string, (options: SuiteOptions) => Promise<void>>>
   durability: runDurability,
   broker: runBroker,
   cluster: runCluster,
+  kubernetes: runKubernetes,
   space: runSpace,
   monitoring: runMonitoring,
 };

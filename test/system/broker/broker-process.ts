@@ -21,6 +21,12 @@ export interface BrokerOptions {
   readonly prefix?: readonly string[];
 }
 
+/** A command line that runs a broker, and what its environment has beside this process's own. */
+export interface BrokerCommand {
+  readonly command: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+}
+
 /** One line of the broker's log. */
 export interface LogLine {
   readonly level: string;
@@ -40,20 +46,13 @@ export class BrokerProcess {
   readonly #said: string[] = [];
   #ended = false;
 
-  constructor({ dataDir, port, settings = {}, prefix = [] }: BrokerOptions) {
-    const all = {
-      'listen.client.port': port,
-      'listen.broker.port': 0,
-      'listen.http.port': 0,
-      'storage.dataDir': dataDir,
-      ...settings,
-    };
-    const sets = Object.entries(all).flatMap(([path, value]) => ['--set', `${path}=${value}`]);
-    const [command = process.execPath, ...args] = [...prefix, process.execPath, program, ...sets];
+  constructor(options: BrokerOptions | BrokerCommand) {
+    const { command: line, env } = 'command' in options ? options : commandOf(options);
+    const [command = '', ...args] = line;
     this.#child = spawn(command, args, {
       // with a channel that says so it dies with this process
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      env: { ...process.env, UV_THREADPOOL_SIZE: '8', SLUICE_STANDS_IN: '1' },
+      env: { ...process.env, UV_THREADPOOL_SIZE: '8', SLUICE_STANDS_IN: '1', ...env },
     });
     this.#child.on('error', () => undefined); // the channel of a killed process
     eachLine(this.#child.stdout, (line) => this.#log.push(JSON.parse(line) as LogLine));
@@ -136,6 +135,18 @@ export class BrokerProcess {
   get lastWords(): string {
     return [...this.#log.slice(-3).map((line) => JSON.stringify(line)), ...this.#said.slice(-3)].join(' | ');
   }
+}
+
+function commandOf({ dataDir, port, settings = {}, prefix = [] }: BrokerOptions): BrokerCommand {
+  const all = {
+    'listen.client.port': port,
+    'listen.broker.port': 0,
+    'listen.http.port': 0,
+    'storage.dataDir': dataDir,
+    ...settings,
+  };
+  const sets = Object.entries(all).flatMap(([path, value]) => ['--set', `${path}=${value}`]);
+  return { command: [...prefix, process.execPath, program, ...sets], env: {} };
 }
 
 function eachLine(stream: NodeJS.ReadableStream | null, take: (line: string) => void): void {

@@ -1,0 +1,138 @@
+/** One pod as the kubelet treats it: its container, what is run in it beside the broker, its probe, and its end. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { namespace } from '../../deploy/pod-spec.ts';
+import type { PodSpec } from '../../deploy/pod-spec.ts';
+import { BrokerProcess } from '../broker/broker-process.ts';
+import { patience } from '../broker/patience.ts';
+import type { PodNetwork, PodPlace } from './pod-network.ts';
+import { mountPodRoot, unmountPodRoot } from './pod-root.ts';
+
+export interface CommandEnd {
+  /** Null: a signal ended it. */
+  readonly code: number | null;
+  readonly output: string;
+}
+
+/** How a pod was stopped. */
+export interface PodEnd {
+  /** Of the hook; null: it was cut off. */
+  readonly hook: CommandEnd | null;
+  /** Of the broker; null: it had to be killed. */
+  readonly code: number | null;
+  readonly ms: number;
+}
+
+export class Pod {
+  readonly ordinal: number;
+  readonly name: string;
+  readonly #spec: PodSpec;
+  readonly #network: PodNetwork;
+  readonly #place: PodPlace;
+  readonly #root: string;
+  #broker: BrokerProcess;
+  #stopping = false;
+
+  /** @param folder of what all pods keep; a claim in it outlives its pod */
+  constructor(spec: PodSpec, ordinal: number, folder: string, network: PodNetwork) {
+    this.ordinal = ordinal;
+    this.name = `${spec.name}-${ordinal}`;
+    this.#spec = spec;
+    this.#network = network;
+    const host = `${this.name}.${spec.serviceName}`;
+    this.#place = network.add([host, `${host}.${namespace}.svc`]);
+    this.#root = join(folder, 'roots', this.#place.netns);
+    const claim = claimOf(folder, spec, ordinal);
+    mkdirSync(claim, { recursive: true });
+    mountPodRoot(this.#root, spec, claim, network.hostsFile);
+    this.#broker = this.#start();
+  }
+
+  get broker(): BrokerProcess {
+    return this.#broker;
+  }
+
+  /** Whoever ends its container from now on does so on purpose. */
+  get isStopping(): boolean {
+    return this.#stopping;
+  }
+
+  /** Where clients find it, whatever address it has. */
+  get address(): string {
+    return `${this.name}.${this.#spec.serviceName}:${this.#spec.clientPort}`;
+  }
+
+  /** The container ended: the kubelet starts it again, with the same volumes. */
+  restart(): void {
+    this.#broker = this.#start();
+  }
+
+  /** Asks the readiness probe once. */
+  async isReady(): Promise<boolean> {
+    const { path, port, timeoutMs } = this.#spec.readiness;
+    const signal = AbortSignal.timeout(Math.round(timeoutMs * patience()));
+    const answer = await fetch(`http://${this.#place.address}:${port}${path}`, { signal }).catch(() => null);
+    await answer?.arrayBuffer().catch(() => null);
+    return answer !== null && answer.status >= 200 && answer.status < 400;
+  }
+
+  /** Runs a command in the container, as `kubectl exec` and hooks do. Null: it took too long and was killed. */
+  async exec(command: readonly string[], limitMs: number): Promise<CommandEnd | null> {
+    const [first = '', ...args] = this.#inside(command);
+    const child = spawn(first, args, { env: this.#environment(), stdio: ['ignore', 'pipe', 'pipe'] });
+    const said: Buffer[] = [];
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => said.push(bytes));
+    const timer = setTimeout(() => child.kill('SIGKILL'), limitMs);
+    const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
+    clearTimeout(timer);
+    return signal === 'SIGKILL' ? null : { code, output: Buffer.concat(said).toString().trim() };
+  }
+
+  /** The hook, SIGTERM, and SIGKILL when the grace period is over, which begins with the hook. Then the pod is gone. */
+  async stop(): Promise<PodEnd> {
+    const { graceMs } = this.#spec;
+    this.#stopping = true;
+    const beganMs = performance.now();
+    const hook = await this.exec(this.#spec.preStop, graceMs);
+    this.#broker.signal('SIGTERM');
+    const leftMs = Math.max(0, graceMs - (performance.now() - beganMs));
+    const killed = setTimeout(() => this.#broker.signal('SIGKILL'), leftMs);
+    const { code } = await this.#broker.exited;
+    clearTimeout(killed);
+    const ms = Math.round(performance.now() - beganMs);
+    this.#remove();
+    return { hook, code, ms };
+  }
+
+  /** Its node is gone, and the pod with it. */
+  async kill(): Promise<void> {
+    this.#stopping = true;
+    await this.#broker.kill();
+    this.#remove();
+  }
+
+  #start(): BrokerProcess {
+    return new BrokerProcess({ command: this.#inside(this.#spec.command), env: this.#environment() });
+  }
+
+  #inside(command: readonly string[]): readonly string[] {
+    const { uid } = this.#spec;
+    return ['ip', 'netns', 'exec', this.#place.netns, 'chroot', `--userspec=${uid}:${uid}`, this.#root, ...command];
+  }
+
+  #environment(): Readonly<Record<string, string>> {
+    const path = `${dirname(process.execPath)}:/usr/sbin:/usr/bin:/sbin:/bin`;
+    return { PATH: path, HOME: '/tmp', ...this.#spec.environment(this.ordinal) };
+  }
+
+  #remove(): void {
+    unmountPodRoot(this.#root);
+    this.#network.remove(this.#place);
+  }
+}
+
+/** The folder that stands for the volume of a pod. */
+export const claimOf = (folder: string, spec: PodSpec, ordinal: number): string =>
+  join(folder, 'claims', `${spec.name}-${ordinal}`);
