@@ -39,6 +39,8 @@ export abstract class Invariant {
   onInstalled?(node: SimNode, group: GroupNumber, meta: SnapshotMeta, hash: number): void;
   /** The node has started once more, from its synced image. */
   onRestart?(node: SimNode): void;
+  /** Its process is about to end: the last look at what it came to in the same event. */
+  onCrashing?(node: SimNode): void;
   onCrash?(node: SimNode): void;
   onOperationStarted?(operation: Operation): void;
   onOperationAcked?(operation: Operation): void;

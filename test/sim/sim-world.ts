@@ -135,6 +135,7 @@ export class SimWorld {
     this.trace.say(node.number, null, 'crash', keep);
     this.count('crashes');
     this.#touched.add(node);
+    this.tell('onCrashing', node);
     node.crash(keep);
     this.tell('onCrash', node);
     // the system closes the connections of a process that was killed; a machine without power tells nobody

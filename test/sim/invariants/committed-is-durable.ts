@@ -38,6 +38,11 @@ export class CommittedIsDurable extends Invariant {
     }
   }
 
+  /** What was written may be committed, applied and followed by a write that fails, all at once when a pause ends. */
+  override onCrashing(node: SimNode): void {
+    this.onTouched(node);
+  }
+
   override onEventOver(): void {
     if (this.#applied.size === 0) return;
     for (const [group, index] of this.#applied) {
