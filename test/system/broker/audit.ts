@@ -26,7 +26,7 @@ export interface Findings {
   moved: number;
   /** There a second time. */
   duplicated: number;
-  /** Not the bytes that were sent, or bytes that nobody sent. */
+  /** Not the bytes that were sent, or bytes that nobody sent to this partition. */
   wrong: number;
   /** The broker had said that it is not in the log and never will be. */
   deniedButThere: number;
@@ -129,14 +129,15 @@ function describeLoss(topic: string, partition: number, count: number, first: Se
 }
 
 function compare(
-  { offset, value }: StoredRecord,
+  { offset, key, value }: StoredRecord,
   book: PartitionBook,
   seen: Set<number>,
   newest: Map<number, number>,
   found: Findings,
 ): void {
   const record = value === null || value.length < valueBytesMin ? undefined : book.records.get(idOf(value));
-  if (record === undefined || value === null || crc32c(value) !== record.hash) {
+  const keyHash = key === null ? null : crc32c(key);
+  if (record === undefined || value === null || crc32c(value) !== record.hash || keyHash !== record.keyHash) {
     found.wrong++;
     return;
   }

@@ -19,6 +19,8 @@ export interface SentRecord {
   readonly writer: number;
   /** CRC-32C of the value. */
   readonly hash: number;
+  /** CRC-32C of the key; null: it has none. */
+  readonly keyHash: number | null;
   outcome: Outcome;
   /** Where it was acknowledged; null: not (yet), or the broker did not say. */
   offset: number | null;
@@ -101,10 +103,16 @@ export class Ledger {
   }
 
   /** Makes a value that nobody else has, and notes that it is being sent. */
-  sending(book: PartitionBook, writer: number, bytes: number): { readonly record: SentRecord; readonly value: Buffer } {
+  sending(
+    book: PartitionBook,
+    writer: number,
+    bytes: number,
+    key: Uint8Array | null = null,
+  ): { readonly record: SentRecord; readonly value: Buffer } {
     const id = this.#nextId++;
     const value = valueOf(id, writer, bytes);
-    const record: SentRecord = { id, writer, hash: crc32c(value), outcome: 'open', offset: null, ackedAtMs: 0 };
+    const [hash, keyHash] = [crc32c(value), key === null ? null : crc32c(key)];
+    const record: SentRecord = { id, writer, hash, keyHash, outcome: 'open', offset: null, ackedAtMs: 0 };
     book.records.set(id, record);
     return { record, value };
   }

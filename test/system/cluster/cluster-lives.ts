@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { Client } from '../../../clients/typescript/src/index.ts';
 import { asBrokerError } from '../../../clients/typescript/src/errors.ts';
 import type { Producer } from '../../../clients/typescript/src/index.ts';
+import { partitionForKey } from '../../../src/model/partitioner.ts';
 import { addTo, audit, isClean, nothingFound } from '../broker/audit.ts';
 import { BrokerProcess, freePort } from '../broker/broker-process.ts';
 import { FrontDoor } from '../broker/front-door.ts';
@@ -17,9 +18,6 @@ import { ProbeWriter } from './probe-writer.ts';
 export const brokersCount = 3;
 const partitionsCount = 12;
 const topicName = 'records';
-/** Records of one producer that wait for their acknowledgement. */
-const inFlightMax = 300;
-const producersCount = 2;
 const turnMs = 4;
 /** Longer than any case: what a crash interrupted is retried until it is answered. */
 const deliveryTimeoutMs = 3_600_000;
@@ -28,12 +26,29 @@ const settleMsMax = 20_000;
 /** Acknowledgements of the load that a life of the cluster has at least. */
 const ackedPerLifeMin = 200;
 
+/** What the producers of the load do. */
+export interface LoadShape {
+  readonly producers: number;
+  /** Keys that all producers share; 0: records have none, and go to a partition by chance. */
+  readonly keys: number;
+  /** Records of one request. Null: as many as there are. */
+  readonly batchRecordsMax: number | null;
+  /** Records of one producer that wait for their acknowledgement. */
+  readonly openMax: number;
+  /** Bytes of a value. */
+  readonly bytes: (chance: SeededChance) => number;
+}
+
+const defaultLoad: LoadShape = { producers: 2, keys: 0, batchRecordsMax: null, openMax: 300, bytes: mixedBytes };
+
 interface LivesOptions {
   readonly chance: SeededChance;
   /** The data directory of a broker; none: one in a folder of its own that goes at the end. */
   readonly dataDirOf?: (id: number) => string;
   /** More settings of every broker, as for --set. */
   readonly settings?: Readonly<Record<string, string | number>>;
+  /** Default: two producers of mixed records. */
+  readonly load?: LoadShape;
 }
 
 interface Place {
@@ -50,6 +65,7 @@ export class ClusterLives {
   readonly client: Client;
   readonly pulse: ProbeWriter;
   readonly #chance: SeededChance;
+  readonly #load: LoadShape;
   readonly #folder: string;
   readonly #settings: Readonly<Record<string, string | number>>;
   readonly #places: readonly Place[];
@@ -77,8 +93,10 @@ export class ClusterLives {
     return lives;
   }
 
-  private constructor({ chance, settings = {} }: LivesOptions, folder: string, places: readonly Place[]) {
+  private constructor(options: LivesOptions, folder: string, places: readonly Place[]) {
+    const { chance, settings = {}, load = defaultLoad } = options;
     this.#chance = chance;
+    this.#load = load;
     this.#folder = folder;
     this.#settings = settings;
     this.#places = places;
@@ -86,9 +104,10 @@ export class ClusterLives {
     this.client = new Client({ brokers: addresses });
     this.#door = new FrontDoor(addresses[0] ?? '');
     this.topic = this.ledger.addTopic(topicName, partitionsCount);
-    this.#producers = Array.from({ length: producersCount }, () => this.client.producer({ deliveryTimeoutMs }));
+    const batch = load.batchRecordsMax === null ? {} : { maxRecords: load.batchRecordsMax };
+    this.#producers = Array.from({ length: load.producers }, () => this.client.producer({ deliveryTimeoutMs, batch }));
     this.#inFlight = this.#producers.map(() => 0);
-    this.pulse = new ProbeWriter(addresses, this.ledger, this.topic, producersCount);
+    this.pulse = new ProbeWriter(addresses, this.ledger, this.topic, load.producers);
   }
 
   get all(): readonly number[] {
@@ -161,6 +180,11 @@ export class ClusterLives {
     return isLed ? found : null;
   }
 
+  /** Records of the load that wait for their acknowledgement. */
+  get open(): number {
+    return this.#inFlight.reduce((sum, count) => sum + count, 0);
+  }
+
   /** The partition with most acknowledged records. */
   busiest(): number {
     const counts = this.topic.partitions.map(({ acked }) => acked.length);
@@ -191,7 +215,7 @@ export class ClusterLives {
     const book = this.topic.partitions[partition];
     const [producer] = this.#producers;
     if (book === undefined || producer === undefined) return false;
-    return this.#send(producer, 0, book);
+    return this.#send(producer, 0, book, null);
   }
 
   /** Audits what was acknowledged so far, while the load goes on. */
@@ -246,17 +270,29 @@ export class ClusterLives {
 
   async #produce(producer: Producer, writer: number): Promise<void> {
     while (!this.#ended) {
-      for (let n = 1 + this.#chance.below(4); n > 0 && (this.#inFlight[writer] ?? 0) < inFlightMax; n--)
-        void this.#send(producer, writer, this.#chance.pick(this.topic.partitions));
+      for (let n = 1 + this.#chance.below(4); n > 0 && (this.#inFlight[writer] ?? 0) < this.#load.openMax; n--)
+        this.#sendOne(producer, writer);
       await wait(turnMs);
     }
   }
 
-  async #send(producer: Producer, writer: number, book: PartitionBook): Promise<boolean> {
-    const { record, value } = this.ledger.sending(book, writer, mixedBytes(this.#chance));
+  #sendOne(producer: Producer, writer: number): void {
+    const { keys } = this.#load;
+    const key = keys === 0 ? null : Buffer.from(`key-${this.#chance.below(keys)}`);
+    const { partitions } = this.topic;
+    // the client finds the same one by itself
+    const book = key === null ? this.#chance.pick(partitions) : partitions[partitionForKey(key, partitionsCount)];
+    if (book !== undefined) void this.#send(producer, writer, book, key);
+  }
+
+  async #send(producer: Producer, writer: number, book: PartitionBook, key: Buffer | null): Promise<boolean> {
+    const { record, value } = this.ledger.sending(book, writer, this.#load.bytes(this.#chance), key);
     this.#inFlight[writer] = (this.#inFlight[writer] ?? 0) + 1;
     try {
-      const { offset, duplicate } = await producer.send(topicName, { value, partition: book.partition });
+      const { offset, duplicate } = await producer.send(
+        topicName,
+        key === null ? { value, partition: book.partition } : { key, value },
+      );
       this.ledger.acknowledged(book, record, offset, duplicate);
       return true;
     } catch (error) {

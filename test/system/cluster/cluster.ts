@@ -4,6 +4,7 @@ import { runDrains } from './cluster-drains.ts';
 import { runRolledBackDisks, runWipedDisks } from './cluster-disks.ts';
 import { runAllKills, runLeaderKills } from './cluster-kills.ts';
 import { runPartitions, runPoison } from './many-partitions.ts';
+import { runOrder } from './cluster-order.ts';
 import { runOperatorDrains } from './operator-drains.ts';
 import { runAllPowerCuts, runAllPowerCutsControl } from './cluster-power-cuts.ts';
 
@@ -15,6 +16,7 @@ interface ClusterCase {
 const cases: readonly ClusterCase[] = [
   { name: 'cluster/leader-kill', run: (short) => runLeaderKills(short ? 5 : 50, short) },
   { name: 'cluster/all-kill', run: (short) => runAllKills(short ? 3 : 50) },
+  { name: 'cluster/order', run: (short) => runOrder(short ? 30_000 : 600_000) },
   { name: 'cluster/partitions', run: (short) => runPartitions(short ? 100 : 1_000) },
   { name: 'cluster/poison', run: (short) => runPoison(short ? 100 : 1_000) },
   { name: 'cluster/all-power-cut', run: (short) => runAllPowerCuts(short ? 2 : 20) },
