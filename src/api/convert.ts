@@ -159,6 +159,13 @@ export class FieldChecks {
     return value;
   }
 
+  /** As the setting `broker.rack`. */
+  rack(field: string, name: string): string {
+    if (name.length < 1 || name.length > nameCharsMax)
+      this.complain(field, `must be 1 to ${nameCharsMax} characters`, `${name.length} long`);
+    return name;
+  }
+
   count(field: string, items: readonly unknown[], range: Range): void {
     if (items.length >= range.from && items.length <= range.through) return;
     this.complain(field, `must have ${range.from} to ${range.through} items`, `${items.length} items`, undefined, {

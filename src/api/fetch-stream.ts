@@ -8,7 +8,7 @@
  * - fetch-stream-2: at most one answer of the broker is held back, and at most `fetchStreamUnsentBytesMax` and one message
  *   are written but have not left, all of it counted against what all calls may hold; only then is more read. A client
  *   that takes in nothing of it for `replyStallMsMax` is cut off.
- * - fetch-stream-3: a partition that was answered with an error is not read on.
+ * - fetch-stream-3: a partition that was answered with an error, or with another place to be read at, is not read on.
  */
 import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js';
 import type { FetchStreamRequest, FetchStreamStart } from '../gen/sluice/v1/log.ts';

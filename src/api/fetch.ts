@@ -73,6 +73,7 @@ function fetchPartition(checks: FieldChecks, partition: FetchPartition): FetchPa
     fetchOffset: checks.offset('fetch_offset', partition.fetchOffset),
     leaderEpoch: checks.leaderEpoch('leader_epoch', partition.leaderEpoch),
     bytesMax: checks.integerOr('max_bytes', partition.maxBytes, bytesMaxRange, partitionBytesMaxDefault),
+    rack: partition.rack === undefined ? null : checks.rack('rack', partition.rack),
   };
 }
 
@@ -154,5 +155,6 @@ function toHead(fetched: FetchedPartition, error: BrokerError | null, nextOffset
     leaderEpoch: toInt32OrAbsent(fetched.leaderEpoch),
     payload: undefined,
     nextOffset: toInt64OrAbsent(nextOffset),
+    preferredReplica: fetched.preferred === undefined ? undefined : { ...fetched.preferred },
   };
 }

@@ -9,6 +9,7 @@ import type {
   FetchedPartition as WireFetchedPartition,
   FoundOffset as WireFoundOffset,
   ProduceResponse,
+  ReplicaHint,
   ResolveAppendResponse,
 } from '../gen/sluice/v1/log.ts';
 import { AppendOutcome } from '../gen/sluice/v1/log.ts';
@@ -23,6 +24,7 @@ import type {
   GroupReport,
   GroupSummary,
   AppendReceipt,
+  BrokerAddress,
   CommittedOffset,
   FetchAnswer,
   FetchedPartition,
@@ -119,7 +121,10 @@ const fromFetched = (wire: WireFetchedPartition): FetchedPartition => ({
   leaderEpoch: termOrNull(wire.leaderEpoch),
   batches: wire.payload?.$case === 'recordBatches' ? splitBatches(wire.payload.value) : [],
   nextOffset: offsetOrNull(wire.nextOffset),
+  ...(wire.preferredReplica === undefined ? {} : { preferred: toAddress(wire.preferredReplica) }),
 });
+
+const toAddress = ({ brokerId, address }: ReplicaHint): BrokerAddress => ({ brokerId: toBrokerId(brokerId), address });
 
 /** Base offset and length precede what the length counts (Kafka's RecordBatch v2). */
 const lengthAt = 8;

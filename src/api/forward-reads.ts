@@ -75,7 +75,8 @@ function failed(request: FetchPartitionRequest, error: BrokerError): FetchedPart
   return { topic: request.topic, topicId: request.topicId ?? '', partition: request.partition, error, ...hidden };
 }
 
-const tells = ({ error, batches }: FetchedPartition): boolean => error !== null || batches.length > 0;
+const tells = ({ error, batches, preferred }: FetchedPartition): boolean =>
+  error !== null || batches.length > 0 || preferred !== undefined;
 
 /**
  * A fetch of partitions on several brokers. Each gets an equal part of the bytes. Everybody looks at once; if nobody has
@@ -131,7 +132,8 @@ interface Remote {
 /**
  * A cursor over partitions here and elsewhere. At most one answer per broker is held back.
  *
- * Invariant forward-4: a partition that was answered with an error is not read on (fetch-stream-3).
+ * Invariant forward-4: a partition that was answered with an error, or with another place to be read at, is not read on
+ * (fetch-stream-3).
  */
 export class ForwardedCursor implements FetchCursor {
   readonly #deps: ForwardReadsDeps;
@@ -210,7 +212,7 @@ export class ForwardedCursor implements FetchCursor {
       const request = remote.open.get(key);
       if (request === undefined) continue;
       remote.open.delete(key);
-      if (fetched.error !== null) continue;
+      if (fetched.error !== null || fetched.preferred !== undefined) continue;
       const fetchOffset: Offset = must(fetched.nextOffset, 'an answer without an error says where to go on');
       remote.open.set(key, { ...request, fetchOffset });
     }

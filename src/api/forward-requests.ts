@@ -77,6 +77,7 @@ export const toFetchRequest = (request: FetchRequest): WireFetchRequest => ({
     fetchOffset: toInt64(each.fetchOffset),
     leaderEpoch: toInt32OrAbsent(each.leaderEpoch),
     maxBytes: toInt32(each.bytesMax),
+    rack: each.rack ?? undefined,
   })),
   maxWaitMs: toInt32(request.waitMsMax),
   minBytes: toInt32(request.bytesMin),

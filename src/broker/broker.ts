@@ -216,7 +216,7 @@ export class Broker implements BrokerApi {
     const changed = (group: GroupNumber): void => {
       this.#retention.changed(group);
     };
-    const partitions = { clock, limits, budget: this.#budget, disk, observer, changed };
+    const partitions = { clock, limits, budget: this.#budget, disk, observer, rack: identity.rack, changed };
     const running = { catalog, link, localGroups: this.#localGroups, partitions };
     const { departureMs } = limits;
     const state = (): CatalogState => catalog.state;

@@ -138,14 +138,15 @@ export class OpenCursor implements FetchCursor {
       bytesMax: Math.min(request.bytesMax, bytesLeft),
     });
     const read = outcome instanceof Promise ? await outcome : outcome;
-    if (read.error !== null) this.#end(source);
+    if (read.error !== null || read.preferred !== null) this.#end(source);
     else if (!first && read.bytes > bytesLeft) {
       this.#requeue(source);
       return 'full';
     }
-    if (read.error === null && read.bytes === 0) return null;
+    if (read.error === null && read.preferred === null && read.bytes === 0) return null;
     source.position = read.nextOffset;
-    if (read.highWatermark !== null && read.nextOffset < partition.highWatermark) this.#enqueue(source);
+    if (!source.ended && read.highWatermark !== null && read.nextOffset < partition.highWatermark)
+      this.#enqueue(source);
     return toFetched(place.value, request, read);
   }
 

@@ -9,7 +9,14 @@ import type { FetchWaiters, Watched } from './fetch-waiters.ts';
 import type { BrokerObserver } from './observer.ts';
 import type { Read } from './partition-reader.ts';
 import { readPartition } from './partition-reader.ts';
-import type { FetchedPartition, FetchPartitionRequest, FetchRequest, RequestContext } from './requests.ts';
+import type { ReplicaPlace } from './replica-place.ts';
+import type {
+  BrokerAddress,
+  FetchedPartition,
+  FetchPartitionRequest,
+  FetchRequest,
+  RequestContext,
+} from './requests.ts';
 import type { Located, TopicDirectory } from './topic-directory.ts';
 
 /** One partition of a request, or why it can not be read. */
@@ -23,6 +30,7 @@ interface Pass {
   readonly answers: readonly FetchedPartition[];
   readonly watched: readonly Watched[];
   readonly bytes: number;
+  /** Something is to be told at once: an error, or that a partition is to be read elsewhere. */
   readonly failed: boolean;
 }
 
@@ -122,7 +130,7 @@ function summary(targets: readonly FetchTarget[], answers: readonly FetchedParti
     const seenEnd = answers[at]?.highWatermark ?? null;
     if (place.kind === 'ok') watched.push({ partition: place.value.partition, seenEnd });
   });
-  return { answers, watched, bytes, failed: answers.some((answer) => answer.error !== null) };
+  return { answers, watched, bytes, failed: answers.some(saysWhereElse) };
 }
 
 export const tooManyWaiters = (count: number): Refused =>
@@ -135,14 +143,19 @@ export const readOf = (
 ): {
   readonly offset: FetchPartitionRequest['fetchOffset'];
   readonly leaderEpoch: FetchPartitionRequest['leaderEpoch'];
+  readonly rack: string | null;
 } => ({
   offset: request.fetchOffset,
   leaderEpoch: request.leaderEpoch,
+  rack: request.rack ?? null,
 });
 
-/** Partitions that have data or an error; all of them if none has. */
+/** It is not to be waited for here: it failed, or is to be read elsewhere. */
+const saysWhereElse = ({ error, preferred }: FetchedPartition): boolean => error !== null || preferred !== undefined;
+
+/** Partitions that have data, an error or another place to be read at; all of them if none has. */
 function worthTelling(answers: readonly FetchedPartition[]): readonly FetchedPartition[] {
-  const telling = answers.filter((answer) => answer.error !== null || answer.batches.length > 0);
+  const telling = answers.filter((answer) => saysWhereElse(answer) || answer.batches.length > 0);
   return telling.length === 0 ? answers : telling;
 }
 
@@ -165,8 +178,11 @@ export function toFetched(located: Located, request: { readonly partition: numbe
     leaderEpoch,
     batches,
     nextOffset: error === null ? read.nextOffset : null,
+    ...(read.preferred === null ? {} : { preferred: addressOf(read.preferred) }),
   };
 }
+
+const addressOf = ({ brokerId, address }: ReplicaPlace): BrokerAddress => ({ brokerId, address });
 
 /** The answer for a partition that was not found. */
 export function unlocated(request: FetchPartitionRequest, refused: Refused): FetchedPartition {

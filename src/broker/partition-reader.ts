@@ -7,6 +7,7 @@ import type { Offset, Term } from '../model/ids.ts';
 import type { RaftGroup } from '../raft/group.ts';
 import { LogCorruption } from '../log/reader.ts';
 import type { Partition } from './partition.ts';
+import type { ReplicaPlace } from './replica-place.ts';
 
 export interface ReadRequest {
   readonly offset: Offset;
@@ -14,6 +15,8 @@ export interface ReadRequest {
   readonly leaderEpoch: Term | null;
   /** Limit in bytes; at least one batch all the same. 0: only look whether it could be read. */
   readonly bytesMax: number;
+  /** Where the reader is; absent or null: it wants to be served here. */
+  readonly rack?: string | null;
 }
 
 export interface Read {
@@ -27,6 +30,8 @@ export interface Read {
   readonly highWatermark: Offset | null;
   readonly logStart: Offset | null;
   readonly leaderEpoch: Term | null;
+  /** Where to read instead, as that is in the reader's rack; then nothing was read. Null: here. */
+  readonly preferred: ReplicaPlace | null;
 }
 
 /** Answers at once where memory suffices: the hot path of consumers that keep up. */
@@ -36,7 +41,12 @@ export function readPartition(partition: Partition, request: ReadRequest): Read 
   if (raft === null || unreadable !== null) return failed(partition, request, unreadable);
   const refused = refuseEpoch(raft, request.leaderEpoch) ?? refuseBelow(raft, request.offset);
   if (refused !== null) return failed(partition, request, refused);
+  const { rack = null } = request;
+  const preferred = rack === null ? null : partition.nearerReader(rack);
+  if (preferred !== null) return { ...found(partition, request, []), preferred };
   const below = partition.highWatermark;
+  const misled = rack === null ? null : partition.refuseReader(rack, request.offset >= below);
+  if (misled !== null) return failed(partition, request, misled);
   if (request.offset > below) return readAbove(partition, raft, request);
   // A follower may know less than the leader that sent the reader here: it waits.
   if (request.offset >= below || request.bytesMax === 0) return found(partition, request, []);
@@ -116,12 +126,12 @@ function found(partition: Partition, request: ReadRequest, entries: readonly Ent
   const nextOffset = last === undefined ? request.offset : entryEndOffset(last);
   const batches = entries.map((entry) => entry.payload);
   const bytes = batches.reduce((sum, batch) => sum + batch.length, 0);
-  return { error: null, batches, bytes, nextOffset, ...marks(partition) };
+  return { error: null, batches, bytes, nextOffset, ...marks(partition), preferred: null };
 }
 
 function failed(partition: Partition, request: ReadRequest, refused: Refused | null): Read {
   const error = (refused ?? refuse('LEADER_NOT_AVAILABLE', 'the partition is being opened; try again')).error;
-  return { error, batches: [], bytes: 0, nextOffset: request.offset, ...marks(partition) };
+  return { error, batches: [], bytes: 0, nextOffset: request.offset, ...marks(partition), preferred: null };
 }
 
 function marks(partition: Partition): Pick<Read, 'highWatermark' | 'logStart' | 'leaderEpoch'> {

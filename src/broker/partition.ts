@@ -12,19 +12,9 @@
 import { assert, InvariantViolation, must } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Entry } from '../model/entry.ts';
-import type { ErrorCode, LeaderHint, Refused, Result } from '../model/errors.ts';
+import type { ErrorCode, Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
-import type {
-  BrokerId,
-  GroupNumber,
-  LogIndex,
-  Millis,
-  Offset,
-  ProducerEpoch,
-  ProducerId,
-  ReplicaId,
-  Term,
-} from '../model/ids.ts';
+import type { BrokerId, GroupNumber, LogIndex, Millis, Offset, ProducerEpoch, ProducerId, Term } from '../model/ids.ts';
 import { indexZero, offsetZero } from '../model/ids.ts';
 import type { BatchHeader, BatchProducer } from '../model/record-batch.ts';
 import { patchBatch, readBatchHeader } from '../model/record-batch.ts';
@@ -45,7 +35,10 @@ import type { RememberedBatch, SequenceVerdict } from './producer-table.ts';
 import { ProducerTable } from './producer-table.ts';
 import { decodeProducerTable, encodeProducerTable } from './producer-table-codec.ts';
 import { decodeFence, encodeFence } from './producer-fence.ts';
+import { nearReplica } from './near-replica.ts';
 import { proposalRefusal, unknownOutcome } from './proposal.ts';
+import type { Locate, ReplicaPlace } from './replica-place.ts';
+import { leaderHintOf } from './replica-place.ts';
 import type { AckLevel } from './requests.ts';
 
 /** What all partitions of a broker share. */
@@ -55,12 +48,11 @@ export interface PartitionDeps {
   readonly budget: AppendBudget;
   readonly disk: DiskGate;
   readonly observer: BrokerObserver;
+  /** The broker's own; null: it does not say. */
+  readonly rack: string | null;
   /** A partition led here got records or begins to serve: what it keeps is to be looked at. */
   readonly changed: (group: GroupNumber) => void;
 }
-
-/** Where a replica is, for a hint to clients; null: unknown. */
-export type Locate = (replicaId: ReplicaId) => Pick<LeaderHint, 'brokerId' | 'address'> | null;
 
 /** Where a batch is, or that its outcome may be asked for elsewhere: the partition's part of a receipt. */
 export interface Appended {
@@ -177,6 +169,23 @@ export class Partition implements DataMachine {
   get unreadable(): Refused | null {
     if (this.#ended !== null) return this.#ended;
     return this.#raft === null ? this.#notReady() : null;
+  }
+
+  /** Where a reader in `rack` shall read this partition instead of here; null: here. */
+  nearerReader(rack: string): ReplicaPlace | null {
+    const raft = this.#raft;
+    if (raft === null || this.#appended === null) return null;
+    const { clock, limits } = this.#deps;
+    return nearReplica(raft, rack, this.#locate, clock.monotonicMs(), limits);
+  }
+
+  /**
+   * Why a reader that says in which rack it is does not read from this replica; null: it does. It came to the wrong place,
+   * or it would wait (`waits`) for what this replica does not hear of.
+   */
+  refuseReader(rack: string, waits: boolean): Refused | null {
+    const mayServe = this.#deps.rack === rack && (!waits || this.#follows);
+    return mayServe ? null : this.notServing;
   }
 
   /** Null: this replica leads and serves. */
@@ -683,7 +692,7 @@ export class Partition implements DataMachine {
 
   #notLeader(role: RoleState): Refused {
     const place = role.leader === null ? null : this.#locate(role.leader);
-    const hint = place === null ? {} : { leaderHint: { ...place, leaderEpoch: role.term } };
+    const hint = place === null ? {} : { leaderHint: leaderHintOf(place, role.term) };
     return refuse('NOT_LEADER_OR_FOLLOWER', 'this broker does not lead the partition; ask its leader', hint);
   }
 }

@@ -103,6 +103,8 @@ export interface FetchPartitionRequest extends PartitionRef {
   readonly fetchOffset: Offset;
   readonly leaderEpoch: Term | null;
   readonly bytesMax: number;
+  /** The reader's; it may be sent to a replica there. Absent or null: it is served where it asks. */
+  readonly rack?: string | null;
 }
 
 export interface FetchRequest {
@@ -125,6 +127,8 @@ export interface FetchedPartition {
   readonly batches: readonly Uint8Array[];
   /** Where to go on; null with an error. */
   readonly nextOffset: Offset | null;
+  /** Where to read instead, because it is in the reader's rack; then nothing was read. Absent: here. */
+  readonly preferred?: BrokerAddress;
 }
 
 export interface FetchAnswer {

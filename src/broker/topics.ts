@@ -21,8 +21,10 @@ import type { BrokerLimits } from './limits.ts';
 import { inSyncReplicas } from './in-sync.ts';
 import type { LocalGroups, Startable } from './local-groups.ts';
 import type { BrokerObserver } from './observer.ts';
-import type { Locate, PartitionDeps } from './partition.ts';
+import type { PartitionDeps } from './partition.ts';
 import { Partition } from './partition.ts';
+import type { Locate } from './replica-place.ts';
+import { leaderHintOf } from './replica-place.ts';
 import type { BrokerAddress, PartitionInfo, TopicInfo } from './requests.ts';
 import { retry } from './retry.ts';
 import type { TopicConfigChange } from './topic-config.ts';
@@ -186,7 +188,7 @@ export class Topics {
   leaderHint(topic: string, partition: number, role: RoleState): LeaderHint | null {
     const place = this.directory.named(0, topic)?.entry.partitions[partition];
     const leader = place === undefined || role.leader === null ? null : this.#locate(role.leader);
-    return leader === null ? null : { ...leader, leaderEpoch: role.term };
+    return leader === null ? null : leaderHintOf(leader, role.term);
   }
 
   /** Resolves when nothing goes on behind the answers any more. */
@@ -215,7 +217,7 @@ export class Topics {
     const { state } = this.#deps.catalog;
     const brokerId = state.brokerOf(replicaId);
     const broker = brokerId === null ? undefined : state.brokers.get(brokerId);
-    return broker === undefined ? null : { brokerId: broker.brokerId, address: broker.address };
+    return broker === undefined ? null : { brokerId: broker.brokerId, address: broker.address, rack: broker.rack };
   };
 
   /** Called within apply: only what needs no waiting happens at once. */

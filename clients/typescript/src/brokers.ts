@@ -61,6 +61,8 @@ export class Brokers {
   readonly timeouts: Timeouts;
   readonly environment: Environment;
   readonly backoff: Required<BackoffOptions>;
+  /** Where the client is; null: it does not say, and reads from leaders. */
+  readonly rack: string | null;
   readonly #view: ClusterView;
   /** By address. Invariant: at most `connectionsMax`. */
   readonly #connections = new Map<string, Connection>();
@@ -81,12 +83,14 @@ export class Brokers {
     timeouts: Timeouts,
     backoff: Required<BackoffOptions>,
     environment: Environment,
+    rack: string | null = null,
   ) {
     const bootstrap = addresses.map(checkedAddress);
     if (bootstrap.length === 0) throw new BrokerError('INVALID_REQUEST', 'At least one broker address is needed.');
     this.#view = new ClusterView(bootstrap);
     this.timeouts = timeouts;
     this.backoff = backoff;
+    this.rack = rack;
     this.environment = environment;
   }
 

@@ -25,6 +25,11 @@ export interface ClientOptions {
   readonly brokers: string | readonly string[];
   /** A name for people, at most 249 characters; brokers show it with the members of groups. Default empty. */
   readonly clientId?: string;
+  /**
+   * Where this client is, as brokers say it of themselves in `broker.rack`, 1 to 249 characters: partitions are read from
+   * an in-sync replica there, if there is one, else from their leader. Default: from the leader.
+   */
+  readonly rack?: string;
   readonly timeouts?: Partial<Timeouts>;
   /** Waits between attempts, with full jitter. */
   readonly backoff?: BackoffOptions;
@@ -59,6 +64,7 @@ export class Client implements AsyncDisposable {
       checkedTimeouts(options.timeouts),
       checkedBackoff(options.backoff),
       environment,
+      checkedRack(options.rack),
     );
     this.clientId = options.clientId ?? '';
     this.admin = new Admin(this.#brokers);
@@ -131,6 +137,13 @@ export class Client implements AsyncDisposable {
 }
 
 const millisMax = 2 ** 31 - 1;
+const rackCharsMax = 249;
+
+function checkedRack(rack: string | undefined): string | null {
+  if (rack === undefined) return null;
+  inRange('rack.length', rack.length, 1, rackCharsMax);
+  return rack;
+}
 
 function checkedTimeouts(options: Partial<Timeouts> = {}): Timeouts {
   const timeouts = { ...timeoutDefaults, ...options };

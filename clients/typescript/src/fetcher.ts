@@ -7,6 +7,8 @@
  *   broker sends whole): a slow reader stops the broker, not the process's memory.
  * - fetch-2: a cursor's position is the offset after the last byte held for it, so a lost stream is resumed without
  *   losing or repeating anything.
+ * - fetch-3: only the leader of a partition sends its reader to a replica in the client's rack, and whatever that replica
+ *   can not serve is asked of the leader before anybody hears of it: a follower may know less.
  */
 import { backoffMs } from './backoff.ts';
 import type { Brokers } from './brokers.ts';
@@ -14,7 +16,7 @@ import { fromDetail } from './decode-error.ts';
 import { isAway, knowsNoLeader } from './errors.ts';
 import type { BrokerError } from './errors.ts';
 import { FetchSession } from './fetch-session.ts';
-import type { FetchedPartition, FetchStreamResponse } from './gen/sluice/v1/log.ts';
+import type { FetchedPartition, FetchStreamResponse, ReplicaHint } from './gen/sluice/v1/log.ts';
 import { toInt64, toNumber, toNumberOrNull } from './int64.ts';
 
 export interface FetchSettings {
@@ -60,6 +62,10 @@ export interface Cursor {
   chunks: Chunk[];
   /** What is held of it is not to be taken now. */
   heldBack: boolean;
+  /** Where it is read, as the leader said, and how long that is believed; null: at the leader. See fetch-3. */
+  near: { readonly address: string; readonly untilMs: number } | null;
+  /** It is read at the leader until then, whatever rack the client is in; 0: the leader may name a replica. */
+  leaderUntilMs: number;
 }
 
 export interface FetcherEvents {
@@ -86,6 +92,10 @@ interface OpenSession {
 
 /** Partitions on one stream (the contract's limit). */
 const partitionsPerStreamMax = 1_000;
+/** How long a partition is read at a replica near by before its leader is asked again which one to read. */
+const nearMs = 300_000;
+/** How long its leader serves it after a replica near by could not. */
+const leaderMs = 10_000;
 /** A session that lived this long was a good one: the next failure is the first again. */
 const goodSessionMs = 5_000;
 
@@ -116,7 +126,8 @@ export class Fetcher {
   /** Reads the partition from `position` on. */
   add(topic: string, topicId: string | undefined, partition: number, position: number): Cursor {
     const state = { paused: false, notBeforeMs: 0, failures: 0, generation: 0, chunks: [], heldBack: false };
-    const cursor: Cursor = { topic, topicId, partition, position, ...state };
+    const where = { near: null, leaderUntilMs: 0 };
+    const cursor: Cursor = { topic, topicId, partition, position, ...state, ...where };
     this.#cursors.set(partitionKey(topic, partition), cursor);
     this.#arrangeSoon();
     return cursor;
@@ -215,7 +226,10 @@ export class Fetcher {
     }
   }
 
-  /** Opens and closes streams so that every readable cursor is on the stream of its leader, and nothing else is. */
+  /**
+   * Opens and closes streams so that every readable cursor is on the stream of its leader, or of the replica that the leader
+   * named, and nothing else is.
+   */
   #arrange(): void {
     const nowMs = this.#brokers.environment.clock.monotonicMs();
     const wanted = new Map<string, Cursor[]>();
@@ -226,7 +240,9 @@ export class Fetcher {
         nextMs = Math.min(nextMs, cursor.notBeforeMs);
         continue;
       }
-      const address = this.#brokers.leaderOf(cursor.topic, cursor.partition);
+      this.#reconsider(cursor, nowMs);
+      nextMs = Math.min(nextMs, cursor.near?.untilMs ?? Infinity, cursor.leaderUntilMs || Infinity);
+      const address = cursor.near?.address ?? this.#brokers.leaderOf(cursor.topic, cursor.partition);
       const there = wanted.get(address);
       if (there === undefined) wanted.set(address, [cursor]);
       else there.push(cursor);
@@ -236,6 +252,16 @@ export class Fetcher {
     for (const open of this.#sessions.values()) if (!slots.has(open.slot)) this.#end(open);
     for (const plan of plans) this.#ensure(plan, nowMs);
     this.#arrangeAt(nextMs, nowMs);
+  }
+
+  /** What was decided about where to read it holds for a while; then the leader is asked anew. */
+  #reconsider(cursor: Cursor, nowMs: number): void {
+    const { near, leaderUntilMs } = cursor;
+    const isOver = (near !== null && near.untilMs <= nowMs) || (leaderUntilMs > 0 && leaderUntilMs <= nowMs);
+    if (!isOver) return;
+    cursor.near = null;
+    cursor.leaderUntilMs = 0;
+    this.#detach(cursor);
   }
 
   #arrangeAt(atMs: number, nowMs: number): void {
@@ -265,6 +291,7 @@ export class Fetcher {
       topicId: cursor.topicId,
       partition: cursor.partition,
       fetchOffset: toInt64(cursor.position, 'offset'),
+      rack: cursor.leaderUntilMs > 0 ? undefined : (this.#brokers.rack ?? undefined),
     }));
     const { messageBytesMax } = this.#settings;
     const grantBytes = Math.max(1, prefetchBytes - (this.#held.get(slot) ?? 0));
@@ -289,6 +316,8 @@ export class Fetcher {
       if (cursor === undefined || bytes.length === 0) spare += bytes.length;
       else came = this.#hold(cursor, part, bytes, slot) || came;
       if (cursor !== undefined && part.error !== undefined) this.#partitionFailed(open, cursor, part);
+      else if (cursor !== undefined && part.preferredReplica !== undefined)
+        this.#readNear(open, cursor, part.preferredReplica);
     }
     if (spare > 0) this.#giveBack(slot, spare);
     if (came) this.#events.available();
@@ -320,10 +349,14 @@ export class Fetcher {
     if (part.error === undefined) return;
     const error = fromDetail(part.error, { broker: open.session.address, topic, partition });
     open.cursors.delete(partitionKey(topic, partition));
+    const wasNear = cursor.near?.address === open.session.address;
     if (error.leaderHint !== undefined) this.#brokers.learnLeader(topic, partition, error.leaderHint);
     else if (isAway(error)) this.#brokers.failed(open.session.address);
-    else if (knowsNoLeader.has(error.code)) this.#brokers.notLeader(topic, partition, open.session.address);
-    if (error.retriable) {
+    else if (!wasNear && knowsNoLeader.has(error.code)) this.#brokers.notLeader(topic, partition, open.session.address);
+    if (wasNear) {
+      this.#readAtLeader(cursor);
+      this.#arrangeSoon();
+    } else if (error.retriable) {
       this.#delay(cursor, error);
       this.#arrangeSoon();
     } else if (error.code === 'OFFSET_OUT_OF_RANGE') {
@@ -333,6 +366,22 @@ export class Fetcher {
       cursor.notBeforeMs = Infinity;
       this.#events.failed(error);
     }
+  }
+
+  /** The leader says which replica is in the client's rack. */
+  #readNear(open: OpenSession, cursor: Cursor, { address }: ReplicaHint): void {
+    open.cursors.delete(partitionKey(cursor.topic, cursor.partition));
+    const nowMs = this.#brokers.environment.clock.monotonicMs();
+    // who names itself would do so again
+    if (address === open.session.address) this.#readAtLeader(cursor);
+    else cursor.near = { address, untilMs: nowMs + nearMs };
+    this.#arrangeSoon();
+  }
+
+  /** A replica near by can not serve it (any more). */
+  #readAtLeader(cursor: Cursor): void {
+    cursor.near = null;
+    cursor.leaderUntilMs = this.#brokers.environment.clock.monotonicMs() + leaderMs;
   }
 
   #delay(cursor: Cursor, error: BrokerError): void {
@@ -354,7 +403,11 @@ export class Fetcher {
     if (nowMs - open.openedMs > goodSessionMs) this.#sessionFailures = 0;
     const { retryAfterMs } = this.#brokers.forOthers(error);
     const waitMs = backoffMs(this.#sessionFailures++, backoff, environment, retryAfterMs);
-    for (const cursor of open.cursors.values()) cursor.notBeforeMs = Math.max(cursor.notBeforeMs, nowMs + waitMs);
+    for (const cursor of open.cursors.values()) {
+      // the way to the leader may be as good as ever
+      if (cursor.near?.address === address) this.#readAtLeader(cursor);
+      else cursor.notBeforeMs = Math.max(cursor.notBeforeMs, nowMs + waitMs);
+    }
     this.#arrangeSoon();
   }
 

@@ -101,6 +101,10 @@ export class ScriptedServer {
   offsetFault: ((topicName: string, partition: number) => ErrorCode | null) | null = null;
   /** Asked for each fetched partition. */
   fetchFault: ((topicName: string, partition: number) => ErrorCode | null) | null = null;
+  /** Asked for each fetched partition that comes with a rack: the broker in it to which its reader is sent. */
+  nearReplica: ((rack: string, topicName: string, partition: number) => ScriptedServer | null) | null = null;
+  /** Racks that came with fetched partitions, in order; null: none came. */
+  readonly racks: (string | null)[] = [];
   /** Unary calls and appends so far, by method. */
   readonly calls = new Map<string, number>();
   readonly producers: { id: bigint; epoch: number; secret: Uint8Array }[];
@@ -463,7 +467,7 @@ export class ScriptedServer {
   #fetchStream(call: ServerDuplexStream<log.FetchStreamRequest, log.FetchStreamResponse>): void {
     this.#count('fetchStream');
     let credit = 0;
-    let positions: { topic: string; partition: number; offset: number; failed: boolean }[] = [];
+    let positions: { topic: string; partition: number; offset: number; failed: boolean; rack: string | null }[] = [];
     let bytesMax = 1 << 20;
     const pump = (): void => {
       for (let progress = true; progress && credit > 0;) {
@@ -473,7 +477,7 @@ export class ScriptedServer {
           const part = this.#fetchPart(position, bytesMax);
           if (part === null) continue;
           progress = true;
-          if (part.error !== undefined) position.failed = true;
+          if (part.error !== undefined || part.preferredReplica !== undefined) position.failed = true;
           else position.offset = Number(part.nextOffset ?? 0n);
           const usedBytes = part.payload?.$case === 'recordBatches' ? part.payload.value.length : 0;
           credit -= usedBytes;
@@ -500,7 +504,9 @@ export class ScriptedServer {
           partition: wanted.partition,
           offset: Number(wanted.fetchOffset ?? 0n),
           failed: false,
+          rack: wanted.rack ?? null,
         }));
+        for (const { rack } of positions) this.racks.push(rack);
       } else if (action?.$case === 'grantBytes') {
         credit += action.value;
       }
@@ -509,15 +515,17 @@ export class ScriptedServer {
   }
 
   #fetchPart(
-    position: { topic: string; partition: number; offset: number },
+    position: { topic: string; partition: number; offset: number; rack: string | null },
     bytesMax: number,
   ): log.FetchedPartition | null {
-    const { topic: name, partition, offset } = position;
+    const { topic: name, partition, offset, rack } = position;
     const found = this.topics.get(name)?.partitions[partition];
     const base = { topic: name, topicId: this.topics.get(name)?.topicId ?? '', partition, payload: undefined };
     const fault = this.isSetApart ? 'QUARANTINED' : (this.fetchFault?.(name, partition) ?? null);
     if (fault !== null) return { ...base, error: detailOf(fault) };
     if (found === undefined) return { ...base, error: detailOf('UNKNOWN_TOPIC_OR_PARTITION') };
+    const near = rack === null ? null : (this.nearReplica?.(rack, name, partition) ?? null);
+    if (near !== null) return { ...base, preferredReplica: { brokerId: near.brokerId, address: near.address } };
     if (offset < found.logStart || offset > found.endOffset) return { ...base, error: detailOf('OFFSET_OUT_OF_RANGE') };
     const batches: StoredBatch[] = [];
     let bytes = 0;

@@ -320,7 +320,17 @@ export interface FetchPartition {
     | number
     | undefined;
   /** Limit for this partition in bytes, range 1 to 4 MiB, default 1 MiB. At least one batch is returned all the same. */
-  maxBytes?: number | undefined;
+  maxBytes?:
+    | number
+    | undefined;
+  /**
+   * The rack that the reader is in, as brokers name theirs in `broker.rack`, 1 to 249 characters. Set: the partition's
+   * leader answers with preferred_replica and nothing else if an in-sync replica is in this rack and it is not itself;
+   * another replica serves only who is in its own rack, sends all others to the leader with NOT_LEADER_OR_FOLLOWER, and
+   * answers LEADER_NOT_AVAILABLE where the reader would wait and it hears of no leader. Absent: whoever is asked and has a
+   * replica serves what it knows to be committed.
+   */
+  rack?: string | undefined;
 }
 
 /** Reads from many partitions. */
@@ -377,7 +387,22 @@ export interface FetchedPartition {
     { $case: "recordBatches"; value: Uint8Array }
     | undefined;
   /** Where to go on reading. Absent with an error. */
-  nextOffset?: bigint | undefined;
+  nextOffset?:
+    | bigint
+    | undefined;
+  /**
+   * The broker to read this partition from, from the same offset on, because its replica is in the reader's rack. Only
+   * where the request named a rack; then nothing was read. If that broker can not serve the read, read without a rack.
+   */
+  preferredReplica?: ReplicaHint | undefined;
+}
+
+/** A replica that serves reads. */
+export interface ReplicaHint {
+  /** Its broker's id, range 0 to 2^31-1. */
+  brokerId: number;
+  /** Where that takes clients, "host:port". */
+  address: string;
 }
 
 /** The answer to a fetch. */
@@ -421,7 +446,7 @@ export interface FetchStreamStart {
 
 /** What a broker says on a fetch stream. */
 export interface FetchStreamResponse {
-  /** What was read. A partition with an error is not read on. */
+  /** What was read. A partition with an error, or with a preferred_replica, is not read on. */
   partitions: FetchedPartition[];
   /** Bytes of credit that this message used up. */
   usedBytes: number;
@@ -1550,6 +1575,7 @@ function createBaseFetchPartition(): FetchPartition {
     fetchOffset: undefined,
     leaderEpoch: undefined,
     maxBytes: undefined,
+    rack: undefined,
   };
 }
 
@@ -1575,6 +1601,9 @@ export const FetchPartition: MessageFns<FetchPartition> = {
     }
     if (message.maxBytes !== undefined) {
       writer.uint32(48).int32(message.maxBytes);
+    }
+    if (message.rack !== undefined) {
+      writer.uint32(58).string(message.rack);
     }
     return writer;
   },
@@ -1638,6 +1667,14 @@ export const FetchPartition: MessageFns<FetchPartition> = {
             }
 
             message.maxBytes = reader.int32();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.rack = reader.string();
             continue;
           }
         }
@@ -1754,6 +1791,7 @@ function createBaseFetchedPartition(): FetchedPartition {
     leaderEpoch: undefined,
     payload: undefined,
     nextOffset: undefined,
+    preferredReplica: undefined,
   };
 }
 
@@ -1799,6 +1837,9 @@ export const FetchedPartition: MessageFns<FetchedPartition> = {
         throw new globalThis.Error("value provided for field message.nextOffset of type int64 too large");
       }
       writer.uint32(80).int64(message.nextOffset);
+    }
+    if (message.preferredReplica !== undefined) {
+      ReplicaHint.encode(message.preferredReplica, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -1894,6 +1935,71 @@ export const FetchedPartition: MessageFns<FetchedPartition> = {
             }
 
             message.nextOffset = reader.int64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.preferredReplica = ReplicaHint.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseReplicaHint(): ReplicaHint {
+  return { brokerId: 0, address: "" };
+}
+
+export const ReplicaHint: MessageFns<ReplicaHint> = {
+  encode(message: ReplicaHint, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.brokerId !== 0) {
+      writer.uint32(8).int32(message.brokerId);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReplicaHint {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReplicaHint();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.brokerId = reader.int32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
             continue;
           }
         }
