@@ -9,9 +9,11 @@ import { ClusterView } from './cluster-view.ts';
 import { Connection } from './connection.ts';
 import type { Environment } from './environment.ts';
 import { asBrokerError, BrokerError, closedError, isAway } from './errors.ts';
+import type { ClientStatus } from './client-status.ts';
 import type { LeaderHint } from './errors.ts';
 import type { DescribeClusterResponse } from './gen/sluice/v1/cluster.ts';
 import type { DescribeTopicResponse } from './gen/sluice/v1/topic.ts';
+import { StatusFeed } from './status.ts';
 import { methods } from './methods.ts';
 import type { Method } from './methods.ts';
 
@@ -63,7 +65,11 @@ export class Brokers {
   readonly backoff: Required<BackoffOptions>;
   /** Where the client is; null: it does not say, and reads from leaders. */
   readonly rack: string | null;
+  /** What happens to connections. */
+  readonly statuses = new StatusFeed<ClientStatus>();
   readonly #view: ClusterView;
+  /** Whether each broker answered when it was last asked. Invariant: at most `connectionsMax`. */
+  readonly #answers = new Map<string, boolean>();
   /** By address. Invariant: at most `connectionsMax`. */
   readonly #connections = new Map<string, Connection>();
   /** A broker has answered: from then on a cluster that can not be reached is one that is away for a while. */
@@ -133,7 +139,9 @@ export class Brokers {
 
   /** Remembers the leader that a refusal named. */
   learnLeader(topic: string, partition: number, hint: LeaderHint): void {
-    if (this.#view.learnLeader(topic, partition, hint)) this.#moved();
+    if (!this.#view.learnLeader(topic, partition, hint)) return;
+    this.statuses.publish({ type: 'leader-moved', topic, partition, broker: hint.address });
+    this.#moved();
   }
 
   /** Whoever is at `address` does not lead the partition, and does not say who does. */
@@ -157,6 +165,7 @@ export class Brokers {
   reached(address: string): void {
     this.#reachedOne = true;
     this.#view.reached(address);
+    this.#noteAnswer(address, true);
     this.#lookAtCluster();
   }
 
@@ -164,6 +173,7 @@ export class Brokers {
   failed(address: string): void {
     if (this.#closed) return;
     this.#view.failed(address, this.#nowMs());
+    this.#noteAnswer(address, false);
     this.#suspect = true;
     if (this.#reachedOne) this.#lookAtCluster();
   }
@@ -261,6 +271,8 @@ export class Brokers {
 
   close(): void {
     this.#closing.abort();
+    this.statuses.publish({ type: 'closed' });
+    this.statuses.end();
     this.#movedListeners.clear();
     for (const connection of this.#connections.values()) connection.close();
     this.#connections.clear();
@@ -285,6 +297,13 @@ export class Brokers {
     this.#topicLooks.set(name, 'looking');
     const done = (): void => void this.#topicLooks.set(name, this.#nowMs());
     this.describeTopic(name, { signal: this.#closing.signal, timeoutMs: lookMs }).then(done, done);
+  }
+
+  #noteAnswer(broker: string, isThere: boolean): void {
+    if (this.#answers.get(broker) === isThere) return;
+    if (this.#answers.size >= connectionsMax) this.#answers.clear();
+    this.#answers.set(broker, isThere);
+    this.statuses.publish({ type: isThere ? 'connected' : 'disconnected', broker });
   }
 
   #moved(): void {

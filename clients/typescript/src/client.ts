@@ -18,7 +18,9 @@ import { inRange } from './producer-options.ts';
 import type { ProducerOptions } from './producer-options.ts';
 import { Reader } from './reader.ts';
 import type { ReaderOptions } from './reader.ts';
+import type { ClientStatus } from './client-status.ts';
 import type { Bytes } from './serde.ts';
+import type { StatusFeed, StatusOptions } from './status.ts';
 
 export interface ClientOptions {
   /** Where to find the first broker, "host:port" or several; the port defaults to 9400. The others are learnt. */
@@ -104,6 +106,14 @@ export class Client implements AsyncDisposable {
     const reader: Reader<K, V> = new Reader(this.#brokers, this.admin, options, this.#loadCodecs, onClosed);
     this.#parts.add(reader);
     return reader;
+  }
+
+  /**
+   * What happens in the background from now on: brokers that are reached or lost, leaders that move, consumers that end.
+   * Any number may listen; who does not keep up is told how many it missed. Ends when the client is closed.
+   */
+  status(options: StatusOptions = {}): ReturnType<StatusFeed<ClientStatus>['listen']> {
+    return this.#brokers.statuses.listen(options);
   }
 
   /**

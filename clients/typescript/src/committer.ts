@@ -11,6 +11,8 @@ import type { CommitResponse, OffsetToCommit } from './gen/sluice/v1/group.ts';
 import { toInt64 } from './int64.ts';
 import type { Membership } from './membership.ts';
 import { methods } from './methods.ts';
+import { channels, traced } from './tracing.ts';
+import type { CommitTrace } from './tracing.ts';
 
 /** An offset to commit: that of the next record to read. */
 export interface TopicPartitionOffset extends TopicPartition {
@@ -22,6 +24,8 @@ export interface TopicPartitionOffset extends TopicPartition {
 }
 
 export interface CommitterEvents {
+  /** A commit in the background failed, for good or for now. */
+  readonly troubled: (error: BrokerError) => void;
   /** UUID of a topic that the member reads; undefined: not known. */
   readonly topicId: (topic: string) => string | undefined;
   /** A commit in the background will never succeed. */
@@ -125,6 +129,7 @@ export class Committer {
     } catch (thrown) {
       const error = asBrokerError(thrown);
       if (notMine.has(error.code) || this.#membership.state === null) return;
+      this.#events.troubled(error);
       if (!error.retriable && !memberDoubted.has(error.code)) {
         this.#events.failed(error);
         return;
@@ -138,10 +143,10 @@ export class Committer {
   async #commit(offsets: readonly TopicPartitionOffset[], timeoutMs: number | undefined): Promise<void> {
     let first: BrokerError | null = null;
     for (let from = 0; from < offsets.length; from += offsetsMax) {
-      const answer = await this.#send(
-        offsets.slice(from, from + offsetsMax).map((offset) => this.#wire(offset)),
-        timeoutMs,
-      );
+      const some = offsets.slice(from, from + offsetsMax);
+      const contextOf = (): CommitTrace => ({ group: this.#group, offsets: some });
+      const wire = some.map((offset) => this.#wire(offset));
+      const answer = await traced(channels.commit, contextOf, () => this.#send(wire, timeoutMs));
       for (const { error, topic, partition } of answer.partitions)
         if (error !== undefined) first ??= fromDetail(error, { topic, partition });
     }

@@ -5,6 +5,8 @@ import { fromStatus } from './decode-error.ts';
 import type { Environment } from './environment.ts';
 import { abortedError, BrokerError, closedError } from './errors.ts';
 import type { Method } from './methods.ts';
+import { channels, traced } from './tracing.ts';
+import type { RpcTrace } from './tracing.ts';
 
 /** HTTP/2 window of a connection and of each of its streams. grpc-js starts at 64 KiB, which caps a stream. */
 const windowBytes = 4 * 1024 * 1024;
@@ -92,7 +94,8 @@ export class Connection {
     const startedMs = this.#environment.clock.monotonicMs();
     if (!this.isReady) await this.ready(options.connectTimeoutMs);
     const leftMs = options.timeoutMs - (this.#environment.clock.monotonicMs() - startedMs);
-    return this.#send(method, request, Math.max(1, leftMs), signal);
+    const contextOf = (): RpcTrace => ({ broker: this.address, method: method.path });
+    return traced(channels.rpc, contextOf, () => this.#send(method, request, Math.max(1, leftMs), signal));
   }
 
   /** Opens a stream. The caller waits for `ready` first and handles its 'error'. */

@@ -39,15 +39,23 @@ export interface ConsumerOptions<K, V> {
    * member lives all the same as long as its process does: heartbeats never wait for the application.
    */
   readonly maxProcessingMs?: number;
+  /**
+   * If nothing comes of an assigned partition for this long although records wait in it, `status()` tells of it and the
+   * partition is read anew; milliseconds, range 100 to 86,400,000. Default 30,000.
+   */
+  readonly stallAfterMs?: number;
   /** Lets a consumer whose process died come back at once instead of after its session; `resumeTokenFile` makes one. */
   readonly resumeToken?: ResumeTokenStorage;
   readonly fetch?: FetchOptions;
-  /** These partitions are read from now on. */
-  readonly onAssigned?: (partitions: readonly TopicPartition[]) => void;
-  /** These are given away; what was processed of them is committed. */
-  readonly onRevoked?: (partitions: readonly TopicPartition[]) => void;
+  /** These partitions are read from now on. Reading begins when the promise is fulfilled; a rejection ends the consumer. */
+  readonly onAssigned?: (partitions: readonly TopicPartition[]) => void | Promise<void>;
+  /**
+   * These are given away; what was processed of them is committed. Others get them when the promise is fulfilled, so it
+   * must be so within the group's rebalance time-out; a rejection ends the consumer.
+   */
+  readonly onRevoked?: (partitions: readonly TopicPartition[]) => void | Promise<void>;
   /** These were taken away: somebody else may read them already, and nothing can be committed for them. */
-  readonly onLost?: (partitions: readonly TopicPartition[]) => void;
+  readonly onLost?: (partitions: readonly TopicPartition[]) => void | Promise<void>;
 }
 
 export interface ConsumerSettings {
@@ -58,6 +66,7 @@ export interface ConsumerSettings {
   readonly fetch: FetchSettings;
   /** Null: for ever. */
   readonly maxProcessingMs: number | null;
+  readonly stallAfterMs: number;
 }
 
 const mib = 1024 * 1024;
@@ -75,6 +84,7 @@ export function consumerSettings(
     onNoOffset: options.onNoOffset ?? 'error',
     onOutOfRange: options.onOutOfRange ?? 'error',
     fetch: fetchSettings(options.fetch),
+    stallAfterMs: inRange('stallAfterMs', options.stallAfterMs ?? 30_000, 100, 86_400_000),
     maxProcessingMs:
       options.maxProcessingMs === undefined ? null : inRange('maxProcessingMs', options.maxProcessingMs, 1, 86_400_000),
   };

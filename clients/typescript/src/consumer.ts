@@ -17,6 +17,7 @@ import type { TopicPartitionOffset } from './committer.ts';
 import { consumerSettings } from './consumer-options.ts';
 import type { ConsumerOptions, ConsumerSettings } from './consumer-options.ts';
 import { inRange } from './producer-options.ts';
+import type { ConsumerStatus } from './consumer-status.ts';
 import { Doorbell } from './doorbell.ts';
 import { abortedError, asBrokerError, BrokerError, closedError } from './errors.ts';
 import { Fetcher, partitionKey } from './fetcher.ts';
@@ -34,7 +35,10 @@ import { runSettings } from './run-options.ts';
 import type { Handler, RunOptions } from './run-options.ts';
 import { serdePairs } from './serde.ts';
 import type { Bytes } from './serde.ts';
+import { StallWatch } from './stall-watch.ts';
 import { offsetsAt, startOffsets } from './start-offsets.ts';
+import { StatusFeed } from './status.ts';
+import type { StatusOptions } from './status.ts';
 import { learnLeaders } from './topic-metadata.ts';
 
 /** A partition that this member reads. */
@@ -119,6 +123,11 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
   #failure: BrokerError | null = null;
   #closing: Promise<void> | null = null;
   readonly #stopped = new AbortController();
+  readonly #statuses = new StatusFeed<ConsumerStatus>();
+  readonly #stalls: StallWatch;
+  #stallTimer: { cancel(): void } | null = null;
+  /** Callbacks of the application that were begun and not awaited: `close` waits for them. */
+  readonly #callbacks = new Set<Promise<void>>();
 
   /** Use `client.consumer()`. */
   constructor(
@@ -133,6 +142,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     this.#admin = admin;
     this.#options = options;
     this.#settings = consumerSettings(options);
+    this.#stalls = new StallWatch(this.#settings.stallAfterMs);
     this.#loadCodecs = loadCodecs;
     this.#onClosed = onClosed;
     const topics = options.topics.map((topic) => (typeof topic === 'string' ? topic : topic.name));
@@ -143,13 +153,16 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
       { group: options.group, topics, clientId, storage },
       {
         assigned: (target) => this.#retarget(target),
-        lost: () => this.#lose(),
+        joined: (state) => this.#statuses.publish({ type: 'joined', ...state }),
+        troubled: (error) => this.#statuses.publish({ type: 'heartbeat-failed', error }),
+        lost: (error) => this.#lose(error),
         failed: (error) => this.#fail(error),
         owned: () => this.#owned(),
       },
     );
     this.#committer = new Committer(brokers, options.group, this.#membership, this.#settings.commitIntervalMs, {
       topicId: (topic) => [...this.#assigned.values()].find((assigned) => assigned.topic === topic)?.topicId,
+      troubled: (error) => this.#statuses.publish({ type: 'commit-failed', error }),
       failed: (error) => this.#fail(error),
     });
     this.#fetcher = new Fetcher(brokers, this.#settings.fetch, {
@@ -275,6 +288,26 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     }
   }
 
+  /** Records that wait in each assigned partition behind what was processed, by `topic/partition`. */
+  async lag(options: CallOptions = {}): Promise<Map<string, number>> {
+    this.#check();
+    const ends = await offsetsAt(this.#admin, this.assignment, 'latest', options);
+    return new Map(
+      ends.flatMap(([key, end]) => {
+        const assigned = this.#assigned.get(key);
+        return assigned === undefined ? [] : [[key, Math.max(0, end - assigned.processed)] as const];
+      }),
+    );
+  }
+
+  /**
+   * What happens in the background from now on: rebalances, stalls, failed commits and heartbeats, retries. Any number may
+   * listen; who does not keep up is told how many it missed. Ends when the consumer is closed.
+   */
+  status(options: StatusOptions = {}): ReturnType<StatusFeed<ConsumerStatus>['listen']> {
+    return this.#statuses.listen(options);
+  }
+
   /**
    * Ends iterations and runs, commits what is processed (unless `commit: 'manual'`), leaves the group. After it resolves
    * nothing of the application is called any more: it waits for handlers that run, those included that do not heed their
@@ -297,7 +330,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     this.#run?.abortAll(closedError('consumer'));
     this.#letters?.abandon();
     this.#stop();
-    this.#onClosed();
+    this.#end();
   }
 
   // ---- starting and ending ----
@@ -309,6 +342,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
       const codecs = await this.#loadCodecs();
       this.#reader = new ChunkReader(this.#fetcher, codecs, serdePairs(this.#options));
       await this.#membership.join(timeoutMs === undefined ? { signal } : { signal, timeoutMs });
+      this.#watchStalls();
     } catch (error) {
       this.#fail(asBrokerError(error));
     }
@@ -331,8 +365,9 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     this.#stop();
     this.#drained.ring();
     await run?.idle();
+    await Promise.all(this.#callbacks);
     await this.#letters?.close().catch(() => undefined); // a letter that failed failed its record
-    this.#onClosed();
+    this.#end();
     if (error !== null) throw error;
   }
 
@@ -350,6 +385,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
   #stop(): void {
     this.#stopped.abort();
     this.#progress?.cancel();
+    this.#stallTimer?.cancel();
     this.#fetcher.close();
     this.#committer.stop();
     this.#membership.stop();
@@ -358,10 +394,18 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     this.#handed.ring();
   }
 
+  #end(): void {
+    this.#statuses.publish({ type: 'closed' });
+    this.#statuses.end();
+    this.#onClosed();
+  }
+
   /** The next call of the application learns of it; the group is left in the meantime. */
   #fail(error: BrokerError): void {
     if (this.#failure !== null || this.#closing !== null) return;
     this.#failure = error;
+    this.#statuses.publish({ type: 'failed', error });
+    this.#brokers.statuses.publish({ type: 'consumer-failed', group: this.#options.group, error });
     this.#closing = this.#close(inHandMsMax);
     this.#closing.catch(() => undefined); // the failure is what the application hears
   }
@@ -465,6 +509,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
       ended: () => this.#handed.ring(),
       stalled: () => void this.#stalled(),
       send: (topic, letter) => this.#letterProducer().send(topic, letter),
+      troubled: (status) => this.#statuses.publish(status),
       failed: (error) => this.#fail(error),
     };
   }
@@ -539,7 +584,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
   async #stalled(): Promise<void> {
     if (this.#closing !== null) return;
     const ms = this.#settings.maxProcessingMs;
-    this.#lose();
+    this.#lose(null);
     await this.#membership.leave(LeaveReason.LEAVE_REASON_PROGRESS_EXPIRED);
     this.#fail(new BrokerError('PROGRESS_EXPIRED', `The application took longer than ${ms} ms over one step.`));
   }
@@ -689,7 +734,9 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
       this.#committer.unstage(topic, partition);
       this.#run?.abort(partitionKey(topic, partition), givenAway(topic, partition));
     }
-    this.#options.onRevoked?.(revoked.map(({ topic, partition }) => ({ topic, partition })));
+    const partitions = revoked.map(placeOf);
+    this.#statuses.publish({ type: 'revoked', partitions });
+    await this.#options.onRevoked?.(partitions);
   }
 
   /** Waits until the application has finished what it has in hand, but not for ever. */
@@ -712,6 +759,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
 
   async #assign(added: readonly (TopicPartition & { readonly topicId: string })[], life: number): Promise<void> {
     const { onNoOffset } = this.#settings;
+    const { onAssigned } = this.#options;
     const signal = this.#stopped.signal;
     const topics = added.map(({ topic }) => topic);
     const [offsets] = await Promise.all([
@@ -719,6 +767,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
       learnLeaders(this.#brokers, topics, { signal, timeoutMs: leadersMs }),
     ]);
     if (life !== this.#life) return;
+    const partitions = added.map(placeOf);
     for (const { topic, topicId, partition } of added) {
       const key = partitionKey(topic, partition);
       const offset = offsets.get(key);
@@ -728,12 +777,16 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
       const assigned = { topic, topicId, partition, cursor, ...positions, paused: false, work: null };
       this.#assigned.set(key, assigned);
       this.#beginWork(assigned);
+      cursor.paused = onAssigned !== undefined; // it may seek
     }
-    this.#options.onAssigned?.(added.map(({ topic, partition }) => ({ topic, partition })));
+    this.#statuses.publish({ type: 'assigned', partitions });
+    await onAssigned?.(partitions);
+    if (life !== this.#life || onAssigned === undefined) return;
+    for (const { cursor, paused } of this.#these(partitions)) if (!paused) this.#fetcher.resume(cursor);
   }
 
   /** The membership is gone, and with it every partition. */
-  #lose(): void {
+  #lose(error: BrokerError | null): void {
     this.#life += 1;
     this.#target = null;
     this.#adding = [];
@@ -746,13 +799,76 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     this.#inHand = null;
     this.#committer.unstageAll();
     this.#handed.ring();
-    try {
-      if (lost.length > 0) this.#options.onLost?.(lost);
-    } catch (error) {
-      this.#fail(asBrokerError(error));
+    this.#statuses.publish({ type: 'lost', partitions: lost, error });
+    if (lost.length > 0) this.#callBack(async () => this.#options.onLost?.(lost));
+  }
+
+  /** A callback that nothing waits for but `close`. What it throws ends the consumer. */
+  #callBack(callback: () => Promise<void>): void {
+    const called = callback().catch((error: unknown) => this.#fail(asBrokerError(error)));
+    this.#callbacks.add(called);
+    void called.then(() => this.#callbacks.delete(called));
+  }
+
+  // ---- stalls ----
+
+  #watchStalls(): void {
+    const { stallAfterMs } = this.#settings;
+    const everyMs = Math.max(50, stallAfterMs / 4);
+    this.#stallTimer = this.#brokers.environment.clock.setTimer(everyMs, () => {
+      if (this.#closing !== null) return;
+      this.#watchStalls();
+      this.#lookForStalls().catch(() => undefined); // no end could be read: the next look tries again
+    });
+  }
+
+  async #lookForStalls(): Promise<void> {
+    const { clock } = this.#brokers.environment;
+    const all = [...this.#assigned.values()];
+    // what came and was not taken fills the room of the rest
+    const isBusy = this.#inHand !== null || all.some(({ cursor }) => cursor.chunks.length > 0);
+    const watched = all.map(({ topic, partition, cursor }) => {
+      const isWaitedFor = isBusy || cursor.paused || cursor.notBeforeMs === Infinity;
+      return { key: partitionKey(topic, partition), position: cursor.position, isWaitedFor };
+    });
+    const { suspects, recovered } = this.#stalls.look(watched, clock.monotonicMs());
+    for (const key of recovered) {
+      const assigned = this.#assigned.get(key);
+      if (assigned !== undefined) this.#statuses.publish({ type: 'recovered', partition: placeOf(assigned) });
+    }
+    const asked = suspects.flatMap((key) => this.#assigned.get(key) ?? []);
+    const before = new Map(asked.map((assigned) => [keyOf(assigned), assigned.cursor.position]));
+    if (asked.length === 0) return;
+    const options = { signal: this.#stopped.signal, timeoutMs: stallLookMs };
+    for (const [key, end] of await offsetsAt(this.#admin, asked.map(placeOf), 'latest', options)) {
+      const assigned = this.#assigned.get(key);
+      const position = before.get(key);
+      if (assigned === undefined || position !== assigned.cursor.position) continue;
+      const forMs = this.#stalls.found(key, position, end, clock.monotonicMs());
+      if (forMs !== null) await this.#stalledAt(assigned, end, forMs);
     }
   }
+
+  /** Reads it anew, and tells with what the cluster says of it. */
+  async #stalledAt(assigned: Assigned, highWatermark: number, forMs: number): Promise<void> {
+    const { cursor } = assigned;
+    const { position } = cursor;
+    this.#fetcher.seek(cursor, position);
+    const options = { signal: this.#stopped.signal, timeoutMs: stallLookMs };
+    const stalls = await this.#admin.explain(placeOf(assigned), options).then(
+      (explained) => explained.stalls.filter(({ blocksFetch }) => blocksFetch),
+      () => [],
+    );
+    const lag = highWatermark - position;
+    const told = { partition: placeOf(assigned), position, highWatermark, lag, forMs, stalls };
+    this.#statuses.publish({ type: 'stalled', ...told });
+  }
 }
+
+/** How long the looks at a partition that may be stalled take at most. */
+const stallLookMs = 5_000;
+
+const placeOf = ({ topic, partition }: TopicPartition): TopicPartition => ({ topic, partition });
 
 const keyOf = ({ topic, partition }: TopicPartition): string => partitionKey(topic, partition);
 

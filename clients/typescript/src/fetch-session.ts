@@ -6,6 +6,7 @@ import { asBrokerError, BrokerError } from './errors.ts';
 import { FetchFormat } from './gen/sluice/v1/log.ts';
 import type { FetchPartition, FetchStreamRequest, FetchStreamResponse } from './gen/sluice/v1/log.ts';
 import { methods } from './methods.ts';
+import { channels } from './tracing.ts';
 
 export interface SessionEvents {
   readonly received: (message: FetchStreamResponse) => void;
@@ -88,7 +89,13 @@ export class FetchSession {
   #receive(message: FetchStreamResponse): void {
     if (this.#closed) return;
     try {
-      this.#events.received(message);
+      if (!channels.fetch.hasSubscribers) this.#events.received(message);
+      else
+        channels.fetch.traceSync(() => this.#events.received(message), {
+          broker: this.address,
+          partitions: message.partitions.length,
+          bytes: message.usedBytes,
+        });
     } catch (error) {
       this.#lose(asBrokerError(error));
     }

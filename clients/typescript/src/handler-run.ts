@@ -10,6 +10,7 @@ import { setMaxListeners } from 'node:events';
 import { recordContentBytes } from '../../../src/model/record.ts';
 import { backoffMs } from './backoff.ts';
 import type { StoredInChunk } from './chunk-reader.ts';
+import type { ConsumerStatus, HandlerTrouble } from './consumer-status.ts';
 import type { Environment } from './environment.ts';
 import { asBrokerError, BrokerError } from './errors.ts';
 import { partitionKey } from './fetcher.ts';
@@ -17,10 +18,12 @@ import { letterHead, letterOf } from './letter.ts';
 import type { LetterHead } from './letter.ts';
 import { PartitionWork } from './partition-work.ts';
 import type { Work } from './partition-work.ts';
-import type { OutRecord } from './producer.ts';
-import type { InRecord } from './record.ts';
+import type { InRecord, OutRecord } from './record.ts';
 import type { Handler, HandlerContext, RunSettings } from './run-options.ts';
 import type { Bytes } from './serde.ts';
+import { channels, traced } from './tracing.ts';
+
+export type HandlerStatus = Extract<ConsumerStatus, HandlerTrouble>;
 
 /** What a run needs of its consumer. Partitions are named by their key. */
 export interface RunHost<K, V> {
@@ -39,6 +42,8 @@ export interface RunHost<K, V> {
   stalled(): void;
   /** Writes to a retry or dead-letter topic; resolves when it is durable. */
   send(topic: string, letter: OutRecord<Bytes, Bytes>): Promise<unknown>;
+  /** A handler failed, and the record is tried again or went to the dead-letter topic. */
+  troubled(status: HandlerStatus): void;
   /** The run can not go on. */
   failed(error: BrokerError): void;
 }
@@ -328,7 +333,16 @@ export class HandlerRun<K, V> {
     const timer = limitMs === null ? null : this.#environment.clock.setTimer(limitMs, () => this.#host.stalled());
     let failure: { readonly thrown: unknown } | null = null;
     try {
-      await this.#handler(this.#host.toRecord(job.taken), contextOf(job));
+      const record = this.#host.toRecord(job.taken);
+      const context = contextOf(job);
+      const handled = channels.process.hasSubscribers
+        ? traced(
+            channels.process,
+            () => ({ group: this.#group, record, attempt: context.attempt }),
+            async () => this.#handler(record, context),
+          )
+        : this.#handler(record, context);
+      await handled;
     } catch (thrown) {
       failure = { thrown };
     }
@@ -373,6 +387,7 @@ export class HandlerRun<K, V> {
     if (this.#isStopped()) this.#giveUp(work);
     else if (isTriedAgain) {
       const waitMs = backoffMs(tried - 1, this.#settings.retryBackoff, this.#environment);
+      this.#host.troubled({ type: 'retrying', waitMs, ...troubleOf(work.item, thrown) });
       if (retryTopic === null) this.#tryAgain(work, waitMs);
       else void this.#send(work, retryTopic, this.#environment.clock.wallMs() + waitMs, thrown);
     } else if (deadLetterTopic !== null) {
@@ -423,6 +438,8 @@ export class HandlerRun<K, V> {
       const tried = { ...head, attempts: head.attempts + attempts, notBeforeMs };
       await this.#host.send(topic, letterOf(taken.stored, tried, this.#group, thrown));
       this.#letters -= 1;
+      if (topic === this.#settings.deadLetterTopic)
+        this.#host.troubled({ type: 'dead-lettered', ...troubleOf(work.item, thrown) });
       this.#done(work);
     } catch (error) {
       this.#letters -= 1;
@@ -470,6 +487,11 @@ export class HandlerRun<K, V> {
     part.waiting.clear();
     if (!part.work.isBusy && this.#parts.get(part.key) === part) this.#parts.delete(part.key);
   }
+}
+
+function troubleOf({ taken, head, attempts }: Job, error: unknown): HandlerTrouble {
+  const { topic, partition } = taken.chunk.cursor;
+  return { partition: { topic, partition }, offset: taken.stored.offset, attempt: head.attempts + attempts, error };
 }
 
 /** Made for each attempt: the signal only if it is asked for. */

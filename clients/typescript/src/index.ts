@@ -7,7 +7,7 @@ export type { Environment } from './environment.ts';
 export { BrokerError } from './errors.ts';
 export type { BrokerErrorDetails, ClientErrorCode, ErrorCode, LeaderHint } from './errors.ts';
 export { Producer, PartialSendError } from './producer.ts';
-export type { OutRecord, SendOptions } from './producer.ts';
+export type { SendOptions } from './producer.ts';
 export type { BatchOptions, Partitioner, ProducerOptions } from './producer-options.ts';
 export type { RecordMeta } from './produce-batch.ts';
 export { Admin } from './admin.ts';
@@ -50,12 +50,16 @@ export type {
   OrderBy,
   RunOptions,
 } from './run-options.ts';
+export type { ConsumerStatus, HandlerTrouble, PartitionStalled } from './consumer-status.ts';
+export type { StatusesMissed, StatusOptions } from './status.ts';
+export type { ClientStatus } from './client-status.ts';
+export type { CommitTrace, FetchTrace, ProcessTrace, ProduceTrace, RpcTrace } from './tracing.ts';
 export type { ConsumerOptions, FetchOptions } from './consumer-options.ts';
 export type { TopicPartitionOffset } from './committer.ts';
 export type { OffsetPolicy } from './start-offsets.ts';
 export { Reader } from './reader.ts';
 export type { ReaderOptions } from './reader.ts';
 export { InRecord } from './record.ts';
-export type { RecordBatch } from './record.ts';
+export type { OutRecord, RecordBatch } from './record.ts';
 export { resumeTokenFile } from './resume-token.ts';
 export type { ResumeTokenStorage } from './resume-token.ts';

@@ -2,7 +2,7 @@
 import type { StoredRecord } from '../../../src/model/record.ts';
 import type { TopicPartition } from './admin.ts';
 import { BrokerError } from './errors.ts';
-import type { OutRecord } from './producer.ts';
+import type { OutRecord } from './record.ts';
 import type { Bytes } from './serde.ts';
 
 /** Headers of letters; all begin with this. */

@@ -21,6 +21,10 @@ export interface MembershipOptions {
 }
 
 export interface MembershipEvents {
+  /** It is a member. */
+  readonly joined: (state: MemberState) => void;
+  /** A heartbeat was not answered, or refused for now; the next one is on its way. */
+  readonly troubled: (error: BrokerError) => void;
   /** What the member shall read from now on, all of it. */
   readonly assigned: (target: readonly TopicPartitions[]) => void;
   /** It is no member any more and owns nothing; it joins again by itself. */
@@ -131,6 +135,7 @@ export class Membership {
     await this.#saveToken(answer.resumeToken);
     this.#schedule(this.#heartbeatMs);
     this.#watch.start();
+    this.#events.joined(this.#state);
     this.#events.assigned(answer.assignment);
   }
 
@@ -190,8 +195,10 @@ export class Membership {
 
   #beatFailed(error: BrokerError): void {
     if (this.#stopped.signal.aborted) return;
-    if (error.retriable) this.#schedule(Math.min(this.#heartbeatMs, this.#brokers.backoff.maxMs));
-    else if (memberGone.has(error.code)) void this.#comeBack(error);
+    if (error.retriable) {
+      this.#events.troubled(error);
+      this.#schedule(Math.min(this.#heartbeatMs, this.#brokers.backoff.maxMs));
+    } else if (memberGone.has(error.code)) void this.#comeBack(error);
     else this.#giveUp(error);
   }
 

@@ -15,25 +15,13 @@ import { rejectQuietly } from './produce-batch.ts';
 import type { Delivery, ProduceBatch, RecordMeta } from './produce-batch.ts';
 import { producerSettings } from './producer-options.ts';
 import type { ProducerOptions, ProducerSettings } from './producer-options.ts';
+import type { OutRecord } from './record.ts';
 import { serdesOrBytes, serialized } from './serde.ts';
 import type { Bytes, SerdePair, Topic } from './serde.ts';
 import { topicChanged } from './topic-metadata.ts';
+import { channels, traced } from './tracing.ts';
 import { TopicWriter } from './topic-writer.ts';
 import type { QueuedRecord } from './topic-writer.ts';
-
-/** A record to send. */
-export interface OutRecord<K, V> {
-  /** Decides the partition, unless `partition` does. Absent or null: no key. */
-  readonly key?: K | null;
-  /** Null: a null value, which differs from an empty one. */
-  readonly value: V | null;
-  /** Order and duplicates are kept. A text is sent as UTF-8; null differs from empty. Default: none. */
-  readonly headers?: readonly (readonly [name: string, value: string | Bytes | null])[];
-  /** Create time, milliseconds since 1970, range 0 to 2^53-1. Default: now. */
-  readonly timestampMs?: number;
-  /** From 0. Default: by key, else any. */
-  readonly partition?: number;
-}
 
 export interface SendOptions {
   /**
@@ -121,6 +109,18 @@ export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
    * Rejects with a BrokerError; if its `indeterminate` is false, the record is not in the log and never will be.
    */
   send(topic: string | Topic<K, V>, record: OutRecord<K, V>, options: SendOptions = {}): Promise<RecordMeta> {
+    if (!channels.produce.hasSubscribers) return this.#send(topic, record, options);
+    const context = { topic: typeof topic === 'string' ? topic : topic.name, record };
+    const sent = traced(
+      channels.produce,
+      () => context,
+      () => this.#send(topic, context.record, options),
+    );
+    sent.catch(() => undefined); // it may not be awaited: flush() reports it then
+    return sent;
+  }
+
+  #send(topic: string | Topic<K, V>, record: OutRecord<K, V>, options: SendOptions): Promise<RecordMeta> {
     let queued: QueuedRecord;
     const name = typeof topic === 'string' ? topic : topic.name;
     try {

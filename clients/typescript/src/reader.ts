@@ -2,7 +2,7 @@
 import type { BatchCodecs } from '../../../src/model/record-batch.ts';
 import { unlessAborted } from './abortable.ts';
 import type { Admin, OffsetQuery, TopicPartition } from './admin.ts';
-import type { Brokers } from './brokers.ts';
+import type { Brokers, CallOptions } from './brokers.ts';
 import { ChunkReader } from './chunk-reader.ts';
 import type { BatchesOptions, IterateOptions } from './consumer.ts';
 import { fetchSettings } from './consumer-options.ts';
@@ -75,9 +75,9 @@ export class Reader<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K, V
   }
 
   /** Finds out where to begin and end. Iterating does it by itself; call it to fail early. */
-  async start(): Promise<void> {
+  async start(options: Pick<CallOptions, 'signal'> = {}): Promise<void> {
     this.#starting ??= this.#start();
-    await this.#starting;
+    await unlessAborted(this.#starting, options.signal);
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<InRecord<K, V>, undefined, undefined> {

@@ -1,7 +1,21 @@
-/** Records as they come out of a consumer or reader. */
+/** Records as applications see them. */
 import type { Bytes } from './serde.ts';
 
 const decoder = new TextDecoder();
+
+/** A record to send. */
+export interface OutRecord<K, V> {
+  /** Decides the partition, unless `partition` does. Absent or null: no key. */
+  readonly key?: K | null;
+  /** Null: a null value, which differs from an empty one. */
+  readonly value: V | null;
+  /** Order and duplicates are kept. A text is sent as UTF-8; null differs from empty. Default: none. */
+  readonly headers?: readonly (readonly [name: string, value: string | Bytes | null])[];
+  /** Create time, milliseconds since 1970, range 0 to 2^53-1. Default: now. */
+  readonly timestampMs?: number;
+  /** From 0. Default: by key, else any. */
+  readonly partition?: number;
+}
 
 export interface RecordFields<K, V> {
   readonly topic: string;

@@ -399,7 +399,7 @@ describe('membership', () => {
     const lost: string[] = [];
     const consumer = consume({
       commit: 'manual',
-      onLost: (partitions) => lost.push(...partitions.map((p) => `${p.topic}/${p.partition}`)),
+      onLost: (partitions) => void lost.push(...partitions.map((p) => `${p.topic}/${p.partition}`)),
     });
     const iterator = consumer.records();
     await take(iterator, 3);
@@ -439,8 +439,8 @@ describe('membership', () => {
     const consumer = consume({
       topics: ['u'],
       commit: 'interval',
-      onAssigned: (partitions) => events.push(`+${partitions.map((p) => p.partition).join()}`),
-      onRevoked: (partitions) => events.push(`-${partitions.map((p) => p.partition).join()}`),
+      onAssigned: (partitions) => void events.push(`+${partitions.map((p) => p.partition).join()}`),
+      onRevoked: (partitions) => void events.push(`-${partitions.map((p) => p.partition).join()}`),
     });
     const iterator = consumer.records();
     assert.equal((await take(iterator, 6)).length, 6);

@@ -9,9 +9,9 @@ import type { Cursor } from '../src/fetcher.ts';
 import { HandlerRun } from '../src/handler-run.ts';
 import type { RunHost } from '../src/handler-run.ts';
 import { InRecord } from '../src/record.ts';
+import type { OutRecord } from '../src/record.ts';
 import { runSettings } from '../src/run-options.ts';
 import type { HandlerContext, RunOptions } from '../src/run-options.ts';
-import type { OutRecord } from '../src/producer.ts';
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -31,6 +31,7 @@ class Rig {
   readonly failures: BrokerError[] = [];
   readonly letters: { topic: string; letter: OutRecord<Uint8Array, Uint8Array> }[] = [];
   readonly parked: string[] = [];
+  readonly troubles: string[] = [];
   /** Of each partition: how many records there are, and the next. */
   readonly ends: number[] = [];
   readonly next: number[] = [];
@@ -66,6 +67,7 @@ class Rig {
         this.letters.push({ topic, letter });
         return Promise.resolve();
       },
+      troubled: (status) => this.troubles.push(`${status.type} ${status.offset}`),
       failed: (error) => this.failures.push(error),
     };
     const { bytesMax = 1_000_000, maxProcessingMs = null, topics = ['t'] } = limits;
@@ -267,6 +269,7 @@ describe('a run', () => {
       'sluice-attempts': '2',
       'sluice-error': 'Error: second',
     });
+    assert.deepEqual(rig.troubles, ['retrying 0', 'dead-lettered 0']);
     rig.letterFault = new BrokerError('UNKNOWN_TOPIC_OR_PARTITION', 'no such topic');
     await rig.end(1, new Error('first'));
     rig.clock.advance(1_000);
@@ -424,6 +427,7 @@ function hostOf(rig: Rig): RunHost<string, Uint8Array> {
     ended: () => undefined,
     stalled: () => undefined,
     send: () => Promise.resolve(),
+    troubled: () => undefined,
     failed: (error) => assert.fail(error),
   };
 }

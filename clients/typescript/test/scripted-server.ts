@@ -112,6 +112,13 @@ export class ScriptedServer {
   /** Of those that left, in order. */
   readonly leaveReasons: group.LeaveReason[] = [];
   sessionTimeoutMs = 45_000;
+  /** Streams of fetchers that are open say nothing more, as if the broker had forgotten them; new ones work. */
+  muteFetchers(): void {
+    this.#fetchers.clear();
+    for (const mute of this.#mutes) mute();
+    this.#mutes.clear();
+  }
+  readonly #mutes = new Set<() => void>();
   /** Bytes of batches that were sent to fetchers. */
   fetchedBytes = 0;
   #server: Server | null = null;
@@ -469,8 +476,10 @@ export class ScriptedServer {
     let credit = 0;
     let positions: { topic: string; partition: number; offset: number; failed: boolean; rack: string | null }[] = [];
     let bytesMax = 1 << 20;
+    let muted = false;
+    this.#mutes.add(() => (muted = true));
     const pump = (): void => {
-      for (let progress = true; progress && credit > 0;) {
+      for (let progress = !muted; progress && credit > 0;) {
         progress = false;
         for (const position of positions) {
           if (position.failed || credit <= 0) continue;
