@@ -12,7 +12,13 @@ import { fileURLToPath } from 'node:url';
 const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 const wanted = process.argv.slice(2);
 // what needs more than Node and npm, or runs long, has a command of its own: npm run test:system, sim, k8s:check
-const suitesOfTheirOwn = ['test/system/', 'test/sim/', 'test/deploy/k8s.test.ts', 'test/deploy/pod.test.ts'];
+const suitesOfTheirOwn = [
+  'test/system/',
+  'test/sim/',
+  'test/deploy/k8s.test.ts',
+  'test/deploy/pod.test.ts',
+  'test/deploy/intruders.test.ts',
+];
 
 const files = ['test', 'clients/typescript/test']
   .flatMap((folder) => readdirSync(path.join(root, folder), { recursive: true }).map((file) => path.join(folder, file)))

@@ -5,7 +5,7 @@ import { freePort } from '../system/broker/broker-process.ts';
 import type { BrokerProcess } from './broker-process.ts';
 import { dataDirectory, startBroker } from './broker-process.ts';
 
-const secret = 'of three brokers';
+export const secret = 'of three brokers';
 
 interface Place {
   readonly id: number;

@@ -1,10 +1,14 @@
 /** Runs one case in the namespaces that own-namespaces.ts made for it, and tells its parent what came of it. */
 import type { CaseResult } from '../report.ts';
 import type { CaseOrder } from './own-namespaces.ts';
+import { runLostVolumes } from './lost-volume.ts';
 import { runRollingRestart } from './rolling-restart.ts';
+import { runScaling } from './scaling.ts';
 
 const cases: Readonly<Record<string, (order: CaseOrder) => Promise<CaseResult>>> = {
   'rolling-restart': runRollingRestart,
+  'lost-volume': runLostVolumes,
+  scaling: runScaling,
 };
 
 const order = JSON.parse(process.argv.at(-1) ?? '') as CaseOrder;

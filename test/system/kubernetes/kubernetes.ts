@@ -2,7 +2,7 @@
 import type { SuiteOptions } from '../report.ts';
 import { runInOwnNamespaces } from './own-namespaces.ts';
 
-const names: readonly string[] = ['rolling-restart'];
+const names: readonly string[] = ['rolling-restart', 'lost-volume', 'scaling'];
 
 export async function runKubernetes({ short, only, report }: SuiteOptions): Promise<void> {
   for (const name of names) {

@@ -32,6 +32,8 @@ export class Pod {
   readonly #network: PodNetwork;
   readonly #place: PodPlace;
   readonly #root: string;
+  /** What each process of its container said last that ended and was started again. */
+  readonly endings: string[] = [];
   #broker: BrokerProcess;
   #stopping = false;
 
@@ -66,6 +68,7 @@ export class Pod {
 
   /** The container ended: the kubelet starts it again, with the same volumes. */
   restart(): void {
+    this.endings.push(this.#broker.lastWords);
     this.#broker = this.#start();
   }
 

@@ -20,6 +20,7 @@ const calmAcksMin = 300;
 export interface Stage {
   readonly set: StatefulSet;
   readonly load: SteadyLoad;
+  readonly chance: SeededChance;
   readonly short: boolean;
   readonly problems: string[];
 }
@@ -30,6 +31,7 @@ export async function underLoad(
   act: (stage: Stage) => Promise<Figures>,
 ): Promise<CaseResult> {
   const seed = newSeed();
+  const chance = new SeededChance(seed);
   const spec = podSpecOf(render('overlays/ha'));
   const set = new StatefulSet(spec, folder, { hurry: short ? shortHurry : 1 });
   const problems: string[] = [];
@@ -41,9 +43,9 @@ export async function underLoad(
     const errors = set.ordinals.flatMap((ordinal) => set.pod(ordinal).broker.errors);
     problems.push(...errors.map((line) => `an error at the first start: ${JSON.stringify(line)}`));
     const addresses = set.ordinals.map((ordinal) => set.pod(ordinal).address);
-    load = await SteadyLoad.begin(addresses, new SeededChance(seed));
+    load = await SteadyLoad.begin(addresses, chance);
     if (!(await load.goOn(calmAcksMin))) problems.push('nothing gets through before anything was done');
-    const own = await act({ set, load, short, problems });
+    const own = await act({ set, load, chance, short, problems });
     if (!(await load.goOn(calmAcksMin))) problems.push('nothing gets through afterwards');
     problems.push(...(await load.finish()), ...set.problems, ...judged(load));
     const { acked, retried, refused, unknown } = load.ledger.counts;
