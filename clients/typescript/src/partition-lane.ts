@@ -311,11 +311,12 @@ export class PartitionLane {
 
   /**
    * That a batch is not the next one (or, in a partition where nothing of the producer is yet, not the first one) says
-   * nothing new of a batch whose predecessor is unresolved or has left a gap.
+   * nothing new of a batch whose predecessor was unresolved when it was sent, or has left a gap. What is unresolved when
+   * the answer comes does not count: the predecessor may have come to the leader in the meantime and be answered first.
    */
   #isBehindUnresolved(batch: ProduceBatch, error: BrokerError): boolean {
     const wrongPlace = error.code === 'OUT_OF_ORDER_SEQUENCE_NUMBER' || error.code === 'UNKNOWN_PRODUCER_ID';
-    return wrongPlace && (this.#line[0] !== batch || batch.behindGap);
+    return wrongPlace && (batch.sentBehind || batch.behindGap);
   }
 
   #identityRefused(batch: ProduceBatch, error: BrokerError): void {
@@ -431,6 +432,7 @@ export class PartitionLane {
 
   #sent(batch: ProduceBatch): ProduceBatch {
     batch.state = 'outstanding';
+    batch.sentBehind = this.#line[0] !== batch;
     if (batch.attempts === 0) batch.firstSentMs = this.#nowMs;
     batch.attempts += 1;
     return batch;

@@ -85,6 +85,8 @@ export class ProduceBatch {
   ordinal = -1;
   /** How often it was sent. */
   attempts = 0;
+  /** When it was sent last, an older batch of its lane was on its way too and may have arrived after it. */
+  sentBehind = false;
   /** Why the last attempt failed. */
   lastError: BrokerError | null = null;
   readonly deliveries: Delivery[] = [];

@@ -420,6 +420,19 @@ describe('lane-5: no gap', () => {
     assert.deepEqual(stampOf(copyOf(second!)), { epoch: 1, sequence: 1 });
   });
 
+  it('resends a batch that overtook the one before it, also if that one is answered first', () => {
+    const bench = new Bench();
+    bench.add(1);
+    bench.add(1);
+    const [first, second] = bench.take();
+    bench.answer(first!, 0);
+    bench.refuse(second!, 'OUT_OF_ORDER_SEQUENCE_NUMBER');
+    bench.nowMs += 10;
+    assert.deepEqual(bench.take(), [second]);
+    bench.answer(second!, 1);
+    assert.deepEqual(kinds(bench), ['resolved', 'resolved']);
+  });
+
   it('fails a batch whose sequence is wrong although everything before it was acknowledged', () => {
     const bench = new Bench();
     bench.add(1);
