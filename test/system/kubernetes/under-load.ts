@@ -66,9 +66,11 @@ function judged({ latencies, failures }: SteadyLoad): readonly string[] {
 }
 
 /** A hook that failed, or a broker that did not end by itself within the grace period. */
-export function endProblems(ends: readonly PodEnd[]): readonly string[] {
+export function endProblems(ends: readonly PodEnd[], hookCodes: readonly number[] = [0]): readonly string[] {
   return ends.flatMap(({ hook, code, ms }) => [
-    ...(hook?.code === 0 ? [] : [`the preStop hook ended with ${hook?.code ?? 'kill -9'}: ${hook?.output ?? ''}`]),
+    ...(hookCodes.includes(hook?.code ?? -1)
+      ? []
+      : [`the preStop hook ended with ${hook?.code ?? 'kill -9'}: ${hook?.output ?? ''}`]),
     ...(code === 0 ? [] : [`a broker ended with ${code ?? 'kill -9'} after ${ms} ms`]),
   ]);
 }
