@@ -56,6 +56,16 @@ module.exports = {
       '^(src/cli|src/model|src/runtime/offline|src/runtime/quantity|clients/typescript/src/(?!gen/))',
       'The command talks to brokers through the client.',
     ),
+    {
+      name: 'cli-starts-fast',
+      severity: 'error',
+      from: { path: '^src/cli/' },
+      to: {
+        path: '^clients/typescript/src/(?!errors|resume-token)',
+        dependencyTypesNot: ['type-only', 'dynamic-import'],
+      },
+      comment: 'gRPC takes longer to load than all else together: help, completion and mistakes do without it.',
+    },
     only(
       'client-carries-model',
       '^clients/typescript/',

@@ -1,5 +1,5 @@
 import type { RecordMeta } from '../../clients/typescript/src/index.ts';
-import { BrokerError } from '../../clients/typescript/src/index.ts';
+import { BrokerError } from '../../clients/typescript/src/errors.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import type { ExitCode } from './exit-codes.ts';
 import { brokerErrorLine } from './failure-line.ts';

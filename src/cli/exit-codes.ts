@@ -10,6 +10,7 @@ export const exitCodes = {
   forbidden: 5,
   unavailable: 6,
   partial: 7,
+  unhealthy: 8,
   interrupted: 130,
 } as const;
 
@@ -40,6 +41,11 @@ export const exitCodeMeanings: readonly ExitCodeMeaning[] = [
   { code: exitCodes.forbidden, name: 'forbidden', meaning: 'not authenticated, or not allowed' },
   { code: exitCodes.unavailable, name: 'unavailable', meaning: 'no broker answered in time, or it refused for now' },
   { code: exitCodes.partial, name: 'partly done', meaning: 'some records were written and others not' },
+  {
+    code: exitCodes.unhealthy,
+    name: 'unhealthy',
+    meaning: 'what was looked at is not healthy, or its data is damaged',
+  },
   { code: exitCodes.interrupted, name: 'interrupted', meaning: 'Ctrl-C or SIGTERM, after an orderly end' },
 ];
 

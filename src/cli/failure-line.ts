@@ -1,6 +1,6 @@
 /** Any error as one line that says what is wrong and what to do, with the exit code that belongs to it. */
 import { CommanderError } from 'commander';
-import { BrokerError } from '../../clients/typescript/src/index.ts';
+import { BrokerError } from '../../clients/typescript/src/errors.ts';
 import type { ErrorCode } from '../../clients/typescript/src/index.ts';
 import { BrokerProcessEnded, CommandError, Interrupted, OutputClosed } from './command-error.ts';
 import { exitCodeOf, exitCodes } from './exit-codes.ts';

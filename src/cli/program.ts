@@ -3,8 +3,12 @@ import { Command } from 'commander';
 import { addBrokerAwaitQuorum } from './commands/broker-await-quorum.ts';
 import { addBrokerDescribe } from './commands/broker-describe.ts';
 import { addBrokerOperations } from './commands/broker-operations.ts';
-import { addClusterInfo } from './commands/cluster-info.ts';
+import { addClusterDisks } from './commands/cluster-disks.ts';
+import { addClusterHealth } from './commands/cluster-health.ts';
+import { addBrokerList, addClusterInfo } from './commands/cluster-info.ts';
+import { addClusterPartitions } from './commands/cluster-partitions.ts';
 import { addFinalizeUpgrade } from './commands/cluster-finalize.ts';
+import { addComplete, addCompletion } from './commands/completion.ts';
 import { addConsume } from './commands/consume.ts';
 import { addDev } from './commands/dev.ts';
 import { addGroupDelete } from './commands/group-delete.ts';
@@ -15,7 +19,10 @@ import { addGroupOffsets } from './commands/group-offsets.ts';
 import { addGroupReset } from './commands/group-reset.ts';
 import { addPartitionDeleteRecords } from './commands/partition-delete-records.ts';
 import { addPartitionOperations } from './commands/partition-operations.ts';
+import { addPartitionStatus } from './commands/partition-status.ts';
 import { addProduce } from './commands/produce.ts';
+import { addProfileChanges } from './commands/profile-changes.ts';
+import { addProfileShow } from './commands/profile-show.ts';
 import { addServerStart } from './commands/server-start.ts';
 import { addTopicAlter } from './commands/topic-alter.ts';
 import { addTopicCreate } from './commands/topic-create.ts';
@@ -23,34 +30,47 @@ import { addTopicDelete } from './commands/topic-delete.ts';
 import { addTopicDescribe } from './commands/topic-describe.ts';
 import { addTopicGrowth } from './commands/topic-growth.ts';
 import { addTopicList } from './commands/topic-list.ts';
+import { addTopicOffsets } from './commands/topic-offsets.ts';
+import { addTopicTruncate } from './commands/topic-truncate.ts';
 import { addVersion } from './commands/version.ts';
 import { addWhy } from './commands/why.ts';
-import { addGlobalOptions } from './connection.ts';
+import { addGlobalOptions, applyGlobalOptions, applyProfile } from './connection.ts';
 import { exitCodeMeanings } from './exit-codes.ts';
+import { helpConfiguration } from './help.ts';
 import { packageVersion } from './package-version.ts';
+
+/** Commands that talk to no broker: a profile is nothing to them. */
+const withoutBrokers: ReadonlySet<string> = new Set(['dev', 'server', 'storage', 'profile', 'completion', 'version']);
 
 export function buildProgram(): Command {
   const program = addGlobalOptions(new Command('sluice'))
     .description('Talks to Sluice brokers, and runs them.')
+    .usage('<command> [options]')
     .version(packageVersion(), '--version', 'show the version')
     .helpCommand(false)
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp(helpConfiguration)
     .configureOutput({ outputError: () => undefined }) // main.ts says it, in one line
     .exitOverride()
-    .addHelpText('after', exitCodeHelp());
+    .addHelpText('after', exitCodeHelp())
+    .hook('preAction', (_, command) => {
+      if (!withoutBrokers.has(familyOf(command))) applyProfile(program);
+      applyGlobalOptions(program);
+    });
 
   addDev(program);
-  addServerStart(family(program, 'server', 'run a broker'));
-  const topic = family(program, 'topic', 'create, look at, change and delete topics');
+  addServerStart(family(program, 'server', 'run a broker', 'run a broker as in production'));
+  const topic = family(program, 'topic', 'create, change, delete', 'create, look at, change and delete topics');
   addTopicCreate(topic);
   addTopicList(topic);
   addTopicDescribe(topic);
   addTopicAlter(topic);
   addTopicGrowth(topic);
+  addTopicOffsets(topic);
+  addTopicTruncate(topic);
   addTopicDelete(topic);
   addProduce(program);
   addConsume(program);
-  const group = family(program, 'group', 'look at, reset and delete consumer groups');
+  const group = family(program, 'group', 'consumer groups', 'look at, reset and delete consumer groups');
   addGroupList(group);
   addGroupDescribe(group);
   addGroupMembers(group);
@@ -58,24 +78,51 @@ export function buildProgram(): Command {
   addGroupOffsets(group);
   addGroupReset(group);
   addGroupDelete(group);
-  const cluster = family(program, 'cluster', 'look at the cluster, and complete an upgrade');
+  const cluster = family(
+    program,
+    'cluster',
+    'brokers, health, upgrade',
+    'look at the cluster, and complete an upgrade',
+  );
   addClusterInfo(cluster);
+  addClusterHealth(cluster);
+  addBrokerList(cluster, 'members');
+  addClusterPartitions(cluster);
+  addClusterDisks(cluster);
   addFinalizeUpgrade(cluster);
-  const broker = family(program, 'broker', 'look at, drain, remove and replace brokers');
+  const partition = family(
+    program,
+    'partition',
+    'move, lead, truncate',
+    'move replicas and leaderships, and delete records',
+  );
+  addPartitionStatus(partition);
+  addPartitionOperations(partition);
+  addPartitionDeleteRecords(partition);
+  const broker = family(program, 'broker', 'drain, remove, replace', 'look at, drain, remove and replace brokers');
+  addBrokerList(broker, 'list');
   addBrokerDescribe(broker);
   addBrokerOperations(broker);
   addBrokerAwaitQuorum(broker);
-  const partition = family(program, 'partition', 'move replicas and leaderships, and delete records');
-  addPartitionOperations(partition);
-  addPartitionDeleteRecords(partition);
   addWhy(program);
+  const profile = family(program, 'profile', 'settings under a name', 'keep settings of this command under names');
+  addProfileChanges(profile);
+  addProfileShow(profile);
+  addCompletion(program);
+  addComplete(program);
   addVersion(program);
   return program;
 }
 
 /** A noun whose verbs are subcommands. */
-const family = (program: Command, name: string, description: string): Command =>
-  program.command(name).description(description).helpCommand(false);
+const family = (program: Command, name: string, summary: string, description = summary): Command =>
+  program.command(name).summary(summary).description(description).usage('<command> [options]').helpCommand(false);
+
+/** The first word after `sluice`. */
+function familyOf(command: Command): string {
+  const { parent } = command;
+  return parent === null || parent.parent === null ? command.name() : familyOf(parent);
+}
 
 /** The names of the commands that lead to the one that `argv` means, as far as they exist. */
 export function pathOf(command: Command, argv: readonly string[]): string {
@@ -91,5 +138,5 @@ const isNameOf = (command: Command, word: string): boolean =>
 
 function exitCodeHelp(): string {
   const all = exitCodeMeanings.map(({ code, name }) => `${code} ${name}`);
-  return `\nExit codes: ${all.slice(0, 5).join(', ')},\n            ${all.slice(5).join(', ')}`;
+  return `\nExit codes: ${all.slice(0, 6).join(', ')},\n            ${all.slice(6).join(', ')}`;
 }

@@ -1,5 +1,6 @@
 /** Records on their way to standard output. */
 import type { Bytes, InRecord } from '../../clients/typescript/src/index.ts';
+import type { RecordTemplate } from './record-template.ts';
 import { recordToJson } from './record-json.ts';
 
 export const recordFormats = ['value', 'json', 'jsonl'] as const;
@@ -45,6 +46,13 @@ const valuePrinter = (delimiter: Bytes | null): RecordPrinter => ({
     }
     return Buffer.concat(parts);
   },
+});
+
+/** Nothing is added to what the template says. */
+export const templatePrinter = (template: RecordTemplate): RecordPrinter => ({
+  opening: '',
+  closing: '',
+  print: (records) => Buffer.concat(records.flatMap(template)),
 });
 
 /** One JSON array, valid once the command has ended. */

@@ -1,5 +1,5 @@
 /** Where `consume` takes records from: a group's share of the topics, or all partitions read on its own account. */
-import { BrokerError } from '../../clients/typescript/src/index.ts';
+import { BrokerError } from '../../clients/typescript/src/errors.ts';
 import type {
   Client,
   Consumer,

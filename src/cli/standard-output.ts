@@ -30,9 +30,21 @@ function writeSome(bytes: Uint8Array, from: number): Promise<number> {
 
 const codeOf = (error: unknown): unknown => (error instanceof Error && 'code' in error ? error.code : undefined);
 
+/** Null: standard output. */
+let listener: ((bytes: Uint8Array) => void) | null = null;
+
+/** For tests that run commands in their own process: hands the data to `heard` instead; null: as before. */
+export function redirectOutput(heard: ((bytes: Uint8Array) => void) | null): void {
+  listener = heard;
+}
+
 /** Resolves when the operating system has taken every byte. Rejects with OutputClosed if the reader is gone. */
 export async function writeOut(data: Uint8Array | string): Promise<void> {
   const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+  if (listener !== null) {
+    listener(bytes);
+    return;
+  }
   let written = 0;
   while (written < bytes.length) {
     try {

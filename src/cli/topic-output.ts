@@ -3,7 +3,7 @@ import type { PartitionDescription, TopicDescription, TopicSummary } from '../..
 import { int64 } from './output-format.ts';
 import type { Json } from './output-format.ts';
 import { facts, table } from './output-table.ts';
-import type { Column } from './output-table.ts';
+import type { Column, Layout } from './output-table.ts';
 
 export const summaryJson = (topic: TopicSummary): { readonly [key: string]: Json } => ({
   name: topic.name,
@@ -35,18 +35,21 @@ export const topicJson = (topic: TopicDescription): Json => ({
 
 export const timeOf = (millis: number): string => new Date(millis).toISOString();
 
-export const topicFacts = (topic: TopicSummary): string =>
-  facts([
-    ['topic', topic.name],
-    ['id', topic.topicId],
-    ['partitions', topic.partitionCount],
-    ['replication factor', topic.replicationFactor],
-    ['created', timeOf(topic.createdAtMs)],
-    ['retention', retentionOf(topic.config.retentionMs, spanText)],
-    ['retention bytes', retentionOf(topic.config.retentionBytes, String)],
-    ['retention records', retentionOf(topic.config.retentionRecords, String)],
-    ['min in-sync replicas', topic.config.minInsyncReplicas ?? 'majority'],
-  ]);
+export const topicFacts = (topic: TopicSummary, layout: Layout): string =>
+  facts(
+    [
+      ['topic', topic.name],
+      ['id', topic.topicId],
+      ['partitions', topic.partitionCount],
+      ['replication factor', topic.replicationFactor],
+      ['created', timeOf(topic.createdAtMs)],
+      ['retention', retentionOf(topic.config.retentionMs, spanText)],
+      ['retention bytes', retentionOf(topic.config.retentionBytes, String)],
+      ['retention records', retentionOf(topic.config.retentionRecords, String)],
+      ['min in-sync replicas', topic.config.minInsyncReplicas ?? 'majority'],
+    ],
+    layout,
+  );
 
 const retentionOf = (limit: number | null, text: (limit: number) => string): string =>
   limit === null ? 'unlimited' : text(limit);
@@ -69,9 +72,12 @@ const summaryColumns: readonly Column<TopicSummary>[] = [
   { title: 'partitions', align: 'right', cell: ({ partitionCount }) => partitionCount },
   { title: 'replicas', align: 'right', cell: ({ replicationFactor }) => replicationFactor },
   { title: 'created', cell: ({ createdAtMs }) => timeOf(createdAtMs) },
+  { title: 'retention', wide: true, cell: ({ config }) => retentionOf(config.retentionMs, spanText) },
+  { title: 'id', wide: true, cell: ({ topicId }) => topicId },
 ];
 
-export const topicTable = (topics: readonly TopicSummary[]): string => table(summaryColumns, topics);
+export const topicTable = (topics: readonly TopicSummary[], layout: Layout): string =>
+  table(summaryColumns, topics, layout);
 
 const partitionColumns: readonly Column<PartitionDescription>[] = [
   { title: 'partition', align: 'right', cell: ({ partition }) => partition },
@@ -83,5 +89,5 @@ const partitionColumns: readonly Column<PartitionDescription>[] = [
   { title: 'high watermark', align: 'right', cell: ({ highWatermark }) => highWatermark },
 ];
 
-export const partitionTable = (partitions: readonly PartitionDescription[]): string =>
-  table(partitionColumns, partitions);
+export const partitionTable = (partitions: readonly PartitionDescription[], layout: Layout): string =>
+  table(partitionColumns, partitions, layout);

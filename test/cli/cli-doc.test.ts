@@ -2,17 +2,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import type { Command } from 'commander';
 import { exitCodeMeanings } from '../../src/cli/exit-codes.ts';
 import { buildProgram } from '../../src/cli/program.ts';
+import { leaves } from './command-tree.ts';
 
 const page = readFileSync(new URL('../../docs/CLI.md', import.meta.url), 'utf8');
-
-/** Every command that does something, with its path. */
-function leaves(command: Command, path = command.name()): [string, Command][] {
-  if (command.commands.length === 0) return [[path, command]];
-  return command.commands.flatMap((child) => leaves(child, `${path} ${child.name()}`));
-}
 
 const commands = leaves(buildProgram());
 
@@ -40,13 +34,4 @@ test('the page has the exit codes of the program', () => {
     documented,
     exitCodeMeanings.map(({ code, meaning }) => [code, meaning]),
   );
-});
-
-test('help fits a screen', () => {
-  const all = (command: Command): Command[] => [command, ...command.commands.flatMap(all)];
-  for (const command of all(buildProgram())) {
-    const lines = command.helpInformation().split('\n');
-    assert.ok(lines.length <= 36, `${command.name()}: ${lines.length} lines`);
-    for (const line of lines) assert.ok(line.length <= 80, line);
-  }
 });

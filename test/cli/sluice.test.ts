@@ -315,14 +315,19 @@ describe('JSON', { concurrency: 3 }, () => {
     assert.deepEqual([answeredBy, leader, logStartOffset, highWatermark, endOffset], [0, 0, '0', '5', '5']);
     const [idle] = stalls as Record<string, unknown>[];
     assert.deepEqual([idle?.['reason'], idle?.['blocksFetch']], ['at-high-watermark', false]);
-    assert.match(await succeeds('why waiting/0'), /^at-high-watermark +nothing/m);
+    assert.match(
+      await succeeds('why waiting/0'),
+      /^at-high-watermark: Everything that is committed .*Nothing waits for it\.\n\npartition: /,
+    );
     assert.equal((await sluice('why nowhere/0')).code, 3);
     assert.equal((await sluice('partition delete-records waiting/0')).code, 2);
-    const deleted = JSON.parse(await succeeds('partition delete-records waiting/0 --before 3 -o json')) as unknown;
+    const deleted = JSON.parse(
+      await succeeds('partition delete-records waiting/0 --before 3 --yes -o json'),
+    ) as unknown;
     assert.deepEqual(deleted, { logStartOffset: '3' });
     assert.equal(await succeeds('consume waiting --exit'), numbered(3, 2));
-    assert.equal((await sluice('partition delete-records waiting/0 --before 9')).code !== 0, true);
-    const all = JSON.parse(await succeeds('partition delete-records waiting/0 --all -o json')) as unknown;
+    assert.equal((await sluice('partition delete-records waiting/0 --before 9 --dry-run')).code, 2);
+    const all = JSON.parse(await succeeds('partition delete-records waiting/0 --all --yes -o json')) as unknown;
     assert.deepEqual(all, { logStartOffset: '5' });
   });
 
@@ -394,6 +399,23 @@ describe('bad input', { concurrency: 3 }, () => {
     ['topic alter there', 2, /Nothing to change: pass --retention/],
     ['topic alter nope --retention 1h', 3, /does not exist/],
     ['topic delete there', 2, /--yes/],
+    ['topic truncate there', 2, /--yes/],
+    ['topic truncate nope --yes', 3, /does not exist/],
+    ['topic offsets there --at 5', 2, /takes a time/],
+    ['partition delete-records there/0 --all', 2, /--yes/],
+    ['partition delete-records there/0 --all --before 3 --yes', 2, /either --before or --all/],
+    ['partition status there/9', 3, /partitions 0 to 1, not 9/],
+    ['why there', 2, /the topic, a slash and the number/],
+    ['why group nope', 3, /no such group/],
+    ['cluster health --within 5s', 2, /goes with --exit-when-healthy/],
+    ['cluster health --watch --exit-when-healthy', 2, /cannot be used with/],
+    ['topic list --profile nope', 3, /no profile "nope".*sluice profile list/],
+    ['topic list --color blue', 2, /auto, always, never/],
+    ['produce there -k a -K :', 2, /cannot be used with/],
+    ['produce there --rate 0', 2, /from 1\/s to/],
+    ['produce there -H broken', 2, /a name and a value/],
+    ['consume there -f %q', 2, /There is no %q; there are %t %p %o/],
+    ['consume there -f %s -o json', 2, /cannot be used with/],
     ['topic delete nope --yes', 3, /does not exist/],
     ['group offsets nope', 3, /Group "nope" has committed nothing/],
     ['group describe nope', 3, /no such group/],

@@ -2,11 +2,13 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { Argument, Option } from 'commander';
 import type { Command } from 'commander';
 import type { Admin } from '../../../clients/typescript/src/index.ts';
-import { BrokerError } from '../../../clients/typescript/src/index.ts';
+import { BrokerError } from '../../../clients/typescript/src/errors.ts';
 import { CommandError } from '../command-error.ts';
 import { withClient } from '../connection.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { spanMs, wholeNumber } from '../option-values.ts';
+import { formatOption, int64, printOne } from '../output-format.ts';
+import type { Format } from '../output-format.ts';
 import { lacksQuorumWithout } from '../quorum-without.ts';
 import { note } from '../standard-output.ts';
 
@@ -22,12 +24,13 @@ export function addBrokerAwaitQuorum(broker: Command): void {
     .description('wait until the cluster does without a broker, before that one stops')
     .addArgument(new Argument('<id>', 'of the broker that will stop').argParser(wholeNumber(0, 2 ** 31 - 1)))
     .addOption(new Option('--within <span>', 'give up after this time (default: 60s)').argParser(spanMs))
+    .addOption(formatOption())
     .action(awaitQuorum);
 }
 
 async function awaitQuorum(
   id: number,
-  { within = withinMsDefault }: { readonly within?: number },
+  { within = withinMsDefault, output }: { readonly within?: number; readonly output: Format },
   command: Command,
 ): Promise<void> {
   const beganMs = performance.now();
@@ -36,6 +39,7 @@ async function awaitQuorum(
     for (let told = ''; ;) {
       const look = await whatLacks(admin, id);
       if (look.lacks === null) {
+        await printOne(output, { brokerId: id, waitedMs: int64(Math.round(performance.now() - beganMs)) }, () => '');
         note(`The cluster does without broker ${id}.`);
         return;
       }

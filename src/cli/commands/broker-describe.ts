@@ -6,11 +6,12 @@ import { wholeNumber } from '../option-values.ts';
 import { formatOption, int64, printOne } from '../output-format.ts';
 import type { Format, Json } from '../output-format.ts';
 import { facts, table } from '../output-table.ts';
-import type { Column } from '../output-table.ts';
+import type { Column, Layout } from '../output-table.ts';
 
 export function addBrokerDescribe(broker: Command): void {
   broker
     .command('describe')
+    .alias('status')
     .description('show what a broker holds and how its disk and process are')
     .addArgument(
       new Argument('[id]', 'of the broker; default: the one that answers').argParser(wholeNumber(0, 2 ** 31 - 1)),
@@ -26,7 +27,7 @@ async function describe(
 ): Promise<void> {
   await withClient(command, async ({ admin }) => {
     const report = await admin.describeBroker(brokerId);
-    await printOne(options.output, reportJson(report), () => reportTable(report));
+    await printOne(options.output, reportJson(report), (layout) => reportTable(report, layout));
   });
 }
 
@@ -77,7 +78,8 @@ const peerColumns: readonly Column<PeerDescription>[] = [
 
 const mebibytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 
-function reportTable({ broker, replicas, quarantined, disk, runtime, peers }: BrokerReport): string {
+function reportTable(report: BrokerReport, layout: Layout): string {
+  const { broker, replicas, quarantined, disk, runtime, peers } = report;
   const { leaders, followers, learners } = replicas;
   const lines: (readonly [string, string | number])[] = [
     ['broker', broker.brokerId],
@@ -93,8 +95,8 @@ function reportTable({ broker, replicas, quarantined, disk, runtime, peers }: Br
     lines.push(['process', `${pid}, Node ${nodeVersion}, ${mebibytes(residentBytes)}`]);
     if (loopDelay !== null) lines.push(['event loop', `${loopDelay.p99Ms} ms late at p99, ${loopDelay.maxMs} at most`]);
   }
-  const parts = [facts(lines)];
-  if (quarantined.length > 0) parts.push(table(quarantinedColumns, quarantined));
-  if (peers.length > 0) parts.push(table(peerColumns, peers));
+  const parts = [facts(lines, layout)];
+  if (quarantined.length > 0) parts.push(table(quarantinedColumns, quarantined, layout));
+  if (peers.length > 0) parts.push(table(peerColumns, peers, layout));
   return parts.join('\n');
 }

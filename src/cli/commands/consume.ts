@@ -1,13 +1,16 @@
 import { Option } from 'commander';
 import type { Command } from 'commander';
-import { BrokerError, resumeTokenFile } from '../../../clients/typescript/src/index.ts';
+import { BrokerError } from '../../../clients/typescript/src/errors.ts';
+import { resumeTokenFile } from '../../../clients/typescript/src/resume-token.ts';
 import type { Client } from '../../../clients/typescript/src/index.ts';
 import { Interrupted, usageError } from '../command-error.ts';
 import { globalOptions, withClient } from '../connection.ts';
 import { interruption, unlessInterrupted } from '../interruption.ts';
 import { wholeNumber } from '../option-values.ts';
-import { recordFormats, recordPrinter } from '../record-output.ts';
+import { recordFormats, recordPrinter, templatePrinter } from '../record-output.ts';
 import type { RecordFormat, RecordPrinter } from '../record-output.ts';
+import { recordTemplate } from '../record-template.ts';
+import type { RecordTemplate } from '../record-template.ts';
 import { GroupSource, openReaders, ReaderSource } from '../record-source.ts';
 import type { RecordSource } from '../record-source.ts';
 import { claimTokenFile, stateDirDefault } from '../resume-token-claim.ts';
@@ -23,6 +26,7 @@ interface Options {
   readonly exit?: boolean;
   readonly output: RecordFormat;
   readonly keyDelimiter?: string;
+  readonly format?: RecordTemplate;
   readonly stateDir?: string;
 }
 
@@ -34,10 +38,11 @@ const lastWriteMs = 1_000;
 export function addConsume(program: Command): void {
   program
     .command('consume <topic...>')
+    .summary('print records')
     .description('print records; goes on with new ones until Ctrl-C')
-    .option('-g, --group <group>', 'as a member of a group, which goes on where it has committed')
+    .option('-g, --group <group>', 'as a member of this group')
     .addOption(
-      new Option('--from <where>', 'earliest, latest; without -g: OFFSET, -LAST, @TIME; with -g: in a new group')
+      new Option('--from <where>', 'earliest, latest; without -g also OFFSET, -LAST, @TIME')
         .argParser(startingPoint)
         .default({ kind: 'earliest' }, 'earliest'),
     )
@@ -47,14 +52,20 @@ export function addConsume(program: Command): void {
     .option('-n, --count <records>', 'stop after so many', wholeNumber(1, Number.MAX_SAFE_INTEGER))
     .option('-e, --exit', 'stop at what is the end now')
     .addOption(new Option('-o, --output <format>', 'form of the records').choices(recordFormats).default('value'))
-    .option('-K, --key-delimiter <text>', 'with -o value: print the key and this text before each value')
-    .option('--state-dir <directory>', 'with -g: where to keep what lets it go on at once after a kill')
+    .option('-K, --key-delimiter <text>', 'with -o value: key and this before each value')
+    .addOption(
+      new Option('-f, --format <text>', 'as in kcat: %t %p %o %T %k %K %s %S %h \\n')
+        .argParser(recordTemplate)
+        .conflicts(['output', 'keyDelimiter']),
+    )
+    .option('--state-dir <directory>', 'with -g: where its resume token is kept')
     .action(consume);
 }
 
 async function consume(topics: readonly string[], options: Options, command: Command): Promise<void> {
   checkCombination(options);
-  const printer = recordPrinter(options.output, options.keyDelimiter ?? null);
+  const { format, output, keyDelimiter = null } = options;
+  const printer = format === undefined ? recordPrinter(output, keyDelimiter) : templatePrinter(format);
   const interrupted = interruption();
   await withClient(command, async (client) => {
     const source = await openSource(client, topics, options, command, interrupted);

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { ChildProcess } from 'node:child_process';
+import { Option } from 'commander';
 import type { Command } from 'commander';
 import { brokersEnd, startBroker } from '../broker-process.ts';
 import type { GlobalOptions } from '../connection.ts';
@@ -14,6 +15,7 @@ import { wholeNumber } from '../option-values.ts';
 import { note, writeOut } from '../standard-output.ts';
 
 interface Options {
+  readonly output: 'text' | 'json';
   readonly port: number;
   readonly dataDir?: string;
 }
@@ -21,12 +23,9 @@ interface Options {
 export function addDev(program: Command): void {
   program
     .command('dev')
+    .summary('brokers to try things out')
     .description('run brokers on this machine to try things out; Ctrl-C ends them')
-    // what it means elsewhere makes no sense here
-    .configureHelp({
-      showGlobalOptions: true,
-      visibleGlobalOptions: () => program.options.filter(({ long }) => long !== '--brokers'),
-    })
+    // it shadows the one of all commands, which makes no sense here
     .option('--brokers <count>', 'how many, a cluster: 1, 3, 5 or 7 (default: 1)')
     .option(
       '--port <port>',
@@ -35,6 +34,7 @@ export function addDev(program: Command): void {
       9400,
     )
     .option('--data-dir <directory>', 'keep the data there (default: a temporary directory)')
+    .addOption(new Option('-o, --output <format>', 'form of the ready line').choices(['text', 'json']).default('text'))
     .action((options: Options) => dev(options, countIn(program)));
 }
 
@@ -44,20 +44,21 @@ function countIn(program: Command): number {
   return brokerCountOf(program.opts<GlobalOptions>().brokers);
 }
 
-async function dev({ port, dataDir }: Options, count: number): Promise<void> {
+async function dev({ port, dataDir, output }: Options, count: number): Promise<void> {
   if (dataDir !== undefined) {
-    await run({ count, port, directory: resolve(dataDir) }, 'kept');
+    await run({ count, port, directory: resolve(dataDir) }, 'kept', output);
     return;
   }
   const temporary = await mkdtemp(join(tmpdir(), 'sluice-dev-'));
   try {
-    await run({ count, port, directory: temporary }, 'removed at the end');
+    await run({ count, port, directory: temporary }, 'removed', output);
   } finally {
     await rm(temporary, { recursive: true, force: true });
   }
 }
 
-async function run(cluster: DevCluster, fate: string): Promise<void> {
+/** @param fate what becomes of the data at the end */
+async function run(cluster: DevCluster, fate: 'kept' | 'removed', output: Options['output']): Promise<void> {
   const settings = await devSettings(cluster);
   const children = settings.map((each) => startBroker(each, 'pipe'));
   const ended = brokersEnd(children);
@@ -68,7 +69,12 @@ async function run(cluster: DevCluster, fate: string): Promise<void> {
       if (addresses.size < cluster.count) return;
       const brokers = settings.map((_, each) => addresses.get(each)).join(',');
       // a reader of the ready line that went away is no reason to end the brokers
-      writeOut(welcome(brokers, `${cluster.directory} (${fate})`)).catch(() => undefined);
+      const { directory } = cluster;
+      const told =
+        output === 'json'
+          ? readyJson(brokers, directory, fate)
+          : welcome(brokers, `${directory} (${fate === 'kept' ? fate : 'removed at the end'})`);
+      writeOut(told).catch(() => undefined);
     });
   }
   await ended;
@@ -84,6 +90,9 @@ function showLog({ stdout, stderr }: ChildProcess, prefix: string, ready: (addre
     if (line?.event === 'ready') ready(String(line.fields['address']));
   });
 }
+
+const readyJson = (brokers: string, dataDir: string, fate: 'kept' | 'removed'): string =>
+  `${JSON.stringify({ brokers, dataDir, kept: fate === 'kept', pid: process.pid })}\n`;
 
 function welcome(brokers: string, data: string): string {
   const to = brokers === brokersDefault ? '' : ` --brokers ${brokers}`;

@@ -27,9 +27,9 @@ export function addGroupMembers(group: Command): void {
 async function describe(name: string, options: { readonly output: Format }, command: Command): Promise<void> {
   await withClient(command, async ({ groups }) => {
     const group = await groups.describe(name);
-    await printOne(options.output, detailsJson(group), () => {
-      const history = group.rebalances.length === 0 ? '' : `\n${table(rebalanceColumns, group.rebalances)}`;
-      return facts(detailsFacts(group)) + history;
+    await printOne(options.output, detailsJson(group), (layout) => {
+      const history = group.rebalances.length === 0 ? '' : `\n${table(rebalanceColumns, group.rebalances, layout)}`;
+      return facts(detailsFacts(group), layout) + history;
     });
   });
 }
@@ -37,7 +37,9 @@ async function describe(name: string, options: { readonly output: Format }, comm
 async function members(name: string, options: { readonly output: Format }, command: Command): Promise<void> {
   await withClient(command, async ({ groups }) => {
     const group = await groups.describe(name);
-    await printList(options.output, group.members.map(memberJson), () => table(memberColumns, group.members));
+    await printList(options.output, group.members.map(memberJson), (layout) =>
+      table(memberColumns, group.members, layout),
+    );
   });
 }
 

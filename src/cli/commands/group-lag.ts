@@ -22,7 +22,7 @@ async function lag(name: string, options: { readonly output: Format }, command: 
   await withClient(command, async ({ groups }) => {
     await groups.describe(name); // a group that does not exist is not one that has nothing to do
     const lags = await groups.lag(name);
-    await printList(options.output, lags.map(lagJson), () => table(columns, lags));
+    await printList(options.output, lags.map(lagJson), (layout) => table(columns, lags, layout));
     for (const { topic, partition, losesDataInMs, lostRecords } of lags) {
       if (lostRecords > 0) note(`note: ${topic}/${partition} has lost ${lostRecords} records to retention unread`);
       if (losesDataInMs !== null && losesDataInMs < warnBelowMs)

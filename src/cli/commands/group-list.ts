@@ -1,20 +1,21 @@
 import type { Command } from 'commander';
 import type { GroupSummary } from '../../../clients/typescript/src/index.ts';
 import { withClient } from '../connection.ts';
-import { formatOption, printList } from '../output-format.ts';
-import type { Format, Json } from '../output-format.ts';
+import { listFormatOption, printNamed } from '../output-format.ts';
+import type { Json, ListFormat } from '../output-format.ts';
 import { table } from '../output-table.ts';
 import type { Column } from '../output-table.ts';
 import { note } from '../standard-output.ts';
 
 export function addGroupList(group: Command): void {
-  group.command('list').alias('ls').description('list consumer groups').addOption(formatOption()).action(list);
+  group.command('list').alias('ls').description('list consumer groups').addOption(listFormatOption()).action(list);
 }
 
-async function list(options: { readonly output: Format }, command: Command): Promise<void> {
+async function list(options: { readonly output: ListFormat }, command: Command): Promise<void> {
   await withClient(command, async (client) => {
     const { groups, silentBrokerIds } = await client.groups.list();
-    await printList(options.output, groups.map(summaryJson), () => table(columns, groups));
+    const named = groups.map((each) => ({ name: each.group, json: summaryJson(each) }));
+    await printNamed(options.output, named, (layout) => table(columns, groups, layout));
     if (silentBrokerIds.length > 0)
       note(`note: brokers ${silentBrokerIds.join(', ')} did not answer; groups that they coordinate may be missing`);
   });

@@ -32,7 +32,7 @@ async function offsets(group: string, options: { readonly output: Format }, comm
       const text = `Group "${group}" has committed nothing. A group exists once "sluice consume -g ${group}" has used it.`;
       throw new CommandError(exitCodes.notFound, text);
     }
-    await printList(options.output, progress.map(progressJson), () => table(columns, progress));
+    await printList(options.output, progress.map(progressJson), (layout) => table(columns, progress, layout));
   });
 }
 

@@ -61,7 +61,7 @@ async function reset(name: string, options: Options, command: Command): Promise<
     if (plan.length === 0)
       throw new CommandError(exitCodes.notFound, `Group "${name}" has committed nothing there; name a --topic.`);
     if (options.dryRun !== true) await groups.commit(name, plan.map(toCommit));
-    await printList(options.output, plan.map(resetJson), () => table(columns, plan));
+    await printList(options.output, plan.map(resetJson), (layout) => table(columns, plan, layout));
     if (options.dryRun === true) note('Nothing was changed.');
   });
 }

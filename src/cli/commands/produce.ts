@@ -1,4 +1,5 @@
-import { Option } from 'commander';
+import { setTimeout as delay } from 'node:timers/promises';
+import { InvalidArgumentError, Option } from 'commander';
 import type { Command } from 'commander';
 import type { Bytes, Client, OutRecord } from '../../../clients/typescript/src/index.ts';
 import { CommandError, Interrupted, usageError } from '../command-error.ts';
@@ -8,6 +9,7 @@ import { linesOf } from '../input-lines.ts';
 import type { InputLine } from '../input-lines.ts';
 import { interruption } from '../interruption.ts';
 import { DeliveryTally } from '../delivery-tally.ts';
+import { wholeNumber } from '../option-values.ts';
 import { printOne } from '../output-format.ts';
 import { recordFromJson, RecordJsonError } from '../record-json.ts';
 import { note } from '../standard-output.ts';
@@ -18,27 +20,59 @@ const compressionChoices = ['none', 'gzip', 'snappy', 'lz4', 'zstd'] as const;
 interface Options {
   readonly keyDelimiter?: string;
   readonly jsonl?: boolean;
+  readonly key?: string;
+  readonly header?: readonly (readonly [string, string])[];
+  readonly partition?: number;
+  /** Records in a second. */
+  readonly rate?: number;
   readonly compression: (typeof compressionChoices)[number];
   readonly acks: (typeof acksChoices)[number];
   readonly output: 'text' | 'json';
 }
+
+const rateMax = 1_000_000;
+/** Shorter waits than this are not waited, milliseconds: a timer is no more exact. */
+const paceMsMin = 10;
 
 type ReadRecord = (line: InputLine) => OutRecord<Bytes, Bytes> | null;
 
 export function addProduce(program: Command): void {
   program
     .command('produce <topic>')
+    .summary('lines become records')
     .description('send each line of standard input as a record')
     .option('-K, --key-delimiter <text>', 'a line is a key, this text, and a value')
     .addOption(
-      new Option('--jsonl', 'a line is an object: key, value, headers, timestampMs, partition').conflicts(
+      new Option('--jsonl', 'a line is an object: key, value, headers...').conflicts([
         'keyDelimiter',
-      ),
+        'key',
+        'header',
+        'partition',
+      ]),
     )
+    .addOption(new Option('-k, --key <text>', 'key of every record').conflicts('keyDelimiter'))
+    .addOption(new Option('-H, --header <name=value>', 'header of every record (repeatable)').argParser(header))
+    .option('-p, --partition <number>', 'to this one, whatever the key', wholeNumber(0, 2 ** 31 - 1))
+    .option('--rate <count/s>', 'at most so many records in a second', recordRate)
     .addOption(new Option('-z, --compression <type>', 'of batches').choices(compressionChoices).default('none'))
     .addOption(new Option('--acks <level>', 'what counts as written').choices(acksChoices).default('all'))
-    .addOption(new Option('-o, --output <format>', 'form of the summary').choices(['text', 'json']).default('text'))
+    .addOption(new Option('-o, --output <format>', 'form of summary').choices(['text', 'json']).default('text'))
     .action(produce);
+}
+
+function header(
+  text: string,
+  before: readonly (readonly [string, string])[] = [],
+): readonly (readonly [string, string])[] {
+  const at = text.indexOf('=');
+  if (at < 1) throw new InvalidArgumentError('Write a name and a value, like -H source=import.');
+  return [...before, [text.slice(0, at), text.slice(at + 1)]];
+}
+
+function recordRate(text: string): number {
+  const [, count = ''] = /^(\d+)(?:\/s)?$/.exec(text) ?? [];
+  if (count !== '' && Number(count) >= 1 && Number(count) <= rateMax) return Number(count);
+  throw new InvalidArgumentError(`Write records in a second from 1/s to ${rateMax}/s, like 100/s.`);
 }
 
 async function produce(topic: string, options: Options, command: Command): Promise<void> {
@@ -81,9 +115,13 @@ async function sendAll(
   tally.onFailure = stop;
   let trouble: CommandError | null = null;
   try {
+    const beganMs = performance.now();
+    let sent = 0;
     for await (const lines of linesOf(process.stdin)) {
       for (const line of lines) {
         const record = read(line);
+        const { rate } = options;
+        if (rate !== undefined && !(await untilDue(beganMs + (1_000 * sent++) / rate, interrupted))) break;
         if (record !== null) tally.add(line.number, producer.send(topic, record));
         if (producer.isFull) await producer.room();
         if (interrupted.aborted || tally.failure !== null) break;
@@ -98,16 +136,28 @@ async function sendAll(
   return trouble;
 }
 
+/** Waits until a moment of performance.now(). False: Ctrl-C came first. */
+async function untilDue(dueMs: number, interrupted: AbortSignal): Promise<boolean> {
+  const restMs = dueMs - performance.now();
+  if (restMs >= paceMsMin) await delay(restMs, undefined, { signal: interrupted }).catch(() => undefined);
+  return !interrupted.aborted;
+}
+
 function inputError(error: unknown): CommandError {
   const why = error instanceof Error ? error.message : String(error);
   return new CommandError(exitCodes.generic, `Standard input can not be read: ${why}.`, error);
 }
 
-function recordReader({ jsonl, keyDelimiter }: Options): ReadRecord {
+function recordReader({ jsonl, keyDelimiter, key, header: headers = [], partition }: Options): ReadRecord {
   if (jsonl === true) return readJson;
-  if (keyDelimiter === undefined) return ({ bytes }) => ({ value: bytes });
+  const common = {
+    ...(key === undefined ? {} : { key: Buffer.from(key) }),
+    ...(headers.length === 0 ? {} : { headers }),
+    ...(partition === undefined ? {} : { partition }),
+  };
+  if (keyDelimiter === undefined) return ({ bytes }) => ({ ...common, value: bytes });
   const delimiter = Buffer.from(keyDelimiter);
-  return (line) => readKeyed(line, delimiter, keyDelimiter);
+  return (line) => ({ ...common, ...readKeyed(line, delimiter, keyDelimiter) });
 }
 
 /** Null: an empty line, which is no record. */

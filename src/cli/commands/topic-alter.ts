@@ -29,6 +29,6 @@ async function alter(name: string, options: Options, command: Command): Promise<
   await withClient(command, async ({ admin }) => {
     const altered = await admin.alterTopic(name, change, { dryRun });
     if (dryRun) note(`Nothing was changed; topic "${name}" would be:`);
-    await printOne(options.output, topicJson(altered), () => topicFacts(altered));
+    await printOne(options.output, topicJson(altered), (layout) => topicFacts(altered, layout));
   });
 }

@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { BrokerError } from '../../../clients/typescript/src/index.ts';
+import { BrokerError } from '../../../clients/typescript/src/errors.ts';
 import { withClient } from '../connection.ts';
 import { wholeNumber } from '../option-values.ts';
 import { formatOption, printOne } from '../output-format.ts';
@@ -36,12 +36,12 @@ async function create(name: string, options: Options, command: Command): Promise
       const topic = { name, partitions, ...factor, config: topicChange(options) };
       const created = await admin.createTopic(topic);
       for (const warning of created.warnings) note(`Warning: ${warning}.`);
-      await printOne(options.output, topicJson(created), () => topicFacts(created));
+      await printOne(options.output, topicJson(created), (layout) => topicFacts(created, layout));
     } catch (error) {
       if (options.ifNotExists !== true || !BrokerError.is(error, 'TOPIC_ALREADY_EXISTS')) throw error;
       note(`Topic "${name}" exists already; nothing was changed.`);
       const existing = await admin.describeTopic(name);
-      await printOne(options.output, topicJson(existing), () => topicFacts(existing));
+      await printOne(options.output, topicJson(existing), (layout) => topicFacts(existing, layout));
     }
   });
 }

@@ -6,6 +6,7 @@ import { packageVersion } from '../package-version.ts';
 export function addVersion(program: Command): void {
   program
     .command('version')
+    .summary('of this command')
     .description('show the version of this command')
     .addOption(formatOption())
     .action(({ output }: { readonly output: Format }) => {
