@@ -21,18 +21,33 @@ export interface LoadFigures {
   readonly clientCpuSecondsPerGigabyte: number;
 }
 
-export function load(address: string, args: readonly string[]): Promise<LoadFigures> {
-  const child = spawn(
-    process.execPath,
-    ['--import', 'tsx', path.join(import.meta.dirname, 'load.ts'), '--address', address, ...args],
-    { stdio: ['ignore', 'pipe', 'inherit'] },
-  );
+export interface ClientFigures {
+  /** CPU of the process for each record, microseconds. */
+  readonly microsPerRecord: number;
+  readonly recordsPerSecond: number;
+  /** After a garbage collection, at each tenth of the records. */
+  readonly heapMebibytes: readonly number[];
+}
+
+export const load = (address: string, args: readonly string[]): Promise<LoadFigures> =>
+  measured<LoadFigures>('load.ts', ['--address', address, ...args]);
+
+/** The client in a process of its own. */
+export const clientLoad = (address: string, args: readonly string[]): Promise<ClientFigures> =>
+  measured<ClientFigures>('client.ts', ['--address', address, ...args]);
+
+/** Runs a program of this folder; its output is its figures. */
+function measured<T>(program: string, args: readonly string[]): Promise<T> {
+  const file = path.join(import.meta.dirname, program);
+  const child = spawn(process.execPath, ['--expose-gc', '--import', 'tsx', file, ...args], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
   let text = '';
   child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
   return new Promise((resolve, reject) => {
     child.on('close', (code) => {
-      if (code === 0) resolve(JSON.parse(text) as LoadFigures);
-      else reject(new Error(`load ${args.join(' ')} ended with ${code}`));
+      if (code === 0) resolve(JSON.parse(text) as T);
+      else reject(new Error(`${program} ${args.join(' ')} ended with ${code}`));
     });
   });
 }

@@ -5,17 +5,20 @@
  *
  *   --rounds N      default 5
  *   --megabytes N   of each throughput run, default 1000
- *   --only NAME     produce, fetch, unary or cluster; can be given several times; default: all
+ *   --records N     of each run of the client, default 500,000
+ *   --only NAME     produce, fetch, unary, cluster, client or client-memory; can be given several times; default: all
  */
 import os from 'node:os';
 import { parseArgs } from 'node:util';
-import { load, withBrokers } from './brokers.ts';
+import { clientLoad, load, withBrokers } from './brokers.ts';
+import type { ClientFigures } from './brokers.ts';
 import { benchFloor, benchStore } from './store.ts';
 
 const { values: options } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
     megabytes: { type: 'string', default: '1000' },
+    records: { type: 'string', default: '500000' },
     only: { type: 'string', multiple: true },
   },
 });
@@ -86,11 +89,36 @@ const parts: Readonly<Record<string, (storeRate: number) => Promise<void>>> = {
     });
   },
 };
-const chosen = options.only ?? Object.keys(parts);
+/** What needs no floor: its figure is not a rate of the disk. */
+const clientParts: Readonly<Record<string, () => Promise<void>>> = {
+  client: async () => {
+    await withBrokers(1, async ([broker]) => {
+      const run = (mode: string): Promise<ClientFigures> =>
+        clientLoad(broker?.address ?? '', ['--mode', mode, '--records', options.records]);
+      for (const mode of ['produce', 'batches', 'records', 'run']) {
+        const { microsPerRecord, recordsPerSecond } = await run(mode);
+        note(`client, ${mode}: CPU of its process for each record of 1 KiB, µs`, microsPerRecord);
+        note(`client, ${mode}: records/s`, recordsPerSecond);
+      }
+    });
+  },
+  'client-memory': async () => {
+    await withBrokers(1, async ([broker]) => {
+      const flags = ['--mode', 'memory', '--records', options.records, '--bytes', '100'];
+      const { heapMebibytes } = await clientLoad(broker?.address ?? '', flags);
+      note('client: heap and buffers after a fifth of the records, MiB', heapMebibytes[1] ?? NaN);
+      note('client: heap and buffers at the end, MiB', heapMebibytes.at(-1) ?? NaN);
+    });
+  },
+};
+const chosen = options.only ?? [...Object.keys(parts), ...Object.keys(clientParts)];
 for (const name of chosen)
-  if (!Object.hasOwn(parts, name)) throw new Error(`--only ${name}: there are ${Object.keys(parts).join(', ')}`);
+  if (!Object.hasOwn(parts, name) && !Object.hasOwn(clientParts, name))
+    throw new Error(`--only ${name}: there are ${Object.keys({ ...parts, ...clientParts }).join(', ')}`);
 
 async function round(): Promise<void> {
+  for (const name of chosen) await clientParts[name]?.();
+  if (!chosen.some((name) => Object.hasOwn(parts, name))) return;
   note('plain file + fdatasync, 1 MiB groups, MB/s', (await benchFloor(groups)).megabytesPerSecond);
   const store = (await benchStore(batches)).megabytesPerSecond;
   note('store alone, 64 KiB values, MB/s', store);

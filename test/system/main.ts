@@ -5,6 +5,7 @@
 import { parseArgs } from 'node:util';
 import { runDurability } from './durability/durability.ts';
 import { runBroker } from './broker/broker.ts';
+import { runClient } from './client/client.ts';
 import { runCluster } from './cluster/cluster.ts';
 import { runKubernetes } from './kubernetes/kubernetes.ts';
 import { runMonitoring } from './monitoring/monitoring.ts';
@@ -16,6 +17,7 @@ const suites: Readonly<Record<string, (options: SuiteOptions) => Promise<void>>>
   broker: runBroker,
   cluster: runCluster,
   kubernetes: runKubernetes,
+  client: runClient,
   space: runSpace,
   monitoring: runMonitoring,
 };

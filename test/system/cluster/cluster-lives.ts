@@ -45,6 +45,8 @@ interface LivesOptions {
   readonly chance: SeededChance;
   /** The data directory of a broker; none: one in a folder of its own that goes at the end. */
   readonly dataDirOf?: (id: number) => string;
+  /** Gives the address at which clients reach the broker that listens at this port. Default: there. */
+  readonly front?: (port: number) => Promise<string>;
   /** More settings of every broker, as for --set. */
   readonly settings?: Readonly<Record<string, string | number>>;
   /** Default: two producers of mixed records. */
@@ -53,6 +55,8 @@ interface LivesOptions {
 
 interface Place {
   readonly port: number;
+  /** "host:port" that clients use. */
+  readonly address: string;
   readonly peerPort: number;
   readonly dataDir: string;
 }
@@ -81,8 +85,11 @@ export class ClusterLives {
     const folder = mkdtempSync(join(tmpdir(), 'sluice-cluster-'));
     const { dataDirOf = (id: number): string => join(folder, `broker-${id}`) } = options;
     const places: Place[] = [];
-    for (let id = 0; id < brokersCount; id++)
-      places.push({ port: await freePort(), peerPort: await freePort(), dataDir: dataDirOf(id) });
+    const { front = (port: number): Promise<string> => Promise.resolve(`127.0.0.1:${port}`) } = options;
+    for (let id = 0; id < brokersCount; id++) {
+      const [port, peerPort] = [await freePort(), await freePort()];
+      places.push({ port, address: await front(port), peerPort, dataDir: dataDirOf(id) });
+    }
     const lives = new ClusterLives(options, folder, places);
     try {
       await lives.#found();
@@ -100,7 +107,7 @@ export class ClusterLives {
     this.#folder = folder;
     this.#settings = settings;
     this.#places = places;
-    const addresses = places.map(({ port }) => `127.0.0.1:${port}`);
+    const addresses = places.map(({ address }) => address);
     this.client = new Client({ brokers: addresses });
     this.#door = new FrontDoor(addresses[0] ?? '');
     this.topic = this.ledger.addTopic(topicName, partitionsCount);
@@ -134,11 +141,12 @@ export class ClusterLives {
    */
   launch(id: number, prefix: readonly string[] = []): void {
     const founders = this.#places.map(({ peerPort }, each) => `${each}@127.0.0.1:${peerPort}`).join(',');
-    const { port, peerPort, dataDir } = this.#place(id);
+    const { port, address, peerPort, dataDir } = this.#place(id);
     const settings = {
       'broker.id': id,
       'cluster.founders': founders,
       'listen.broker.port': peerPort,
+      'broker.advertisedAddress': address,
       'storage.ballastBytes': '1MiB',
       ...this.#settings,
     };
