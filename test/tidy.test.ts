@@ -41,7 +41,7 @@ test('every npm script that a document names exists', () => {
 test('every source file that a document names exists', () => {
   for (const file of documents) {
     for (const [, name = ''] of read(file).matchAll(
-      /`((?:src|test|clients|bench|examples|scripts|proto|docs)\/[\w./-]+)`/g,
+      /`((?:src|test|clients|bench|loadtest|examples|scripts|proto|docs)\/[\w./-]+)`/g,
     )) {
       assert.ok(existsSync(path.join(root, name)), `${file} names ${name}`);
     }

@@ -14,13 +14,19 @@ export interface Load {
   readonly inFlightMax: number;
 }
 
+/** How long a constant load takes to rise from a quarter: connections are made in that time. */
+const riseSeconds = 2;
+
 export const constant = (callsPerSecond: number, seconds: number, inFlightMax: number): Load => ({
-  callsPerSecond,
-  stages: [{ callsPerSecond, seconds }],
+  callsPerSecond: callsPerSecond / 4,
+  stages: [
+    { callsPerSecond, seconds: riseSeconds },
+    { callsPerSecond, seconds },
+  ],
   inFlightMax,
 });
 
-/** `base` calls a second, for `seconds[1]` seconds `peak`, then `base` again; a second to rise and a second to fall. */
+/** `base` calls a second, then for `seconds[1]` seconds `peak`, then `base` again; a second to rise and a second to fall. */
 export function burst(
   base: number,
   peak: number,

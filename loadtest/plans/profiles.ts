@@ -47,17 +47,17 @@ interface Plans {
 
 export const plans: { readonly [S in ScriptName]: Readonly<Record<ProfileName, Plans[S]>> } = {
   produce: {
-    smoke: { producers: constant(40, 8, 20) },
-    baseline: { producers: constant(150, 60, 40) },
+    smoke: { producers: constant(20, 8, 50) },
+    baseline: { producers: constant(160, 60, 60) },
     spike: { producers: burst(50, 400, [10, 10, 20], 100) },
   },
   fetch: {
-    smoke: { fillCalls: 100, readers: constant(40, 8, 20) },
-    baseline: { fillCalls: 2_000, readers: constant(150, 60, 40) },
+    smoke: { fillCalls: 100, readers: constant(20, 8, 50) },
+    baseline: { fillCalls: 2_000, readers: constant(160, 60, 60) },
     spike: { fillCalls: 2_000, readers: burst(50, 400, [10, 10, 20], 100) },
   },
   'end-to-end': {
-    smoke: { producers: constant(20, 8, 20), members: 2, recordsPerSecondMax: null, drainSeconds: 4 },
+    smoke: { producers: constant(20, 8, 50), members: 2, recordsPerSecondMax: null, drainSeconds: 4 },
     baseline: { producers: constant(60, 60, 40), members: 3, recordsPerSecondMax: null, drainSeconds: 5 },
     // 11 s above what the consumers can take leave some 8,000 records, which go at 600 a second
     spike: { producers: burst(20, 150, [10, 10, 40], 150), members: 3, recordsPerSecondMax: 800, drainSeconds: 8 },

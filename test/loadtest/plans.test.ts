@@ -79,8 +79,9 @@ test('thresholds name metrics that k6 or the scripts have', () => {
 
 test('a load has the calls and the seconds of its stages', () => {
   const { smoke, spike } = plans.produce;
-  assert.equal(secondsOf(smoke.producers), 8);
-  assert.equal(callsOf(smoke.producers), 320);
+  assert.equal(secondsOf(smoke.producers), 10);
+  // 2 s from 5 to 20, 8 s at 20
+  assert.equal(callsOf(smoke.producers), 25 + 160);
   // 10 s at 50, a second from 50 to 400, 10 s at 400, a second back, 20 s at 50
   assert.equal(secondsOf(spike.producers), 42);
   assert.equal(callsOf(spike.producers), 500 + 225 + 4_000 + 225 + 1_000);
