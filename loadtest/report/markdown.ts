@@ -120,7 +120,7 @@ function missedTable(thresholds: readonly ThresholdResult[]): string {
 const count = (value: number): string => Math.round(value).toLocaleString('en');
 
 function short(value: number): string {
-  if (value === 0) return '0';
+  if (Number.isInteger(value)) return count(value);
   return value < 10 ? value.toFixed(value < 1 ? 2 : 1) : count(value);
 }
 

@@ -129,6 +129,12 @@ test('docs/LOADTEST.md has every script, profile and metric, and every variable'
   for (const name of Object.values(variables)) assert.ok(page.includes(`\`${name}\``), name);
 });
 
+test('docs/LOADTEST.md shows a run of every script', () => {
+  const page = read('docs/LOADTEST.md');
+  for (const script of scriptNames) assert.match(page, new RegExp(`^### ${script}, \\w+: `, 'm'));
+  assert.match(page, /^### end-to-end, spike: /m);
+});
+
 test('k6 is built in the version that its module asks for', () => {
   const [, wanted = ''] = /go\.k6\.io\/k6\/v2 v([\d.]+)/.exec(read('loadtest/k6/go.mod')) ?? [];
   const [, built = ''] = /^const version = '([\d.]+)'/m.exec(read('scripts/k6.mjs')) ?? [];
