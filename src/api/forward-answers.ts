@@ -207,6 +207,8 @@ export const fromDescribeGroupResponse = (wire: DescribeGroupResponse): GroupRep
     memberId: member.memberId,
     clientId: member.clientId,
     topics: member.topics,
+    instanceId: member.instanceId ?? null,
+    away: member.away,
     epoch: toMemberEpoch(member.memberEpoch),
     phase: keyOf(memberStates, member.state, 'waiting'),
     assigned: member.assigned,

@@ -119,6 +119,7 @@ export const toJoinGroupRequest = (request: JoinGroup): JoinGroupRequest => ({
   resumeToken: request.resumeToken ?? undefined,
   clientId: request.clientId,
   joinId: request.joinId ?? undefined,
+  instanceId: request.instanceId ?? undefined,
 });
 
 export const toHeartbeatRequest = (request: Heartbeat): HeartbeatRequest => ({
@@ -126,7 +127,7 @@ export const toHeartbeatRequest = (request: Heartbeat): HeartbeatRequest => ({
   owned: request.owned.map(toWirePartitions),
 });
 
-const toMemberRef = ({ group, memberId, memberEpoch }: MemberRef): Omit<LeaveGroupRequest, 'reason'> => ({
+const toMemberRef = ({ group, memberId, memberEpoch }: MemberRef): Omit<LeaveGroupRequest, 'reason' | 'keepPlace'> => ({
   group,
   memberId,
   memberEpoch: toInt32(memberEpoch),
@@ -138,6 +139,7 @@ export const toLeaveGroupRequest = (request: LeaveGroup): LeaveGroupRequest => (
     request.reason === 'progress-expired'
       ? LeaveReason.LEAVE_REASON_PROGRESS_EXPIRED
       : LeaveReason.LEAVE_REASON_UNSPECIFIED,
+  keepPlace: request.keepPlace ?? false,
 });
 
 export const toCommitRequest = ({ group, member, offsets }: CommitOffsets): CommitRequest => ({

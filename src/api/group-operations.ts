@@ -105,6 +105,8 @@ const toWireMember = (member: GroupMember): WireMember => ({
   memberId: member.memberId,
   clientId: member.clientId,
   topics: [...member.topics],
+  instanceId: member.instanceId ?? undefined,
+  away: member.away,
   memberEpoch: toInt32(member.epoch),
   state: memberStates[member.phase],
   assigned: member.assigned.map(toWirePartitions),

@@ -53,6 +53,7 @@ export async function joinGroup(
     resumeToken: token,
     clientId: checks.text('client_id', request.clientId, nameCharsMax),
     joinId: checks.uuid('join_id', request.joinId),
+    instanceId: request.instanceId ?? null,
   });
   if (checked.kind === 'refused') return checked;
   const joined = await broker.joinGroup(checked.value, context);
@@ -95,7 +96,7 @@ export async function leaveGroup(
   const checks = new FieldChecks();
   const isExpired = request.reason === LeaveReason.LEAVE_REASON_PROGRESS_EXPIRED;
   const reason = isExpired ? ('progress-expired' as const) : ('left' as const);
-  const checked = checks.finish({ ...memberRef(checks, request), reason });
+  const checked = checks.finish({ ...memberRef(checks, request), reason, keepPlace: request.keepPlace });
   if (checked.kind === 'refused') return checked;
   const left = await broker.leaveGroup(checked.value, context);
   return left.kind === 'refused' ? left : ok({});

@@ -36,6 +36,9 @@ import type { MemberRef, MembershipListener } from './requests.ts';
 
 type Watched = Pick<MemberRef, 'memberId' | 'memberEpoch'>;
 
+/** A member without a stream that has missed so many heartbeats may be dead: its instance id is given to who asks for it. */
+const missedHeartbeatsMax = 2;
+
 export interface GroupPartitionOptions {
   readonly clock: Clock;
   readonly settings: GroupSettings;
@@ -233,6 +236,10 @@ export class GroupPartition implements CommandMachine, LanePort {
       assignor: settings.assignor,
       groupsPending: this.groupsPending,
       sessionRemainingMs: (group, memberId) => this.timers.sessionRemainingMs(group, memberId),
+      isSilent: (group, memberId) =>
+        !this.watches.isWatched(group, memberId) &&
+        this.timers.isSilent(group, memberId, missedHeartbeatsMax * settings.heartbeatIntervalMs),
+      retryAfterMs: settings.retryAfterMs,
     };
   }
 
@@ -301,6 +308,10 @@ export class GroupPartition implements CommandMachine, LanePort {
       case 'member-resumed':
         this.watches.end(event.group, event.memberId, refuse('FENCED_MEMBER_EPOCH', 'The member came back elsewhere.'));
         return;
+      case 'member-away':
+        this.watches.end(event.group, event.memberId, refuse('FENCED_MEMBER_EPOCH', 'The member has gone for now.'));
+        this.tellSoon(event.group);
+        return;
       case 'rebalanced':
       case 'member-assigned':
         this.tellSoon(event.group);
@@ -352,7 +363,10 @@ export class GroupPartition implements CommandMachine, LanePort {
     this.timers.heard(group, member.memberId);
     const end = this.watches.add(group, member.memberId, listener);
     if (canMove(found.group, member.memberId)) this.tellSoon(group);
-    return ok(end);
+    return ok(() => {
+      end();
+      if (!this.watches.isWatched(group, member.memberId)) this.timers.suspect(group, member.memberId);
+    });
   }
 
   private beginServing(): void {

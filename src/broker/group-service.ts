@@ -23,7 +23,7 @@ import { GroupPartition } from './group-partition.ts';
 import type { GroupPartitions } from './group-partitions.ts';
 import type { GroupSettings } from './group-settings.ts';
 import { defaultGroupSettings } from './group-settings.ts';
-import { issueToken, readToken } from './group-token.ts';
+import { issueToken, readToken, tokenOfMember } from './group-token.ts';
 import type {
   BrokerApi,
   CommitAnswer,
@@ -127,9 +127,9 @@ export class GroupService implements GroupPartitions, GroupApi {
     const { resumeToken } = request;
     const resume = resumeToken === null ? null : readToken(group, resumeToken);
     if (resumeToken !== null && resume === null) return refuseToken();
-    const { topics, clientId, joinId } = request;
+    const { topics, clientId, joinId, instanceId = null } = request;
     const issued = issueToken(group, joinId, this.options.random);
-    const join = { ...group, topics, clientId, resume, fresh: issued.credentials };
+    const join = { ...group, topics, clientId, instanceId, resume, fresh: issued.credentials };
     const joined = await this.call(group, context, (coordinator, handle) => coordinator.join(join, handle), {
       // a retry of its join speaks for a new member; nobody is watched by this name before it is one
       heardOf: issued.credentials.memberId,
@@ -139,8 +139,9 @@ export class GroupService implements GroupPartitions, GroupApi {
       },
     });
     if (joined.kind === 'refused') return joined;
-    const token = joined.value.resumed && resumeToken !== null ? resumeToken : issued.token;
-    return ok(this.membership(joined.value, token));
+    const { memberId } = joined.value;
+    const isSame = resumeToken !== null && resume?.memberId === memberId;
+    return ok(this.membership(joined.value, isSame ? resumeToken : tokenOfMember(group, issued, memberId)));
   }
 
   async heartbeat(request: Heartbeat, context: RequestContext): Promise<Result<HeartbeatAnswer>> {
@@ -162,9 +163,9 @@ export class GroupService implements GroupPartitions, GroupApi {
 
   leaveGroup(request: LeaveGroup, context: RequestContext): Promise<Result<null>> {
     const group = refOf(request, context);
-    const { memberId, memberEpoch, reason = 'left' } = request;
+    const { memberId, memberEpoch, reason = 'left', keepPlace = false } = request;
     return this.call(group, context, (coordinator, handle) =>
-      coordinator.leave({ ...group, memberId, memberEpoch, reason }, handle),
+      coordinator.leave({ ...group, memberId, memberEpoch, reason, keepPlace }, handle),
     );
   }
 

@@ -123,14 +123,18 @@ export interface ExpiryListener {
 
 /** The sessions of all members of one coordinator, and the revocations that they owe. */
 export class MemberTimers {
+  private readonly sessionTimeoutMs: number;
   private readonly sessions: MovableTimers;
   private readonly revocations: MovableTimers;
   /** Members that were heard of since they joined or resumed. */
   private readonly heardOf = new Set<string>();
+  /** Members whose stream ended and that were not heard of since. */
+  private readonly suspects = new Set<string>();
   /** For which epoch a revocation is awaited: a member that owes more in the same epoch gets no more time. */
   private readonly owedEpochs = new Map<string, number>();
 
   constructor(clock: Clock, timeouts: MemberTimeouts, listener: ExpiryListener) {
+    this.sessionTimeoutMs = timeouts.sessionTimeoutMs;
     const shared = { retryMs: timeouts.expiryRetryMs, stallMs: timeouts.stallMs };
     this.sessions = new MovableTimers(clock, { ...shared, durationMs: timeouts.sessionTimeoutMs }, (key) => {
       listener.sessionOver(...parseKey(key));
@@ -152,7 +156,21 @@ export class MemberTimers {
   /** The member lives. */
   heard(group: GroupRef, memberId: string): void {
     const key = keyOf(group, memberId);
+    this.suspects.delete(key);
     if (this.sessions.extend(key)) this.heardOf.add(key);
+  }
+
+  /** The member's stream ended. */
+  suspect(group: GroupRef, memberId: string): void {
+    const key = keyOf(group, memberId);
+    if (this.sessions.has(key)) this.suspects.add(key);
+  }
+
+  /** Whether it was not heard of since its stream ended, or for this long. */
+  isSilent(group: GroupRef, memberId: string, silentMs: number): boolean {
+    const key = keyOf(group, memberId);
+    const remainingMs = this.sessions.remainingMs(key);
+    return this.suspects.has(key) || (remainingMs !== null && remainingMs <= this.sessionTimeoutMs - silentMs);
   }
 
   /** Whether it was heard of since it joined or resumed. */
@@ -173,13 +191,14 @@ export class MemberTimers {
     switch (event.kind) {
       case 'member-joined':
       case 'member-resumed':
-        this.heardOf.delete(keyOf(event.group, event.memberId));
+      case 'member-away':
+        this.forget(keyOf(event.group, event.memberId));
         this.sessions.start(keyOf(event.group, event.memberId));
         // Who resumes has given up what its older self owed; if it owes again, that is told next.
         this.endRevocation(keyOf(event.group, event.memberId));
         return;
       case 'member-left':
-        this.heardOf.delete(keyOf(event.group, event.memberId));
+        this.forget(keyOf(event.group, event.memberId));
         this.sessions.drop(keyOf(event.group, event.memberId));
         this.endRevocation(keyOf(event.group, event.memberId));
         return;
@@ -196,9 +215,15 @@ export class MemberTimers {
 
   clear(): void {
     this.heardOf.clear();
+    this.suspects.clear();
     this.sessions.clear();
     this.revocations.clear();
     this.owedEpochs.clear();
+  }
+
+  private forget(key: string): void {
+    this.heardOf.delete(key);
+    this.suspects.delete(key);
   }
 
   private awaitRevocation(key: string, epoch: number): void {

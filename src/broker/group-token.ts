@@ -32,12 +32,21 @@ export interface IssuedToken {
 export function issueToken(group: GroupRef, joinId: string | null, random: Random): IssuedToken {
   const chance = joinId === null ? random : drawnFrom(group, joinId);
   const memberId = randomUuid(chance);
+  const token = makeToken(group, chance.bytes(nonceBytes), memberId);
+  return { token, credentials: credentialsOf(token) };
+}
+
+/** What was issued, for the member that it became: a static member that came back has the id that it had. */
+export const tokenOfMember = (group: GroupRef, { token, credentials }: IssuedToken, memberId: string): Uint8Array =>
+  memberId === credentials.memberId ? token : makeToken(group, token.subarray(1, 1 + nonceBytes), memberId);
+
+function makeToken(group: GroupRef, nonce: Uint8Array, memberId: string): Uint8Array {
   const token = new Uint8Array(checkedBytes + checkBytes);
   token[0] = tokenVersion;
-  token.set(chance.bytes(nonceBytes), 1);
+  token.set(nonce, 1);
   token.set(new TextEncoder().encode(memberId), 1 + nonceBytes);
   token.set(checkOf(group, token.subarray(0, checkedBytes)), checkedBytes);
-  return { token, credentials: credentialsOf(token) };
+  return token;
 }
 
 /** Bytes that only who knows the id can tell: what is public of a member (its id) does not give its nonce away. */

@@ -276,6 +276,8 @@ export interface JoinGroup {
   readonly clientId: string;
   /** Lower-case UUID that names this join and its retries; null: each call that makes a member makes another one. */
   readonly joinId: string | null;
+  /** Of a static member. Default null. */
+  readonly instanceId?: string | null;
 }
 
 export interface Membership {
@@ -296,6 +298,8 @@ export interface MemberRef {
 export interface LeaveGroup extends MemberRef {
   /** Default `left`. */
   readonly reason?: 'left' | 'progress-expired';
+  /** A static member that will be back. Default false. */
+  readonly keepPlace?: boolean;
 }
 
 export interface GroupMember extends MemberDescription {

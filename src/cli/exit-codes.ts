@@ -62,6 +62,7 @@ const byErrorCode: Readonly<Partial<Record<ErrorCode, ExitCode>>> = {
   INCONSISTENT_TOPIC_ID: exitCodes.conflict,
   GROUP_MAX_SIZE_REACHED: exitCodes.conflict,
   FENCED_MEMBER_EPOCH: exitCodes.conflict,
+  FENCED_INSTANCE_ID: exitCodes.conflict,
   UNAUTHENTICATED: exitCodes.forbidden,
   FORBIDDEN: exitCodes.forbidden,
   UNAVAILABLE: exitCodes.unavailable,

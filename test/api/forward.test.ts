@@ -449,7 +449,14 @@ describe('calls for a group that is coordinated elsewhere', () => {
         fetchCommitted: () => Promise.resolve(ok([committed])),
       },
     );
-    const join = { group: 'billing', topics: ['orders'], resumeToken: null, clientId: 'c', joinId: null };
+    const join = {
+      group: 'billing',
+      topics: ['orders'],
+      resumeToken: null,
+      clientId: 'c',
+      joinId: null,
+      instanceId: 'i',
+    };
     const joined = await broker.joinGroup(join, context());
     assert.ok(joined.kind === 'ok');
     assert.deepEqual({ ...joined.value, resumeToken: [...joined.value.resumeToken] }, { ...membership, resumeToken: [1, 2, 3] }); // prettier-ignore
@@ -457,7 +464,7 @@ describe('calls for a group that is coordinated elsewhere', () => {
       await broker.heartbeat({ ...member, owned: membership.assignment }, context()),
       ok({ memberEpoch: toMemberEpoch(3), assignment: null, heartbeatIntervalMs: 5_000 }),
     );
-    assert.deepEqual(await broker.leaveGroup(member, context()), ok(null));
+    assert.deepEqual(await broker.leaveGroup({ ...member, keepPlace: true }, context()), ok(null));
     const offsets = [0, 1].map((partition) => ({
       topic: 'orders',
       topicId: topicUuid,
@@ -474,7 +481,7 @@ describe('calls for a group that is coordinated elsewhere', () => {
     const args = (method: keyof BrokerApi): unknown => far.calls.find((each) => each.method === method)?.args[0];
     assert.deepEqual(args('joinGroup'), join);
     assert.deepEqual(args('heartbeat'), { ...member, owned: membership.assignment });
-    assert.deepEqual(args('leaveGroup'), { ...member, reason: 'left' });
+    assert.deepEqual(args('leaveGroup'), { ...member, reason: 'left', keepPlace: true });
     assert.deepEqual(args('commitOffsets'), commit);
     assert.deepEqual(args('fetchCommitted'), { group: 'billing', partitions: null });
     assert.equal(near.calls.length, 0);
@@ -490,7 +497,7 @@ describe('calls for a group that is coordinated elsewhere', () => {
         {
           ...{ memberId: 'm', clientId: 'c', topics: ['t'], epoch: toMemberEpoch(3), phase: 'revoking', suspect: true },
           ...{ assigned: [{ topic: 't', topicId: topicUuid, partitions: [0] }], revoking: [], awaited: [] },
-          sessionRemainingMs: 30_000,
+          ...{ sessionRemainingMs: 30_000, instanceId: 'i', away: true },
         },
       ],
       offsetCount: 7,

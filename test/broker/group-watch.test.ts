@@ -222,3 +222,65 @@ test('a group is deleted with its offsets once it has no members', async () => {
   bench.restart('log');
   assert.deepEqual(page(), []);
 });
+
+test('sem-K7: the place of a static member is free once its stream has ended, or once it has missed two heartbeats', async () => {
+  const bench = ServiceBench.serving();
+  const join = (resumeToken: Uint8Array | null = null) =>
+    bench.service.joinGroup(
+      { group: 'g', topics: ['t'], resumeToken, clientId: 'c', joinId: null, instanceId: 'i' },
+      bench.context(),
+    );
+  const first = new Member(bench, valueOf(await join()));
+  first.watch();
+  await run(bench, 30_000);
+  const refused = errorOf(await join());
+  assert.deepEqual([refused.code, refused.retryAfterMs], ['UNRELEASED_INSTANCE_ID', 100]);
+  first.unwatch();
+  const joined = valueOf(await join());
+  assert.equal(joined.memberId, first.memberId);
+  assert.equal(errorOf(await bench.heartbeat(first)).code, 'FENCED_INSTANCE_ID');
+  assert.equal(errorOf(await join()).code, 'UNRELEASED_INSTANCE_ID', 'who has just come is not missed');
+
+  const second = new Member(bench, joined);
+  await run(bench, 4_000);
+  valueOf(await bench.heartbeat(second, second.owned));
+  await run(bench, 9_900);
+  assert.equal(errorOf(await join()).code, 'UNRELEASED_INSTANCE_ID');
+  await run(bench, 150);
+  const third = valueOf(await join());
+  assert.equal(third.memberId, first.memberId);
+
+  const resumed = valueOf(await join(third.resumeToken));
+  assert.deepEqual([resumed.memberId, resumed.resumeToken], [third.memberId, third.resumeToken]);
+  bench.restart();
+  assert.equal(
+    errorOf(await join()).code,
+    'UNRELEASED_INSTANCE_ID',
+    'a new coordinator waits for it as if it were heard',
+  );
+});
+
+test('a static member that said that it will be back keeps its place for a session, also with a new coordinator', async () => {
+  const bench = ServiceBench.serving();
+  const join = () =>
+    bench.service.joinGroup(
+      { group: 'g', topics: ['t'], resumeToken: null, clientId: 'c', joinId: null, instanceId: 'i' },
+      bench.context(),
+    );
+  const member = new Member(bench, valueOf(await join()));
+  member.watch();
+  const { memberId, memberEpoch } = member;
+  const leave = { group: 'g', memberId, memberEpoch, keepPlace: true };
+  valueOf(await bench.service.leaveGroup(leave, bench.context()));
+  assert.deepEqual(member.ends.map(({ error }) => error.code), ['FENCED_MEMBER_EPOCH']); // prettier-ignore
+  const described = () => valueOf(bench.service.describeGroup('g', bench.context())).members;
+  assert.deepEqual(described().map(({ instanceId, away }) => [instanceId, away]), [['i', true]]); // prettier-ignore
+  await run(bench, 40_000);
+  bench.restart();
+  await run(bench, 40_000);
+  const back = valueOf(await join());
+  assert.equal(back.memberId, memberId);
+  valueOf(await bench.service.leaveGroup({ ...leave, memberEpoch: back.memberEpoch }, bench.context()));
+  await run(bench, 46_000);
+  assert.deepEqual(described(), []);
+});

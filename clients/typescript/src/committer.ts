@@ -46,6 +46,7 @@ const notMine: ReadonlySet<string> = new Set([
 /** A heartbeat will tell whether the member is still one. */
 const memberDoubted: ReadonlySet<string> = new Set([
   'FENCED_MEMBER_EPOCH',
+  'FENCED_INSTANCE_ID',
   'UNKNOWN_MEMBER_ID',
   'STALE_MEMBER_EPOCH',
   'GROUP_ID_NOT_FOUND',

@@ -46,6 +46,13 @@ export interface ConsumerOptions<K, V> {
   readonly stallAfterMs?: number;
   /** Lets a consumer whose process died come back at once instead of after its session; `resumeTokenFile` makes one. */
   readonly resumeToken?: ResumeTokenStorage;
+  /**
+   * A name of this consumer that outlives its process, such as that of its pod: 1 to 249 characters of [A-Za-z0-9._-], of
+   * one consumer of the group at a time (a static member). If it closes or dies and comes back before its session is over, it
+   * goes on with the partitions that it had, and the others notice nothing. Another process that brings the name while this
+   * one lives is refused with UNRELEASED_INSTANCE_ID; who was replaced fails with FENCED_INSTANCE_ID.
+   */
+  readonly instanceId?: string;
   readonly fetch?: FetchOptions;
   /** These partitions are read from now on. Reading begins when the promise is fulfilled; a rejection ends the consumer. */
   readonly onAssigned?: (partitions: readonly TopicPartition[]) => void | Promise<void>;

@@ -83,6 +83,8 @@ export interface CloseOptions {
    * and the group is left. Default 20,000.
    */
   readonly drainMs?: number;
+  /** A consumer with an `instanceId` will not be back: others get its partitions at once. Default false. */
+  readonly leave?: boolean;
 }
 
 export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K, V>>, AsyncDisposable {
@@ -150,7 +152,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     const storage = options.resumeToken ?? null;
     this.#membership = new Membership(
       brokers,
-      { group: options.group, topics, clientId, storage },
+      { group: options.group, topics, clientId, storage, instanceId: options.instanceId ?? null },
       {
         assigned: (target) => this.#retarget(target),
         joined: (state) => this.#statuses.publish({ type: 'joined', ...state }),
@@ -312,10 +314,11 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
    * Ends iterations and runs, commits what is processed (unless `commit: 'manual'`), leaves the group. After it resolves
    * nothing of the application is called any more: it waits for handlers that run, those included that do not heed their
    * signal; so a handler must not await it. Rejects if the last commit failed; the group is left all the same.
+   * With an `instanceId` its place is kept for its next life, unless it is told to `leave`.
    */
   close(options: CloseOptions = {}): Promise<void> {
     const drainMs = inRange('drainMs', options.drainMs ?? inHandMsMax, 0, drainMsMax);
-    this.#closing ??= this.#close(drainMs);
+    this.#closing ??= this.#close(drainMs, options.leave ?? false);
     return this.#closing;
   }
 
@@ -349,7 +352,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     await this.#reconciling;
   }
 
-  async #close(drainMs: number): Promise<void> {
+  async #close(drainMs: number, leave: boolean): Promise<void> {
     const run = this.#run;
     run?.stop();
     this.#stopped.abort();
@@ -361,7 +364,8 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     await this.#reconciling;
     if (run !== null) await this.#drain(run, drainMs);
     const error = await this.#finalCommit();
-    await this.#membership.leave();
+    const keepPlace = this.#options.instanceId !== undefined && !leave;
+    await this.#membership.leave(LeaveReason.LEAVE_REASON_UNSPECIFIED, keepPlace);
     this.#stop();
     this.#drained.ring();
     await run?.idle();
@@ -406,7 +410,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     this.#failure = error;
     this.#statuses.publish({ type: 'failed', error });
     this.#brokers.statuses.publish({ type: 'consumer-failed', group: this.#options.group, error });
-    this.#closing = this.#close(inHandMsMax);
+    this.#closing = this.#close(inHandMsMax, false);
     this.#closing.catch(() => undefined); // the failure is what the application hears
   }
 

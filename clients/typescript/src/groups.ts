@@ -45,6 +45,10 @@ export interface GroupMember {
   readonly suspect: boolean;
   /** Milliseconds until it is out unless it is heard of; null: not known. */
   readonly sessionRemainingMs: number | null;
+  /** Null: not a static member. */
+  readonly instanceId: string | null;
+  /** A static member that has gone and will be back: its partitions wait for it. */
+  readonly away: boolean;
 }
 
 export interface Rebalance {
@@ -263,6 +267,8 @@ const memberOf = (member: WireMember): GroupMember => ({
   awaited: listed(member.awaited),
   suspect: member.suspect,
   sessionRemainingMs: toNumberOrNull(member.sessionRemainingMs),
+  instanceId: member.instanceId ?? null,
+  away: member.away,
 });
 
 const listed = (topics: readonly TopicPartitions[]): TopicPartition[] =>

@@ -18,6 +18,8 @@ export interface MembershipOptions {
   readonly topics: readonly string[];
   readonly clientId: string;
   readonly storage: ResumeTokenStorage | null;
+  /** Of a static member; null: it is none. */
+  readonly instanceId: string | null;
 }
 
 export interface MembershipEvents {
@@ -102,18 +104,19 @@ export class Membership {
   }
 
   /**
-   * Leaves at once. Never rejects: a member that can not say goodbye is missed when its session ends.
+   * Leaves at once. Never rejects: a member that can not say goodbye is missed when its session ends. `keepPlace`: a static
+   * member will be back, and nobody else gets its partitions until its session is over.
    */
-  async leave(reason: LeaveReason = LeaveReason.LEAVE_REASON_UNSPECIFIED): Promise<void> {
+  async leave(reason: LeaveReason = LeaveReason.LEAVE_REASON_UNSPECIFIED, keepPlace = false): Promise<void> {
     this.stop();
     await this.#beating;
     const state = this.#state;
     this.#state = null;
     if (state === null) return;
     try {
-      const request = { group: this.#options.group, ...state, reason };
+      const request = { group: this.#options.group, ...state, reason, keepPlace };
       await this.#brokers.call(methods.leaveGroup, request, { timeoutMs: leaveTimeoutMs });
-      await this.#options.storage?.clear?.();
+      if (!keepPlace) await this.#options.storage?.clear?.();
     } catch {
       // the session's end, or the next join's refusal of the old token, makes up for it
     }
@@ -140,11 +143,14 @@ export class Membership {
   }
 
   async #ask(options: CallOptions): Promise<JoinGroupResponse> {
-    const { group, topics, clientId } = this.#options;
+    const { group, topics, clientId, instanceId } = this.#options;
     const signal =
       options.signal === undefined ? this.#stopped.signal : AbortSignal.any([options.signal, this.#stopped.signal]);
     this.#joinId ??= randomUuid(this.#brokers.environment.random);
-    const fresh = { group, topics: [...topics], clientId, joinId: this.#joinId };
+    const fresh = {
+      ...{ group, topics: [...topics], clientId, joinId: this.#joinId },
+      ...(instanceId === null ? {} : { instanceId }),
+    };
     if (this.#token === null) return this.#brokers.call(methods.joinGroup, fresh, { ...options, signal });
     try {
       return await this.#brokers.call(

@@ -364,6 +364,38 @@ describe('membership', () => {
     assert.notEqual(server.group('g').member?.joinId, first.joinId);
   });
 
+  it('keeps its place for its next life if it has an instance id, and gives it up if it is told to, or has taken too long', async () => {
+    server.heartbeatIntervalMs = 10;
+    await fill(numbers(4));
+    const storage = memoryStorage();
+    const first = consume({ instanceId: 'pod-0', resumeToken: storage });
+    await first.start();
+    assert.equal(server.group('g').member?.instanceId, 'pod-0');
+    await first.close();
+    assert.notEqual(storage.token, null, 'the token of a place that is kept is still good');
+    const second = consume({ instanceId: 'pod-0' });
+    await second.start();
+    await second.close({ leave: true });
+    const slow = consume({ instanceId: 'pod-0', maxProcessingMs: 30 });
+    await take(slow.records(), 1);
+    await until(() => server.placesKept.length === 3);
+    const plain = consume();
+    await plain.start();
+    await plain.close();
+    assert.deepEqual(server.placesKept, [true, false, false, false]);
+  });
+
+  it('fails for good when another process has taken its instance id', async () => {
+    server.heartbeatIntervalMs = 10;
+    await fill(numbers(2));
+    const consumer = consume({ instanceId: 'pod-0' });
+    const iterator = consumer.records();
+    await take(iterator, 2);
+    server.unaryFault = (method) => (method === 'heartbeat' ? 'FENCED_INSTANCE_ID' : null);
+    await assert.rejects(iterator.next(), { code: 'FENCED_INSTANCE_ID' });
+    assert.equal(server.calls.get('joinGroup'), 1, 'it does not join again');
+  });
+
   it('begins anew when the token is not known any more', async () => {
     await fill(numbers(2));
     const storage = memoryStorage();

@@ -61,6 +61,7 @@ interface Member {
   epoch: number;
   token: string;
   joinId: string | undefined;
+  instanceId: string | undefined;
   assignment: group.TopicPartitions[];
   heartbeats: number;
   commitSequence: number;
@@ -111,6 +112,8 @@ export class ScriptedServer {
   heartbeatIntervalMs = 100;
   /** Of those that left, in order. */
   readonly leaveReasons: group.LeaveReason[] = [];
+  /** Whether they said that they will be back, in order. */
+  readonly placesKept: boolean[] = [];
   sessionTimeoutMs = 45_000;
   /** Streams of fetchers that are open say nothing more, as if the broker had forgotten them; new ones work. */
   muteFetchers(): void {
@@ -218,6 +221,7 @@ export class ScriptedServer {
         this.#memberOf(request.group, request.memberId, request.memberEpoch);
         this.group(request.group).member = null;
         this.leaveReasons.push(request.reason);
+        this.placesKept.push(request.keepPlace);
         return {};
       }),
       commit: this.#unary('commit', (request: group.CommitRequest) => this.#commit(request)),
@@ -588,6 +592,7 @@ export class ScriptedServer {
         epoch: 1,
         token: randomUUID(),
         joinId: request.joinId,
+        instanceId: request.instanceId,
         assignment,
         heartbeats: 0,
         commitSequence: 0,

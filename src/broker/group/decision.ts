@@ -16,6 +16,10 @@ export interface HandleContext {
   readonly groupsPending: number;
   /** Time until the member is expelled unless it is heard of; null: not known. */
   sessionRemainingMs(group: GroupRef, memberId: string): number | null;
+  /** Whether the member's process is missed: it has no stream, and was not heard of since its stream ended, or for long. */
+  isSilent(group: GroupRef, memberId: string): boolean;
+  /** Hint in refusals that pass. */
+  readonly retryAfterMs: number;
 }
 
 /** What a handler decided. Nothing has changed yet: `entry` changes the state when it is committed and applied. */

@@ -5,7 +5,8 @@ import type { GroupRef, LeaveReason, RemovalReason } from './records.ts';
 
 export type GroupEvent =
   | {
-      readonly kind: 'member-joined' | 'member-resumed';
+      /** `member-away`: a static member has gone and its place is kept. */
+      readonly kind: 'member-joined' | 'member-resumed' | 'member-away';
       readonly group: GroupRef;
       readonly memberId: string;
       readonly epoch: MemberEpoch;

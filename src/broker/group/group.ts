@@ -6,7 +6,7 @@ import { assert } from '../../model/assert.ts';
 import type { MemberEpoch, Millis } from '../../model/ids.ts';
 import { toMemberEpoch } from '../../model/ids.ts';
 import type { Assignment } from './assignment.ts';
-import { partitionTotal } from './assignment.ts';
+import { nothing, partitionTotal } from './assignment.ts';
 import type { OffsetsView } from './committed-offsets.ts';
 import { CommittedOffsets } from './committed-offsets.ts';
 import type { TopicShape } from './group-topics.ts';
@@ -14,16 +14,17 @@ import type { HoldersView } from './holders.ts';
 import { Holders } from './holders.ts';
 import type { Rebalance } from './rebalance-history.ts';
 import { rebalanceBytes } from './rebalance-history.ts';
-import type { AssignorName, GroupRef } from './records.ts';
+import type { AssignorName, GroupRef, MemberProfile } from './records.ts';
 
 /** A member; replaced as a whole, never changed. */
-export interface MemberState {
+export interface MemberState extends MemberProfile {
   readonly memberId: string;
   /** SHA-256, hex, of the nonce that its resume token must bring. */
   readonly nonceHash: string;
-  readonly clientId: string;
-  /** Names of topics, ascending. */
-  readonly topics: readonly string[];
+  /** The epoch that its holder began with: a lower one is that of an older holder. */
+  readonly sinceEpoch: MemberEpoch;
+  /** A static member that has gone and will be back: nobody holds its place, and what it is assigned waits for it. */
+  readonly away: boolean;
   /** Invariant group-2: at most the group's epoch; never falls; never given twice in the group. */
   readonly epoch: MemberEpoch;
   /**
@@ -38,6 +39,15 @@ export interface MemberState {
   /** What it was told to give up and has not acknowledged; it may still commit it. Held like `assigned`. */
   readonly revoking: Assignment;
 }
+
+/** The member in other hands, or in none: the older holder is fenced by the epoch, so what it was asked to give up is given up. */
+export const takenOver = (member: MemberState, epoch: MemberEpoch): MemberState => ({
+  ...member,
+  epoch,
+  sinceEpoch: epoch,
+  previousEpoch: null,
+  revoking: nothing,
+});
 
 /** Semantics K2. A target is computed together with the change that calls for it, so "assigning" is never seen. */
 export type GroupPhase = 'empty' | 'reconciling' | 'stable';
@@ -113,7 +123,7 @@ export class Group implements GroupView {
 const groupBytes = 1024;
 
 function memberCost(member: MemberState): number {
-  let bytes = 512 + 2 * member.clientId.length;
+  let bytes = 512 + 2 * (member.clientId.length + (member.instanceId?.length ?? 0));
   for (const topic of member.topics) bytes += 32 + 2 * topic.length;
   return (
     bytes + 16 * (partitionTotal(member.target) + partitionTotal(member.assigned) + partitionTotal(member.revoking))

@@ -16,8 +16,8 @@ import type { GroupsView } from './groups.ts';
 import { Holders } from './holders.ts';
 import { RebalancePlan } from './rebalance-plan.ts';
 import { reconcile } from './reconciliation.ts';
-import type { GroupRecord, GroupRef, LeaveReason } from './records.ts';
-import { refuseClientId, refuseGroupId, refuseSubscription } from './validation.ts';
+import type { GroupRecord, GroupRef, LeaveReason, MemberProfile } from './records.ts';
+import { refuseClientId, refuseGroupId, refuseInstanceId, refuseSubscription } from './validation.ts';
 
 /** Who a resume token speaks of. */
 export interface Credentials {
@@ -29,6 +29,8 @@ export interface Credentials {
 export interface JoinRequest extends GroupRef {
   readonly topics: readonly string[];
   readonly clientId: string;
+  /** Of a static member. Default null. */
+  readonly instanceId?: string | null;
   /** From a well-formed resume token of this group; null: none was brought. */
   readonly resume: Credentials | null;
   /** For a new member, if it becomes one. If there is that member already, this is a retry of its join. */
@@ -44,6 +46,8 @@ export interface MemberRequest extends GroupRef {
 export interface LeaveRequest extends MemberRequest {
   /** `progress-expired`: its application has not come on for longer than it said that it may. Default `left`. */
   readonly reason?: Extract<LeaveReason, 'left' | 'progress-expired'>;
+  /** A static member that will be back: its place is kept until its session is over. Default false. */
+  readonly keepPlace?: boolean;
 }
 
 /** Partitions of one topic. In requests the id may be empty: the topic that the group knows by the name. */
@@ -64,9 +68,11 @@ export interface ExpireRequest extends MemberRequest {
 }
 
 export interface JoinAnswer {
+  /** Of a static member that came back: the one that it had, under the nonce of `fresh`. */
   readonly memberId: string;
   readonly memberEpoch: MemberEpoch;
   readonly assignment: readonly TopicPartitions[];
+  /** It took the place of an older holder. */
   readonly resumed: boolean;
 }
 
@@ -86,24 +92,69 @@ export function decideJoin(groups: GroupsView, request: JoinRequest, context: Ha
   const refused = refuseJoin(request, context);
   if (refused !== null) return refused;
   const group = groups.find(request);
-  const resumed = request.resume === null ? undefined : group?.members.get(request.resume.memberId);
-  if (group === null || resumed === undefined) {
-    const joined = group?.members.get(request.fresh.memberId);
-    if (group === null || joined === undefined) return decideNewMember(groups, group, request, context);
-    return answerAgain(group, joined, request, context);
+  if (group === null) return decideNewMember(groups, null, request, context);
+  const ofInstance = staticMember(group, request.instanceId ?? null);
+  const resumed = request.resume === null ? undefined : group.members.get(request.resume.memberId);
+  if (resumed === undefined) {
+    const joined = group.members.get(request.fresh.memberId);
+    if (joined !== undefined) return answerAgain(group, joined, request, context);
+    if (ofInstance !== null) return decideReturn(group, ofInstance, request, context);
+    return decideNewMember(groups, group, request, context);
   }
   if (resumed.nonceHash !== request.resume?.nonceHash) {
     return refuse('INVALID_RESUME_TOKEN', 'The resume token is not the one that this member was given.');
   }
+  if (ofInstance !== null && ofInstance !== resumed) return refuseInstance(ofInstance, context);
+  return takePlace(group, resumed, request, context);
+}
+
+/** Null: no member has the instance id. */
+function staticMember(group: GroupView, instanceId: string | null): MemberState | null {
+  if (instanceId === null) return null;
+  for (const member of group.members.values()) if (member.instanceId === instanceId) return member;
+  return null;
+}
+
+/**
+ * A process brings the instance id of a member (semantics K7). If its older self has gone, with a word or without one, it
+ * takes its place: nothing moves. While that one lives, it is refused, so that two that were given the same id by mistake
+ * do not take turns.
+ */
+function decideReturn(
+  group: GroupView,
+  member: MemberState,
+  request: JoinRequest,
+  context: HandleContext,
+): Decision<JoinAnswer> {
+  if (member.nonceHash === request.fresh.nonceHash) return answerAgain(group, member, request, context);
+  if (!member.away && !context.isSilent(group, member.memberId)) return refuseInstance(member, context);
+  return takePlace(group, { ...member, nonceHash: request.fresh.nonceHash }, request, context);
+}
+
+function takePlace(
+  group: GroupView,
+  holder: Credentials,
+  request: JoinRequest,
+  context: HandleContext,
+): Decision<JoinAnswer> {
   const plan = new RebalancePlan(group, context.topics);
-  plan.resume(resumed.memberId, request.clientId, sortedTopics(request));
-  return joinDecision(request, plan, plan.records, resumed.memberId, true);
+  plan.resume(holder, profileOf(request));
+  return joinDecision(request, plan, plan.records, holder.memberId, true);
+}
+
+function refuseInstance({ instanceId, memberId }: MemberState, { retryAfterMs }: HandleContext): Refused {
+  const message =
+    `The instance id ${instanceId} is that of a member that lives: if this is its next life, its place is free as soon as ` +
+    `it has left or is missed; if it is another process, give it an id of its own.`;
+  const fields = { instanceId: instanceId ?? '', memberId };
+  return refuse('UNRELEASED_INSTANCE_ID', message, { retryAfterMs, fields });
 }
 
 function refuseJoin(request: JoinRequest, context: HandleContext): Refused | null {
   const form =
     refuseGroupId(request.groupId) ??
     refuseClientId(request.clientId) ??
+    refuseInstanceId(request.instanceId ?? null) ??
     refuseSubscription(request.topics, context.limits);
   if (form !== null) return form;
   for (const name of request.topics) {
@@ -124,8 +175,7 @@ function answerAgain(
   request: JoinRequest,
   context: HandleContext,
 ): Decision<JoinAnswer> {
-  const topics = sortedTopics(request);
-  if (member.nonceHash !== request.fresh.nonceHash || topics.join(' ') !== member.topics.join(' ')) {
+  if (member.nonceHash !== request.fresh.nonceHash || !sameProfile(profileOf(request), member)) {
     return refuse('INVALID_REQUEST', 'The join id was used for another join: each join has its own, retries keep it.');
   }
   const { memberId, epoch, assigned } = member;
@@ -143,7 +193,7 @@ function decideNewMember(
   if (full !== null) return full;
   const records: GroupRecord[] = group === null ? [{ kind: 'group-created', assignor: context.assignor }] : [];
   const plan = new RebalancePlan(group ?? unborn(request, context), context.topics);
-  plan.join({ ...request.fresh, clientId: request.clientId, topics: sortedTopics(request) });
+  plan.join(request.fresh, profileOf(request));
   return joinDecision(request, plan, [...records, ...plan.records], request.fresh.memberId, false);
 }
 
@@ -221,16 +271,26 @@ export function decideHeartbeat(
 const isLostAnswer = (request: MemberRequest, member: MemberState, owned: Assignment): boolean =>
   request.memberEpoch === member.previousEpoch && isSubset(owned, member.assigned);
 
-/** Leaves at once. A retry after a lost answer finds no member: UNKNOWN_MEMBER_ID then means that it is done. */
+/**
+ * Leaves at once. A retry after a lost answer finds no member: UNKNOWN_MEMBER_ID then means that it is done. A static
+ * member may leave its place to its next life.
+ */
 export function decideLeave(groups: GroupsView, request: LeaveRequest, context: HandleContext): Decision<null> {
   const found = findMember(groups, request);
   if (found.kind === 'refused') return found;
   const { group, member } = found;
+  const keepPlace = request.keepPlace ?? false;
+  if (keepPlace && member.away) return answered(null);
   if (request.memberEpoch !== member.epoch && request.memberEpoch !== member.previousEpoch) {
     return refuseEpoch(request, member);
   }
+  if (keepPlace && member.instanceId === null) {
+    const message = 'Only a static member, one with an instance id, can leave its place to its next life.';
+    return refuse('INVALID_REQUEST', message, { fields: { memberId: member.memberId } });
+  }
   const plan = new RebalancePlan(group, context.topics);
-  plan.leave(member.memberId, request.reason ?? 'left');
+  if (keepPlace) plan.goAway(member.memberId);
+  else plan.leave(member.memberId, request.reason ?? 'left');
   const { tenant, groupId } = request;
   return decided({ tenant, groupId, guard: null, records: plan.records }, null);
 }
@@ -261,7 +321,21 @@ export function findMember(groups: GroupsView, request: GroupRef & { readonly me
   return refuse('UNKNOWN_MEMBER_ID', message, { fields });
 }
 
+/** Null: the epoch is not that of an older holder of a static member (semantics K7). */
+export function refuseOlderHolder(request: MemberRequest, member: MemberState): Refused | null {
+  const isOlder = request.memberEpoch < member.sinceEpoch;
+  return member.instanceId !== null && isOlder ? refuseHolder(request, member) : null;
+}
+
+function refuseHolder({ memberEpoch }: MemberRequest, { memberId, instanceId }: MemberState): Refused {
+  const message = `Another process took the place of the instance id ${instanceId}; stop.`;
+  const fields = { memberEpoch: String(memberEpoch), memberId, instanceId: instanceId ?? '' };
+  return refuse('FENCED_INSTANCE_ID', message, { fields });
+}
+
 function refuseEpoch(request: MemberRequest, member: MemberState): Refused {
+  const older = refuseOlderHolder(request, member);
+  if (older !== null) return older;
   const message =
     request.memberEpoch > member.epoch
       ? 'The member epoch was never given to this member; join again.'
@@ -294,7 +368,15 @@ function isSettled(group: GroupView, after: MemberState): boolean {
   return [...group.members.values()].every((member) => member.memberId === after.memberId || isAtTarget(member));
 }
 
-const sortedTopics = (request: JoinRequest): readonly string[] => [...new Set(request.topics)].sort();
+const profileOf = ({ clientId, topics, instanceId = null }: JoinRequest): MemberProfile => ({
+  clientId,
+  topics: [...new Set(topics)].sort(),
+  instanceId,
+});
+
+/** Whether they ask for the same: the name for people may change. */
+const sameProfile = (one: MemberProfile, other: MemberProfile): boolean =>
+  one.topics.join(' ') === other.topics.join(' ') && one.instanceId === other.instanceId;
 
 function ownedPartitions(group: GroupView, owned: readonly TopicPartitions[]): Assignment {
   const lists: [string, readonly number[]][] = [];

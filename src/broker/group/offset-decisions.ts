@@ -8,7 +8,7 @@ import type { Decided, Decision, HandleContext } from './decision.ts';
 import { answered, decided } from './decision.ts';
 import type { GroupView } from './group.ts';
 import type { GroupsView } from './groups.ts';
-import { findMember, refuseMoreState } from './membership.ts';
+import { findMember, refuseMoreState, refuseOlderHolder } from './membership.ts';
 import type { CommitStamp, GroupRecord, GroupRef, OffsetInRecord, RemovalReason } from './records.ts';
 import { refuseGroupId } from './validation.ts';
 
@@ -90,6 +90,8 @@ function admitMember(groups: GroupsView, request: GroupRef, member: NonNullable<
     const { memberEpoch, sequence } = member;
     return { kind: 'admitted', group: found.group, stamp: { memberEpoch, sequence } };
   }
+  const older = refuseOlderHolder({ ...request, ...member }, found.member);
+  if (older !== null) return older;
   const message =
     'The commit carries another epoch than the member has now; send a heartbeat to learn where it stands.';
   return refuse('STALE_MEMBER_EPOCH', message, { fields: { memberEpoch: String(member.memberEpoch) } });

@@ -8,10 +8,13 @@ import { toMemberEpoch } from '../../model/ids.ts';
 import type { Assignment } from './assignment.ts';
 import { nothing } from './assignment.ts';
 import type { GroupView, MemberState } from './group.ts';
+import { takenOver } from './group.ts';
 import type { GroupTopics, TopicShape } from './group-topics.ts';
 import { reconcile } from './reconciliation.ts';
-import type { GroupRecord, LeaveReason } from './records.ts';
+import type { GroupRecord, LeaveReason, MemberProfile } from './records.ts';
 import { changedTargets, sameTopics, subscribedTopics } from './target.ts';
+
+type HolderOfMember = Pick<MemberState, 'memberId' | 'nonceHash'>;
 
 export class RebalancePlan {
   readonly records: GroupRecord[] = [];
@@ -40,20 +43,30 @@ export class RebalancePlan {
     return null;
   }
 
-  join(joining: Pick<MemberState, 'memberId' | 'nonceHash' | 'clientId' | 'topics'>): void {
+  join(who: HolderOfMember, profile: MemberProfile): void {
+    const { memberId, nonceHash } = who;
     const epoch = this.nextEpoch();
-    this.records.push({ kind: 'member-joined', ...joining, epoch });
-    this.set({ ...joining, epoch, previousEpoch: null, target: nothing, assigned: nothing, revoking: nothing });
-    this.retarget();
-    this.reconcile(joining.memberId, null, epoch);
-  }
-
-  resume(memberId: string, clientId: string, topics: readonly string[]): void {
-    const epoch = this.nextEpoch();
-    this.records.push({ kind: 'member-resumed', memberId, clientId, topics, epoch });
-    this.set({ ...this.member(memberId), clientId, topics, epoch, previousEpoch: null, revoking: nothing });
+    this.records.push({ kind: 'member-joined', memberId, nonceHash, profile, epoch });
+    const none = { previousEpoch: null, target: nothing, assigned: nothing, revoking: nothing };
+    this.set({ memberId, nonceHash, ...profile, sinceEpoch: epoch, away: false, epoch, ...none });
     this.retarget();
     this.reconcile(memberId, null, epoch);
+  }
+
+  /** A new holder takes the member's place. */
+  resume({ memberId, nonceHash }: HolderOfMember, profile: MemberProfile): void {
+    const epoch = this.nextEpoch();
+    this.records.push({ kind: 'member-resumed', memberId, nonceHash, profile, epoch });
+    this.set(takenOver({ ...this.member(memberId), ...profile, nonceHash, away: false }, epoch));
+    this.retarget();
+    this.reconcile(memberId, null, epoch);
+  }
+
+  /** The member's holder has gone; its place is kept until its session is over. */
+  goAway(memberId: string): void {
+    const epoch = this.nextEpoch();
+    this.records.push({ kind: 'member-away', memberId, epoch });
+    this.set(takenOver({ ...this.member(memberId), away: true }, epoch));
   }
 
   leave(memberId: string, reason: LeaveReason): void {

@@ -14,7 +14,7 @@ import { assignmentOf } from './assignment.ts';
 import { ByteReader } from './byte-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
 import type { TopicShape } from './group-topics.ts';
-import type { GroupEntry, GroupRecord, OffsetInRecord } from './records.ts';
+import type { GroupEntry, GroupRecord, MemberProfile, OffsetInRecord } from './records.ts';
 import { assignorNames, leaveReasons, removalReasons } from './records.ts';
 
 const entryVersion = 1;
@@ -29,6 +29,7 @@ const kindNumbers = {
   'offsets-committed': 7,
   'offsets-removed': 8,
   'group-deleted': 9,
+  'member-away': 10,
 } as const satisfies Record<GroupRecord['kind'], number>;
 
 export function encodeEntry(entry: GroupEntry): Uint8Array {
@@ -57,14 +58,12 @@ function writeRecord(writer: ByteWriter, record: GroupRecord): void {
       writer.byte(assignorNames.indexOf(record.assignor));
       return;
     case 'member-joined':
-      writer.text(record.memberId).text(record.nonceHash).text(record.clientId);
-      writeTexts(writer, record.topics);
+    case 'member-resumed':
+      writeProfile(writer.text(record.memberId).text(record.nonceHash), record.profile);
       writer.int(record.epoch);
       return;
-    case 'member-resumed':
-      writer.text(record.memberId).text(record.clientId);
-      writeTexts(writer, record.topics);
-      writer.int(record.epoch);
+    case 'member-away':
+      writer.text(record.memberId).int(record.epoch);
       return;
     case 'member-left':
       writer.text(record.memberId).byte(leaveReasons.indexOf(record.reason));
@@ -97,22 +96,16 @@ function readRecord(reader: ByteReader): GroupRecord {
     case kindNumbers['group-created']:
       return { kind: 'group-created', assignor: named(assignorNames, reader.byte()) };
     case kindNumbers['member-joined']:
-      return {
-        kind: 'member-joined',
-        memberId: reader.text(),
-        nonceHash: reader.text(),
-        clientId: reader.text(),
-        topics: readTexts(reader),
-        epoch: toMemberEpoch(reader.int()),
-      };
     case kindNumbers['member-resumed']:
       return {
-        kind: 'member-resumed',
+        kind: kind === kindNumbers['member-joined'] ? 'member-joined' : 'member-resumed',
         memberId: reader.text(),
-        clientId: reader.text(),
-        topics: readTexts(reader),
+        nonceHash: reader.text(),
+        profile: readProfile(reader),
         epoch: toMemberEpoch(reader.int()),
       };
+    case kindNumbers['member-away']:
+      return { kind: 'member-away', memberId: reader.text(), epoch: toMemberEpoch(reader.int()) };
     case kindNumbers['member-left']:
       return { kind: 'member-left', memberId: reader.text(), reason: named(leaveReasons, reader.byte()) };
     case kindNumbers['target-changed']:
@@ -190,11 +183,29 @@ function readCommitted(reader: ByteReader): CommittedRecord {
   return { kind: 'offsets-committed', memberId, stamp, catalogRevision, offsets: runs.flat() };
 }
 
-export function writeTexts(writer: ByteWriter, texts: readonly string[]): void {
+export function writeProfile(writer: ByteWriter, { clientId, topics, instanceId }: MemberProfile): void {
+  writeTexts(writer.text(clientId), topics);
+  writeNullableText(writer, instanceId);
+}
+
+export const readProfile = (reader: ByteReader): MemberProfile => ({
+  clientId: reader.text(),
+  topics: readTexts(reader),
+  instanceId: readNullableText(reader),
+});
+
+function writeNullableText(writer: ByteWriter, text: string | null): void {
+  if (text === null) writer.byte(0);
+  else writer.byte(1).text(text);
+}
+
+const readNullableText = (reader: ByteReader): string | null => (reader.byte() === 0 ? null : reader.text());
+
+function writeTexts(writer: ByteWriter, texts: readonly string[]): void {
   writer.list(texts, (text) => writer.text(text));
 }
 
-export const readTexts = (reader: ByteReader): readonly string[] => reader.list(() => reader.text());
+const readTexts = (reader: ByteReader): readonly string[] => reader.list(() => reader.text());
 
 export function writeShapes(writer: ByteWriter, shapes: readonly TopicShape[]): void {
   writer.list(shapes, (shape) => writer.text(shape.topic).text(shape.topicId).int(shape.partitionCount));

@@ -44,6 +44,28 @@ export interface OffsetInRecord {
   readonly metadata: string;
 }
 
+/** What a member says of itself when it joins or comes back. */
+export interface MemberProfile {
+  /** A name for people. */
+  readonly clientId: string;
+  /** Names of topics, ascending. */
+  readonly topics: readonly string[];
+  /**
+   * A name that outlives the process, of one member at a time: whoever brings it after the member has gone takes its place
+   * (a static member). Null: none.
+   */
+  readonly instanceId: string | null;
+}
+
+/** Who holds the place of a member from now on. */
+export interface HolderRecord {
+  readonly memberId: string;
+  /** SHA-256 of the nonce in its resume token, in hex: the token itself is nowhere stored. */
+  readonly nonceHash: string;
+  readonly profile: MemberProfile;
+  readonly epoch: MemberEpoch;
+}
+
 export interface MemberTarget {
   readonly memberId: string;
   readonly target: Assignment;
@@ -51,23 +73,11 @@ export interface MemberTarget {
 
 export type GroupRecord =
   | { readonly kind: 'group-created'; readonly assignor: AssignorName }
-  | {
-      readonly kind: 'member-joined';
-      readonly memberId: string;
-      /** SHA-256 of the nonce in its resume token, in hex: the token itself is nowhere stored. */
-      readonly nonceHash: string;
-      readonly clientId: string;
-      readonly topics: readonly string[];
-      readonly epoch: MemberEpoch;
-    }
-  /** The same member, a new holder of its token: the older one is fenced by the epoch. */
-  | {
-      readonly kind: 'member-resumed';
-      readonly memberId: string;
-      readonly clientId: string;
-      readonly topics: readonly string[];
-      readonly epoch: MemberEpoch;
-    }
+  | ({ readonly kind: 'member-joined' } & HolderRecord)
+  /** The same member, a new holder of its token or instance id: the older one is fenced by the epoch. */
+  | ({ readonly kind: 'member-resumed' } & HolderRecord)
+  /** A static member has gone and will be back: its place is kept for whoever brings its instance id. */
+  | { readonly kind: 'member-away'; readonly memberId: string; readonly epoch: MemberEpoch }
   | { readonly kind: 'member-left'; readonly memberId: string; readonly reason: LeaveReason }
   /** Who shall read what. Only targets that changed; `topics` is complete. */
   | {

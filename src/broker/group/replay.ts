@@ -2,12 +2,12 @@
 import { assert, must } from '../../model/assert.ts';
 import type { MemberEpoch, Millis } from '../../model/ids.ts';
 import { nothing } from './assignment.ts';
-import { Group } from './group.ts';
+import { Group, takenOver } from './group.ts';
 import type { Groups } from './groups.ts';
 import type { GroupEvent } from './group-event.ts';
 import type { Rebalance } from './rebalance-history.ts';
 import { withRebalance } from './rebalance-history.ts';
-import type { GroupEntry, GroupRecord } from './records.ts';
+import type { GroupEntry, GroupRecord, HolderRecord } from './records.ts';
 import { shapesByName, TouchedKeys } from './state-keys.ts';
 import type { StateChange } from '../../model/raft-state.ts';
 import { assertTargetCovers } from './target.ts';
@@ -89,6 +89,9 @@ class Replay {
       case 'member-resumed':
         this.resumed(group, record);
         return;
+      case 'member-away':
+        this.wentAway(group, record);
+        return;
       case 'member-left':
         this.left(group, record);
         return;
@@ -107,27 +110,35 @@ class Replay {
     }
   }
 
-  private joined(group: Group, record: Extract<GroupRecord, { kind: 'member-joined' }>): void {
+  private joined(group: Group, record: HolderRecord): void {
     assert(!group.members.has(record.memberId), 'group-7: a member joins once');
     this.raise(group, record.epoch);
-    const { memberId, nonceHash, clientId, topics, epoch } = record;
+    const { memberId, nonceHash, profile, epoch } = record;
     const none = { previousEpoch: null, target: nothing, assigned: nothing, revoking: nothing };
-    group.setMember({ memberId, nonceHash, clientId, topics, epoch, ...none });
+    group.setMember({ memberId, nonceHash, ...profile, sinceEpoch: epoch, away: false, epoch, ...none });
     group.emptySinceMs = null;
-    this.cause = { reason: 'joined', memberId, clientId };
+    this.cause = { reason: 'joined', memberId, clientId: profile.clientId };
     this.touched.touchMember(memberId);
     this.events.push({ kind: 'member-joined', group: this.entry, memberId, epoch });
   }
 
-  private resumed(group: Group, record: Extract<GroupRecord, { kind: 'member-resumed' }>): void {
+  private resumed(group: Group, record: HolderRecord): void {
     const member = this.member(group, record.memberId);
     this.raise(group, record.epoch);
-    const { clientId, topics, epoch } = record;
-    // The older holder is fenced by the epoch, so what it was asked to give up is given up.
-    group.setMember({ ...member, clientId, topics, epoch, previousEpoch: null, revoking: nothing });
-    this.cause = { reason: 'resumed', memberId: record.memberId, clientId };
-    this.touched.touchMember(record.memberId);
-    this.events.push({ kind: 'member-resumed', group: this.entry, memberId: record.memberId, epoch });
+    const { memberId, nonceHash, profile, epoch } = record;
+    group.setMember(takenOver({ ...member, ...profile, nonceHash, away: false }, epoch));
+    this.cause = { reason: 'resumed', memberId, clientId: profile.clientId };
+    this.touched.touchMember(memberId);
+    this.events.push({ kind: 'member-resumed', group: this.entry, memberId, epoch });
+  }
+
+  private wentAway(group: Group, { memberId, epoch }: Extract<GroupRecord, { kind: 'member-away' }>): void {
+    const member = this.member(group, memberId);
+    assert(member.instanceId !== null, 'group-7: only a static member can be away', memberId);
+    this.raise(group, epoch);
+    group.setMember(takenOver({ ...member, away: true }, epoch));
+    this.touched.touchMember(memberId);
+    this.events.push({ kind: 'member-away', group: this.entry, memberId, epoch });
   }
 
   private left(group: Group, record: Extract<GroupRecord, { kind: 'member-left' }>): void {

@@ -2,8 +2,8 @@
  * What is stored of the groups beside the log, so that loading restores exactly what replay built.
  *
  *     group    1 tenant(4) group-id 0                       version assignor epoch catalog-revision shapes empty-since
- *     member   2 tenant(4) group-id 0 member-id             version nonce-hash client-id topics epoch previous-epoch
- *                                                           target assigned revoking
+ *     member   2 tenant(4) group-id 0 member-id             version nonce-hash profile since-epoch away epoch
+ *                                                           previous-epoch target assigned revoking
  *     offset   3 tenant(4) group-id 0 topic-id 0 partition(4)
  *                                                           version topic offset leader-epoch metadata commit-time
  *                                                           stamp-epoch stamp-sequence catalog-revision
@@ -25,11 +25,11 @@ import type { Groups } from './groups.ts';
 import {
   named,
   readAssignment,
+  readProfile,
   readShapes,
-  readTexts,
   writeAssignment,
+  writeProfile,
   writeShapes,
-  writeTexts,
 } from './record-codec.ts';
 import type { Rebalance } from './rebalance-history.ts';
 import { rebalanceReasons } from './rebalance-history.ts';
@@ -183,8 +183,9 @@ export const shapesByName = (shapes: readonly TopicShape[]): ReadonlyMap<string,
   new Map(shapes.map((shape) => [shape.topic, shape]));
 
 function memberValue(member: MemberState): Uint8Array {
-  const writer = new ByteWriter().byte(valueVersion).text(member.nonceHash).text(member.clientId);
-  writeTexts(writer, member.topics);
+  const writer = new ByteWriter().byte(valueVersion).text(member.nonceHash);
+  writeProfile(writer, member);
+  writer.int(member.sinceEpoch).byte(member.away ? 1 : 0);
   writer.int(member.epoch).nullableInt(member.previousEpoch);
   for (const part of [member.target, member.assigned, member.revoking]) writeAssignment(writer, part);
   return writer.take();
@@ -192,15 +193,17 @@ function memberValue(member: MemberState): Uint8Array {
 
 function readMember(memberId: string, reader: ByteReader): MemberState {
   const nonceHash = reader.text();
-  const clientId = reader.text();
-  const topics = readTexts(reader);
+  const profile = readProfile(reader);
+  const sinceEpoch = toMemberEpoch(reader.int());
+  const away = reader.byte() === 1;
   const epoch = toMemberEpoch(reader.int());
   const previous = reader.nullableInt();
   return {
     memberId,
     nonceHash,
-    clientId,
-    topics,
+    ...profile,
+    sinceEpoch,
+    away,
     epoch,
     previousEpoch: previous === null ? null : toMemberEpoch(previous),
     target: readAssignment(reader),

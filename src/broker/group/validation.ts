@@ -18,6 +18,12 @@ export function refuseClientId(clientId: string): Refused | null {
   return refuse('INVALID_REQUEST', `A client id has at most ${clientIdLengthMax} characters.`, { fields });
 }
 
+export function refuseInstanceId(instanceId: string | null): Refused | null {
+  if (instanceId === null || groupIdPattern.test(instanceId)) return null;
+  const message = "An instance id has 1 to 249 characters of letters, digits, '.', '_' and '-'.";
+  return refuse('INVALID_REQUEST', message, { fields: { instanceIdLength: String(instanceId.length) } });
+}
+
 export function refuseSubscription(topics: readonly string[], limits: GroupLimits): Refused | null {
   if (topics.length > 0 && topics.length <= limits.topicsPerMemberMax) return null;
   const fields = { limit: String(limits.topicsPerMemberMax), actual: String(topics.length) };

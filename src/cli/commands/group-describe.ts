@@ -79,6 +79,8 @@ const memberJson = (member: GroupMember): Json => ({
   awaited: member.awaited.map(partitionJson),
   suspect: member.suspect,
   sessionRemainingMs: int64(member.sessionRemainingMs),
+  instanceId: member.instanceId,
+  away: member.away,
 });
 
 const rebalanceJson = (rebalance: Rebalance): Json => ({
@@ -102,7 +104,8 @@ const partitionsText = (partitions: readonly TopicPartition[]): string | null =>
 const memberColumns: readonly Column<GroupMember>[] = [
   { title: 'member', cell: ({ memberId }) => memberId },
   { title: 'client', cell: ({ clientId }) => clientId },
-  { title: 'state', cell: ({ state, suspect }) => (suspect ? `${state}, suspect` : state) },
+  { title: 'instance', cell: ({ instanceId }) => instanceId },
+  { title: 'state', cell: ({ state, suspect, away }) => (away ? 'away' : suspect ? `${state}, suspect` : state) },
   { title: 'reads', cell: ({ assigned }) => partitionsText(assigned) },
   { title: 'gives up', cell: ({ revoking }) => partitionsText(revoking) },
   { title: 'waits for', cell: ({ awaited }) => partitionsText(awaited) },

@@ -32,8 +32,11 @@ export class Bench {
   readonly limits: GroupLimits;
   assignor: AssignorName = 'uniform';
   nowMs = toMillis(1_000_000);
+  /** Whether members are missed that have not left. */
+  silent = false;
   readonly #state = new Map<string, StatePair>();
   #joined = 0;
+  #lives = 0;
 
   constructor(limits: Partial<GroupLimits> = {}) {
     this.limits = { ...defaultGroupLimits, ...limits };
@@ -47,7 +50,8 @@ export class Bench {
 
   get context(): HandleContext {
     const { nowMs, topics, limits, assignor } = this;
-    return { nowMs, topics, limits, assignor, groupsPending: 0, sessionRemainingMs: () => 30_000 };
+    const shell = { sessionRemainingMs: () => 30_000, isSilent: () => this.silent, retryAfterMs: 100 };
+    return { nowMs, topics, limits, assignor, groupsPending: 0, ...shell };
   }
 
   get state(): readonly StatePair[] {
@@ -93,9 +97,16 @@ export class Bench {
     return answer;
   }
 
+  /** A process with an instance id; each brings a nonce of its own. */
+  joinStatic(instanceId: string, topics: readonly string[], retryOf?: string): JoinAnswer {
+    const nonceHash = retryOf ?? `life-${++this.#lives}`;
+    return this.join(topics, { instanceId, fresh: { memberId: `m${this.#joined + 1}`, nonceHash } });
+  }
+
   resume(memberId: string, topics?: readonly string[], nonceHash = `${memberId}-nonce`): JoinAnswer {
-    const known = this.coordinator.groups.find(groupRef)?.members.get(memberId)?.topics ?? [];
-    return this.join(topics ?? known, { resume: { memberId, nonceHash } });
+    const { topics: known = [], instanceId = null } =
+      this.coordinator.groups.find(groupRef)?.members.get(memberId) ?? {};
+    return this.join(topics ?? known, { instanceId, resume: { memberId, nonceHash } });
   }
 
   heartbeat(memberId: string, memberEpoch: number, owned: readonly TopicPartitions[]): HeartbeatAnswer {
@@ -108,8 +119,8 @@ export class Bench {
     return this.heartbeat(memberId, this.member(memberId).epoch, listed(owned));
   }
 
-  leave(memberId: string, memberEpoch = Number(this.member(memberId).epoch)): void {
-    const request = { ...groupRef, memberId, memberEpoch: toMemberEpoch(memberEpoch) };
+  leave(memberId: string, memberEpoch = Number(this.member(memberId).epoch), keepPlace = false): void {
+    const request = { ...groupRef, memberId, memberEpoch: toMemberEpoch(memberEpoch), keepPlace };
     this.settle(this.coordinator.leave(request, this.context));
   }
 

@@ -26,7 +26,7 @@ interface Client {
 
 const topicNames = ['a', 'b', 'c'];
 const isExpected =
-  /^(FENCED_MEMBER_EPOCH|STALE_MEMBER_EPOCH|UNKNOWN_MEMBER_ID|GROUP_ID_NOT_FOUND|GROUP_MAX_SIZE_REACHED|UNKNOWN_TOPIC_OR_PARTITION|NON_EMPTY_GROUP)$/;
+  /^(FENCED_INSTANCE_ID|UNRELEASED_INSTANCE_ID|FENCED_MEMBER_EPOCH|STALE_MEMBER_EPOCH|UNKNOWN_MEMBER_ID|GROUP_ID_NOT_FOUND|GROUP_MAX_SIZE_REACHED|UNKNOWN_TOPIC_OR_PARTITION|NON_EMPTY_GROUP)$/;
 
 class History {
   readonly bench = new Bench({ membersMax: 4 });
@@ -73,8 +73,16 @@ class History {
     const memberId = this.client(n)?.memberId;
     if (memberId === undefined || !this.bench.coordinator.groups.find(groupRef)?.members.has(memberId)) return;
     const topics = n % 3 === 0 ? [topicNames[n % 2] ?? 'a'] : undefined;
-    const resumed = this.attempt(() => this.bench.resume(memberId, topics));
+    const resumed = this.attempt(() => this.bench.resume(memberId, topics, this.bench.member(memberId).nonceHash));
     if (resumed !== null) this.adopt(resumed.memberId, resumed.memberEpoch, resumed.assignment);
+  }
+
+  /** A process of one of two static members: the first, the next life, or one too many. */
+  joinStatic(n: number, missed: boolean): void {
+    this.bench.silent = missed;
+    const joined = this.attempt(() => this.bench.joinStatic(`i${n % 2}`, ['a', 'b']));
+    this.bench.silent = false;
+    if (joined !== null) this.adopt(joined.memberId, joined.memberEpoch, joined.assignment);
   }
 
   private adopt(memberId: string, epoch: number, assignment: readonly TopicPartitions[]): void {
@@ -101,7 +109,9 @@ class History {
     const client = this.client(n);
     if (client === undefined) return;
     this.attempt(() => {
-      this.bench.leave(client.memberId, client.epoch);
+      const known = this.bench.coordinator.groups.find(groupRef)?.members.get(client.memberId);
+      const keepPlace = n % 2 === 0 && typeof known?.instanceId === 'string';
+      this.bench.leave(client.memberId, client.epoch, keepPlace);
     });
   }
 
@@ -188,6 +198,7 @@ class History {
   comeToRest(): void {
     const group = this.bench.coordinator.groups.find(groupRef);
     if (group === null) return;
+    for (const { memberId, away } of [...group.members.values()]) if (away) this.bench.expire(memberId);
     const current = [...group.members.keys()].map((memberId) =>
       this.clients.findLast((one) => one.memberId === memberId),
     );
@@ -230,6 +241,9 @@ const steps = {
   resume: (history: History, n: number) => {
     history.resume(n);
   },
+  static: (history: History, n: number, m: number) => {
+    history.joinStatic(n, m % 2 === 0);
+  },
   beat: (history: History, n: number, m: number) => {
     history.beat(n, m);
   },
@@ -268,7 +282,7 @@ const often: (keyof typeof steps)[] = [
   'join',
   'resume',
 ];
-const rarely: (keyof typeof steps)[] = ['leave', 'expire', 'tool', 'topics', 'sweep', 'restart'];
+const rarely: (keyof typeof steps)[] = ['static', 'leave', 'expire', 'tool', 'topics', 'sweep', 'restart'];
 const anyStep: fc.Arbitrary<Step> = fc.tuple(fc.constantFrom(...often, ...rarely), fc.nat(255), fc.nat(255));
 
 test('inv-B7, inv-B8, inv-I12: random histories keep the invariants, restart equal, and come to rest', () => {

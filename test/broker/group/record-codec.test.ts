@@ -27,6 +27,8 @@ const anyOffset = plain({
 });
 const shape = plain({ topic: text, topicId: text, partitionCount: fc.nat() });
 
+const profile = plain({ clientId: text, topics: texts, instanceId: fc.option(text) });
+
 const kinds: { [K in GroupRecord['kind']]: fc.Arbitrary<Extract<GroupRecord, { kind: K }>> } = {
   'group-created': plain({
     kind: fc.constant('group-created' as const),
@@ -34,12 +36,13 @@ const kinds: { [K in GroupRecord['kind']]: fc.Arbitrary<Extract<GroupRecord, { k
   }),
   'member-joined': plain({
     kind: fc.constant('member-joined' as const),
-    ...{ memberId: text, nonceHash: text, clientId: text, topics: texts, epoch },
+    ...{ memberId: text, nonceHash: text, profile, epoch },
   }),
   'member-resumed': plain({
     kind: fc.constant('member-resumed' as const),
-    ...{ memberId: text, clientId: text, topics: texts, epoch },
+    ...{ memberId: text, nonceHash: text, profile, epoch },
   }),
+  'member-away': plain({ kind: fc.constant('member-away' as const), memberId: text, epoch }),
   'member-left': plain({
     kind: fc.constant('member-left' as const),
     ...{ memberId: text, reason: fc.constantFrom(...leaveReasons) },

@@ -39,6 +39,8 @@ const commitBy = (bench: Bench, memberId: string | null, memberEpoch: number, pa
   offsets: [{ topic: 't', topicId: topicOf(bench), partition, offset: toOffset(1), leaderEpoch: null, metadata: '' }],
 });
 
+const profile = { clientId: '', topics: ['t'], instanceId: null };
+
 test('inv-B7, group-1: one partition at two members', () => {
   const bench = benchOfTwo();
   const { epoch, assigned } = bench.member('m1');
@@ -52,7 +54,7 @@ test('inv-B7, group-2: an epoch that was given before, or that skips one', () =>
   for (const step of [0, 2]) {
     const bench = benchOfTwo();
     const epoch = epochOf(bench.group.epoch + step);
-    breaks('group-2', bench, { kind: 'member-resumed', memberId: 'm1', clientId: '', topics: ['t'], epoch });
+    breaks('group-2', bench, { kind: 'member-resumed', memberId: 'm1', nonceHash: '', profile, epoch });
   }
   const bench = benchOfTwo();
   const { assigned } = bench.member('m1');
@@ -86,8 +88,9 @@ test('group-7: created twice, joined twice, deleted with members', () => {
   const bench = benchOfTwo();
   breaks('group-7', bench, { kind: 'group-created', assignor: 'range' });
   breaks('group-7', bench, { kind: 'group-deleted' });
-  const joined = { memberId: 'm1', nonceHash: '', clientId: '', topics: ['t'] };
+  const joined = { memberId: 'm1', nonceHash: '', profile };
   breaks('group-7', bench, { kind: 'member-joined', ...joined, epoch: epochOf(bench.group.epoch + 1) });
+  breaks('group-7', bench, { kind: 'member-away', memberId: 'm1', epoch: epochOf(bench.group.epoch + 1) });
   breaks('must', bench, { kind: 'member-left', memberId: 'nobody', reason: 'left' });
 });
 

@@ -81,6 +81,7 @@ export class CommittedRegister extends BrokerInvariant {
     switch (record.kind) {
       case 'member-joined':
       case 'member-resumed':
+      case 'member-away':
       case 'member-assigned':
         this.#epochs.set(`${groupId} ${record.memberId}`, record.epoch);
         return;

@@ -60,7 +60,7 @@ export class OneOwner extends BrokerInvariant {
     switch (record.kind) {
       case 'member-joined':
       case 'member-resumed': {
-        const { memberId, epoch, topics } = record;
+        const { memberId, epoch, profile } = record;
         const before = group.members.get(memberId);
         this.check(
           (before === undefined) === (record.kind === 'member-joined'),
@@ -69,7 +69,15 @@ export class OneOwner extends BrokerInvariant {
         this.#raise(group, epoch);
         // its older holder is fenced, so what that one was told to give up is given up
         const { assigned, target } = before ?? { assigned: new Map(), target: new Map() };
-        group.members.set(memberId, { assigned, target, holds: placesOf(assigned), epoch, topics });
+        group.members.set(memberId, { assigned, target, holds: placesOf(assigned), epoch, topics: profile.topics });
+        return;
+      }
+      case 'member-away': {
+        const member = group.members.get(record.memberId);
+        this.check(member !== undefined, `${record.memberId} goes from ${groupId}, and is no member`);
+        this.#raise(group, record.epoch);
+        // nobody reads any more
+        group.members.set(record.memberId, { ...member, holds: placesOf(member.assigned), epoch: record.epoch });
         return;
       }
       case 'member-left':

@@ -115,6 +115,10 @@ export const ErrorCode = {
   ERROR_CODE_UNSAFE_OPERATION: 51,
   /** ERROR_CODE_UNEXPECTED_END_OFFSET - The partition does not end at the offset that the batch was to be appended at; nothing was appended. */
   ERROR_CODE_UNEXPECTED_END_OFFSET: 52,
+  /** ERROR_CODE_UNRELEASED_INSTANCE_ID - The instance id is that of another member, which lives. */
+  ERROR_CODE_UNRELEASED_INSTANCE_ID: 53,
+  /** ERROR_CODE_FENCED_INSTANCE_ID - Another process took the place of this instance id. */
+  ERROR_CODE_FENCED_INSTANCE_ID: 54,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -175,6 +179,8 @@ export namespace ErrorCode {
   export type ERROR_CODE_BROKER_ID_NOT_REGISTERED = typeof ErrorCode.ERROR_CODE_BROKER_ID_NOT_REGISTERED;
   export type ERROR_CODE_UNSAFE_OPERATION = typeof ErrorCode.ERROR_CODE_UNSAFE_OPERATION;
   export type ERROR_CODE_UNEXPECTED_END_OFFSET = typeof ErrorCode.ERROR_CODE_UNEXPECTED_END_OFFSET;
+  export type ERROR_CODE_UNRELEASED_INSTANCE_ID = typeof ErrorCode.ERROR_CODE_UNRELEASED_INSTANCE_ID;
+  export type ERROR_CODE_FENCED_INSTANCE_ID = typeof ErrorCode.ERROR_CODE_FENCED_INSTANCE_ID;
   export type UNRECOGNIZED = typeof ErrorCode.UNRECOGNIZED;
 }
 

@@ -112,7 +112,16 @@ export interface JoinGroupRequest {
    * is answered again, with the membership that it has by then, for as long as it lives, and no second one is made. It is as
    * secret as the resume token that it brings. Absent: each call that makes a member makes another one.
    */
-  joinId?: string | undefined;
+  joinId?:
+    | string
+    | undefined;
+  /**
+   * Makes a static member: a name of this consumer that outlives its process, 1 to 249 characters of [A-Za-z0-9._-], of one member
+   * of the group at a time. Who joins with it after its older self has left with keep_place, or is missed, has the assignment that
+   * that one had, and nothing moves; before its session is over. While the older one lives: UNRELEASED_INSTANCE_ID. Who is replaced
+   * gets FENCED_INSTANCE_ID. Absent: not a static member.
+   */
+  instanceId?: string | undefined;
 }
 
 /** Membership. */
@@ -171,6 +180,8 @@ export interface LeaveGroupRequest {
   memberEpoch: number;
   /** Kept in the group's history. Default: it has ended. */
   reason: LeaveReason;
+  /** A static member that will be back: its partitions wait for it until its session is over. Others: INVALID_REQUEST. Default false. */
+  keepPlace: boolean;
 }
 
 /** The member has left. */
@@ -348,7 +359,15 @@ export interface MemberDescription {
   /** Its stream has ended, or it never had one: it is out if it is not heard of in time. */
   suspect: boolean;
   /** Time until it is out unless it is heard of. Milliseconds. */
-  sessionRemainingMs?: bigint | undefined;
+  sessionRemainingMs?:
+    | bigint
+    | undefined;
+  /** The name that outlives its process. Absent: it is not a static member. */
+  instanceId?:
+    | string
+    | undefined;
+  /** A static member that has gone and will be back. */
+  away: boolean;
 }
 
 /** One time that partitions of a group got new owners. */
@@ -491,7 +510,7 @@ export const TopicPartitions: MessageFns<TopicPartitions> = {
 };
 
 function createBaseJoinGroupRequest(): JoinGroupRequest {
-  return { group: "", topics: [], resumeToken: undefined, clientId: "", joinId: undefined };
+  return { group: "", topics: [], resumeToken: undefined, clientId: "", joinId: undefined, instanceId: undefined };
 }
 
 export const JoinGroupRequest: MessageFns<JoinGroupRequest> = {
@@ -510,6 +529,9 @@ export const JoinGroupRequest: MessageFns<JoinGroupRequest> = {
     }
     if (message.joinId !== undefined) {
       writer.uint32(42).string(message.joinId);
+    }
+    if (message.instanceId !== undefined) {
+      writer.uint32(50).string(message.instanceId);
     }
     return writer;
   },
@@ -565,6 +587,14 @@ export const JoinGroupRequest: MessageFns<JoinGroupRequest> = {
             }
 
             message.joinId = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.instanceId = reader.string();
             continue;
           }
         }
@@ -891,7 +921,7 @@ export const Assignment: MessageFns<Assignment> = {
 };
 
 function createBaseLeaveGroupRequest(): LeaveGroupRequest {
-  return { group: "", memberId: "", memberEpoch: 0, reason: 0 };
+  return { group: "", memberId: "", memberEpoch: 0, reason: 0, keepPlace: false };
 }
 
 export const LeaveGroupRequest: MessageFns<LeaveGroupRequest> = {
@@ -907,6 +937,9 @@ export const LeaveGroupRequest: MessageFns<LeaveGroupRequest> = {
     }
     if (message.reason !== 0) {
       writer.uint32(32).int32(message.reason);
+    }
+    if (message.keepPlace !== false) {
+      writer.uint32(40).bool(message.keepPlace);
     }
     return writer;
   },
@@ -954,6 +987,14 @@ export const LeaveGroupRequest: MessageFns<LeaveGroupRequest> = {
             }
 
             message.reason = reader.int32() as any;
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.keepPlace = reader.bool();
             continue;
           }
         }
@@ -1945,6 +1986,8 @@ function createBaseMemberDescription(): MemberDescription {
     awaited: [],
     suspect: false,
     sessionRemainingMs: undefined,
+    instanceId: undefined,
+    away: false,
   };
 }
 
@@ -1982,6 +2025,12 @@ export const MemberDescription: MessageFns<MemberDescription> = {
         throw new globalThis.Error("value provided for field message.sessionRemainingMs of type int64 too large");
       }
       writer.uint32(80).int64(message.sessionRemainingMs);
+    }
+    if (message.instanceId !== undefined) {
+      writer.uint32(90).string(message.instanceId);
+    }
+    if (message.away !== false) {
+      writer.uint32(96).bool(message.away);
     }
     return writer;
   },
@@ -2077,6 +2126,22 @@ export const MemberDescription: MessageFns<MemberDescription> = {
             }
 
             message.sessionRemainingMs = reader.int64() as bigint;
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.instanceId = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.away = reader.bool();
             continue;
           }
         }
