@@ -1,6 +1,6 @@
 /** Consumer groups as the API asks for them: finds the coordinator of a group and speaks with it. */
 import type { Clock } from '../model/clock.ts';
-import type { LeaderHint, Refused, Result } from '../model/errors.ts';
+import type { ErrorCode, LeaderHint, Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
 import { murmur2 } from '../model/murmur2.ts';
 import type { BrokerId } from '../model/ids.ts';
@@ -247,15 +247,31 @@ export class GroupService implements GroupPartitions, GroupApi {
     return this.options.brokerId ?? toBrokerId(0);
   }
 
-  private call<T>(
+  /**
+   * What is final for a member, or for who would be one, is said only by a coordinator that was sure to lead after it was
+   * asked: one that stood still while another one went on does not know whom that one took in.
+   */
+  private async call<T>(
     group: GroupRef,
     context: RequestContext,
-    decide: (coordinator: Coordinator, handle: HandleContext) => Decision<T>,
-    { heardOf, unheard }: CallHooks<T> = {},
+    decide: Decide<T>,
+    hooks: CallHooks<T> = {},
   ): Promise<Result<T>> {
     const found = this.coordinatorOf(group);
-    if (found.kind === 'refused') return Promise.resolve(found);
-    const partition = found.value;
+    if (found.kind === 'refused') return found;
+    const answer = await this.callOnce(found.value, group, context, decide, hooks);
+    if (answer.kind === 'ok' || !finalCodes.has(answer.error.code)) return answer;
+    const unconfirmed = await found.value.confirmed(context.deadlineMs);
+    return unconfirmed ?? this.callOnce(found.value, group, context, decide, hooks);
+  }
+
+  private callOnce<T>(
+    partition: GroupPartition,
+    group: GroupRef,
+    context: RequestContext,
+    decide: Decide<T>,
+    { heardOf, unheard }: CallHooks<T>,
+  ): Promise<Result<T>> {
     const decideHere = (handle: HandleContext): Decision<T> => {
       const decision = decide(partition.coordinator, handle);
       if (decision.kind === 'decided' && heardOf !== undefined) partition.timers.heard(group, heardOf);
@@ -288,6 +304,20 @@ export class GroupService implements GroupPartitions, GroupApi {
     return { memberId, memberEpoch, resumeToken, assignment, sessionTimeoutMs, heartbeatIntervalMs };
   }
 }
+
+type Decide<T> = (coordinator: Coordinator, handle: HandleContext) => Decision<T>;
+
+/** Refusals that speak of what the group holds, and after which nobody asks again. */
+const finalCodes: ReadonlySet<ErrorCode> = new Set([
+  'UNKNOWN_MEMBER_ID',
+  'GROUP_ID_NOT_FOUND',
+  'FENCED_MEMBER_EPOCH',
+  'FENCED_INSTANCE_ID',
+  'STALE_MEMBER_EPOCH',
+  'INVALID_RESUME_TOKEN',
+  'GROUP_MAX_SIZE_REACHED',
+  'NON_EMPTY_GROUP',
+] as const satisfies readonly ErrorCode[]);
 
 interface CallHooks<T> {
   /** The member that the call proves alive, if it is not refused. */

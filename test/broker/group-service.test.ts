@@ -67,6 +67,44 @@ test('pit-P107: a coordinator that was deposed unnoticed tells no offset, neithe
   assert.deepEqual(valueOf(await found).map(({ offset }) => offset), [7, null]); // prettier-ignore
 });
 
+test('pit-P107: a coordinator that was deposed unnoticed refuses nobody for good', async () => {
+  const bench = ServiceBench.serving({}, { membersMax: 1 });
+  const member = await bench.joined();
+  const stranger = { memberId: 'm', memberEpoch: epochOf(1) };
+  const leave = { group: 'g', ...member, memberEpoch: epochOf(7) };
+  const calls = [
+    { code: 'UNKNOWN_MEMBER_ID', ask: () => bench.heartbeat(stranger) },
+    { code: 'FENCED_MEMBER_EPOCH', ask: () => bench.heartbeat({ ...member, memberEpoch: epochOf(7) }) },
+    { code: 'FENCED_MEMBER_EPOCH', ask: () => bench.service.leaveGroup(leave, bench.context()) },
+    { code: 'STALE_MEMBER_EPOCH', ask: () => bench.commit({ ...member, memberEpoch: epochOf(7) }, 1, 5) },
+    { code: 'GROUP_MAX_SIZE_REACHED', ask: () => bench.join() },
+    { code: 'NON_EMPTY_GROUP', ask: () => bench.service.deleteGroup('g', bench.context()) },
+    { code: 'GROUP_ID_NOT_FOUND', ask: () => bench.service.deleteGroup('h', bench.context()) },
+  ];
+  bench.raft.confirming = false;
+  for (const { code, ask } of calls) {
+    const asked = ask();
+    assert.equal(await nowOf<unknown>(asked), null, `${code}: it waits until its leadership is confirmed`);
+    bench.raft.confirmReads();
+    assert.equal(errorOf(await asked).code, code);
+  }
+  const refused = calls.map(({ ask }) => ask());
+  await settle();
+  bench.raft.stepDown();
+  for (const each of refused) assert.equal(errorOf(await each).code, 'NOT_LEADER_OR_FOLLOWER');
+});
+
+test('what was committed while a refusal was confirmed is decided upon', async () => {
+  const bench = ServiceBench.serving({}, { membersMax: 1 });
+  const member = await bench.joined();
+  bench.raft.confirming = false;
+  const joining = bench.join();
+  await settle();
+  valueOf(await bench.service.leaveGroup({ group: 'g', ...member }, bench.context()));
+  bench.raft.confirmReads();
+  assert.equal(valueOf(await joining).memberEpoch, 2, 'the place is free by now');
+});
+
 test('a confirmed read waits for what was committed before it and is not applied here yet', async () => {
   const bench = ServiceBench.serving();
   const member = await bench.joined();
