@@ -47,7 +47,14 @@ test('a join is answered with membership, assignment and times', async (t) => {
       heartbeatIntervalMs: 5_000n,
     },
   );
-  const asked = { group: 'g', topics: ['orders'], resumeToken: null, clientId: 'me', joinId: joinId.toLowerCase(), instanceId: null };
+  const asked = {
+    group: 'g',
+    topics: ['orders'],
+    resumeToken: null,
+    clientId: 'me',
+    joinId: joinId.toLowerCase(),
+    instanceId: null,
+  };
   assert.deepEqual(broker.calls[0]!.args[0], asked);
 });
 
