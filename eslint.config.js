@@ -29,6 +29,7 @@ export default tseslint.config(
       'src/gen/',
       'clients/typescript/src/gen/',
       'clients/typescript/dist/',
+      'clients/typescript/docs/',
       'data/',
       '.cache/',
     ],

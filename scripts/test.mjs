@@ -15,6 +15,7 @@ const wanted = process.argv.slice(2);
 const suitesOfTheirOwn = [
   'test/system/',
   'test/sim/',
+  'clients/typescript/test/package.test.ts',
   'test/deploy/k8s.test.ts',
   'test/deploy/pod.test.ts',
   'test/deploy/intruders.test.ts',

@@ -4,7 +4,7 @@ export type { ClientOptions } from './client.ts';
 export type { CallOptions, Timeouts } from './brokers.ts';
 export type { BackoffOptions } from './backoff.ts';
 export type { Environment } from './environment.ts';
-export { BrokerError } from './errors.ts';
+export { BrokerError, clientErrorCodes } from './errors.ts';
 export type { BrokerErrorDetails, ClientErrorCode, ErrorCode, LeaderHint } from './errors.ts';
 export { Producer, PartialSendError } from './producer.ts';
 export type { SendOptions } from './producer.ts';
@@ -37,7 +37,16 @@ export type {
   TopicSummary,
 } from './admin.ts';
 export type { Decommissioning, Impact, OperationOptions, PartitionAtRisk, ReplicaMove } from './operations.ts';
-export type { Groups, GroupDetails, GroupList, GroupMember, GroupSummary, PartitionLag, Rebalance } from './groups.ts';
+export type {
+  Groups,
+  GroupDetails,
+  GroupList,
+  GroupMember,
+  GroupPhase,
+  GroupSummary,
+  PartitionLag,
+  Rebalance,
+} from './groups.ts';
 export { serdes, topic } from './serde.ts';
 export type { Bytes, Serde, SerdeContext, Topic } from './serde.ts';
 export { Consumer } from './consumer.ts';
@@ -60,6 +69,6 @@ export type { OffsetPolicy } from './start-offsets.ts';
 export { Reader } from './reader.ts';
 export type { ReaderOptions } from './reader.ts';
 export { InRecord } from './record.ts';
-export type { OutRecord, RecordBatch } from './record.ts';
+export type { OutRecord, RecordBatch, RecordFields } from './record.ts';
 export { resumeTokenFile } from './resume-token.ts';
 export type { ResumeTokenStorage } from './resume-token.ts';
