@@ -11,6 +11,10 @@ export const regressions: readonly Regression[] = [
     why: 'inv-I6, the check itself: when a pause ended, entries were committed, applied and followed by a write that failed in one event, and it looked only after the process was gone',
   },
   {
+    seed: 23_777,
+    why: 'inv-I14, the simulator itself: a link to the former life of a machine that lost its power stayed up for ever, where production ends it once the new life speaks (PeerLink.spoke)',
+  },
+  {
     seed: 200_009,
     why: 'inv-I14, the check itself: over a star of links one that had just started met too few of five voters to vote (design D4)',
   },

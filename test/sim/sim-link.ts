@@ -45,7 +45,8 @@ interface Attempt {
   readonly stream: number;
   readonly handshake: InitiatorHandshake;
   readonly late: Timer;
-  isUp: boolean;
+  /** Whom it leads to; null: it is not up. */
+  peer: PeerIdentity | null;
 }
 
 export class SimLink {
@@ -75,7 +76,7 @@ export class SimLink {
       item.dropped();
       return;
     }
-    if (this.#attempt?.isUp === true) {
+    if (isConnected(this.#attempt)) {
       this.#write(item);
       return;
     }
@@ -87,7 +88,21 @@ export class SimLink {
   take(body: StreamBody): void {
     if (this.#attempt === null) return;
     if (body.kind === 'reset') this.#ended();
-    else if (body.kind === 'handshake' && !this.#attempt.isUp) this.#step(this.#attempt, body.bytes);
+    else if (body.kind === 'handshake' && !isConnected(this.#attempt)) this.#step(this.#attempt, body.bytes);
+  }
+
+  /**
+   * Its node has just proven, on a stream of its own, that it is there as this process: a stream to a former life of it,
+   * which nobody may ever have reset, ends now, and who rests tries at once (PeerLink.spoke).
+   */
+  spoke({ processNonce }: PeerIdentity): void {
+    const peer = this.#attempt?.peer ?? null;
+    if (peer !== null && peer.processNonce !== processNonce) this.#ended();
+    if (this.#resting === null || this.#isClosed) return;
+    this.#resting.cancel();
+    this.#resting = null;
+    this.#failures = 0;
+    this.open();
   }
 
   close(): void {
@@ -103,7 +118,7 @@ export class SimLink {
       this.#carry({ kind: 'reset' });
       this.#ended();
     });
-    this.#attempt = { stream: newStream(), handshake, late, isUp: false };
+    this.#attempt = { stream: newStream(), handshake, late, peer: null };
     this.#carry({ kind: 'handshake', bytes: handshake.opening });
   }
 
@@ -134,7 +149,7 @@ export class SimLink {
   }
 
   #isUp(attempt: Attempt, peer: PeerIdentity): void {
-    attempt.isUp = true;
+    attempt.peer = peer;
     attempt.late.cancel();
     this.#failures = 0;
     this.#options.up(peer);
@@ -155,7 +170,7 @@ export class SimLink {
 
   #ended(): void {
     const { clock, random, down } = this.#options;
-    const wasUp = this.#attempt?.isUp === true;
+    const wasUp = isConnected(this.#attempt);
     this.#attempt?.late.cancel();
     this.#attempt = null;
     const longest = Math.min(backoffMsMax, backoffMsMin * 2 ** Math.min(this.#failures++, 16));
@@ -167,3 +182,5 @@ export class SimLink {
     if (wasUp) down();
   }
 }
+
+const isConnected = (attempt: Attempt | null): boolean => attempt !== null && attempt.peer !== null;

@@ -61,6 +61,8 @@ export class SimPeers implements PeerTransport, PeerDirectory {
   readonly #options: SimPeersOptions;
   readonly #links = new Map<NodeNumber, Links>();
   readonly #incoming = new Map<number, Incoming>();
+  /** The process as which each node spoke last. */
+  readonly #heard = new Map<NodeNumber, string>();
   #receive: (group: GroupNumber, message: Message) => void = () => undefined;
   #receiveBeat: (from: BrokerId, frame: BeatFrame) => void = () => undefined;
   #unreachable: (group: GroupNumber, replica: ReplicaId) => void = () => undefined;
@@ -169,6 +171,7 @@ export class SimPeers implements PeerTransport, PeerDirectory {
       ...{ link, handshake, clock, random, newStream, carry, down },
       up: (peer) => {
         this.standing.welcomed(toBrokerId(to), peer.incarnation);
+        this.#hear(to, peer);
       },
       refused: (refusal) => {
         const condemnation = condemnationOf(toBrokerId(to), refusal);
@@ -250,6 +253,16 @@ export class SimPeers implements PeerTransport, PeerDirectory {
         this.#end(known);
     }
     this.#answer(incoming, stream, { kind: 'handshake', bytes: incoming.handshake.welcome });
+    this.#hear(incoming.from, peer);
+  }
+
+  /** It is there as this process: streams to a former life of it begin anew (as grpc-transport.ts has it). */
+  #hear(node: NodeNumber, peer: PeerIdentity): void {
+    if (this.#heard.get(node) === peer.processNonce) return;
+    this.#heard.set(node, peer.processNonce);
+    const links = this.#links.get(node);
+    links?.bulk.spoke(peer);
+    links?.beat.spoke(peer);
   }
 
   #content({ from, peer }: Incoming, body: Extract<StreamBody, { kind: 'content' }>): void {
