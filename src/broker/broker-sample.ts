@@ -3,8 +3,8 @@ import type { BrokerId, Millis, Offset, ReplicaId } from '../model/ids.ts';
 import { catalogGroup } from '../model/ids.ts';
 import type { RaftGroup } from '../raft/group.ts';
 import type { CatalogState } from './catalog-state.ts';
-import type { PartitionLag } from './group-lag.ts';
-import { LagReads, lagsOf } from './group-lag.ts';
+import type { Lag, LagElsewhere, LagQuestion, PartitionLag } from './group-lag.ts';
+import { LagReads, lagReadsMax, lagsOf } from './group-lag.ts';
 import type { GroupPhase, GroupView } from './group/group.ts';
 import { phaseOf } from './group/membership.ts';
 import { inSyncReplicas } from './in-sync.ts';
@@ -84,6 +84,8 @@ interface SampleDeps {
   readonly localGroups: LocalGroups;
   /** Null: it does not run yet. */
   readonly coordinators: { groupsHere(): Iterable<GroupView> } | null;
+  /** Asks brokers with a replica; null: none of them answered. */
+  readonly askLags: (questions: readonly LagQuestion[]) => Promise<readonly (Lag | null)[]>;
   readonly limits: BrokerLimits;
   readonly limitUse: readonly LimitUse[];
   readonly nowMs: number;
@@ -94,9 +96,6 @@ interface SampleDeps {
 
 /** Partitions or groups that are looked at in one turn. */
 const perTurnMax = 100;
-
-/** Logs that one sample looks into for the age of what a group has not read. */
-const lagReadsMax = 256;
 
 const majority = (count: number): number => Math.floor(count / 2) + 1;
 
@@ -182,13 +181,21 @@ function sampleLed(raft: RaftGroup, replicas: number, { state, limits, nowMs }: 
 }
 
 async function sampleGroups(deps: SampleDeps): Promise<readonly GroupSample[]> {
-  const { coordinators, pause } = deps;
+  const { coordinators, pause, askLags } = deps;
   const reads = new LagReads(lagReadsMax);
-  const groups: GroupSample[] = [];
+  const groups: (GroupSample & { readonly lags: PartitionLag[] })[] = [];
+  const missing: (LagElsewhere & { readonly lags: PartitionLag[] })[] = [];
   for (const group of coordinators?.groupsHere() ?? []) {
-    const lags = await lagsOf(group, { ...deps, reads });
+    const found = await lagsOf(group, { ...deps, reads });
+    const lags = [...found.lags];
     groups.push({ group: group.groupId, members: group.members.size, phase: phaseOf(group), lags });
+    for (const one of found.elsewhere) missing.push({ ...one, lags });
     if (groups.length % perTurnMax === 0) await pause();
+  }
+  const answers = missing.length === 0 ? [] : await askLags(missing.map(({ question }) => question));
+  for (const [at, { topic, partition, lags }] of missing.entries()) {
+    const lag = answers[at] ?? null;
+    if (lag !== null) lags.push({ topic, partition, ...lag });
   }
   return groups;
 }

@@ -65,6 +65,7 @@ import type { Appended } from './partition.ts';
 import { PlacementKeeper } from './placement-keeper.ts';
 import { ProducerIdentities } from './producer-identities.ts';
 import type { KnownPeer } from './peer-book.ts';
+import { RemoteLag } from './remote-lag.ts';
 import { ReplicaFacts } from './replica-facts.ts';
 import type {
   AlterTopic,
@@ -169,6 +170,7 @@ export class Broker implements BrokerApi {
   readonly #fetchWaiters: FetchWaiters;
   readonly #fetcher: Fetcher;
   readonly #producers: ProducerIdentities;
+  readonly #remoteLag: RemoteLag;
   readonly #cursors = new Set<OpenCursor>();
   #groups: GroupService | null = null;
   /** Null until it was started. */
@@ -221,6 +223,7 @@ export class Broker implements BrokerApi {
     const { departureMs } = limits;
     const state = (): CatalogState => catalog.state;
     const facts = new ReplicaFacts({ clusterId, brokerId, state, localGroups: this.#localGroups, rpc });
+    this.#remoteLag = new RemoteLag({ clusterId, localGroups: this.#localGroups, clock, rpc });
     const leader = (): BrokerId | null => link.leader;
     const orders = (): OperationContext | null => this.#keeper.operationContext;
     const asked = { clusterId, brokerId, catalog, leader, context: orders, facts, clock, limits, rpc };
@@ -356,6 +359,7 @@ export class Broker implements BrokerApi {
     return sampleBroker({
       ...{ state: this.#catalog.state, catalog: this.#catalog.group, quiet: this.#keeper.quiet },
       ...{ localGroups: this.#localGroups, coordinators: this.#groups, limits: this.#limits },
+      askLags: (questions) => this.#remoteLag.ask(questions),
       ...{ limitUse, nowMs: clock.monotonicMs(), wallMs: clock.wallMs(), pause },
     });
   }

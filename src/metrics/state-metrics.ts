@@ -128,7 +128,7 @@ function groupGauges(registry: Registry, seriesMax: number): ShowState {
   const records = labelled(
     registry,
     'sluice_group_lag_records',
-    'Records between what the group committed and the ends of the partitions, added up; of partitions with a replica on the coordinating broker.',
+    'Records between what the group committed and the ends of the partitions, added up; of partitions elsewhere as brokers that have them tell, and none of those that do not answer.',
     'group',
   );
   const seconds = labelled(
