@@ -2,6 +2,7 @@
 import type { CaseResult, SuiteOptions } from '../report.ts';
 import { runAlerts } from './alerts.ts';
 import { runRuleCases } from './rule-cases.ts';
+import { runScrapes } from './scrapes.ts';
 
 interface MonitoringCase {
   readonly name: string;
@@ -11,6 +12,7 @@ interface MonitoringCase {
 const cases: readonly MonitoringCase[] = [
   { name: 'monitoring/rule-cases', run: () => runRuleCases() },
   { name: 'monitoring/alerts', run: (short) => runAlerts(short) },
+  { name: 'monitoring/scrapes', run: (short) => runScrapes(short) },
 ];
 
 export async function runMonitoring({ short, only, report }: SuiteOptions): Promise<void> {
