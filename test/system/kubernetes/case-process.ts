@@ -11,6 +11,8 @@ const cases: Readonly<Record<string, (order: CaseOrder) => Promise<CaseResult>>>
   scaling: runScaling,
 };
 
+// whoever waits for the result is gone, and nobody else ends what was started here
+process.on('disconnect', () => process.exit(1));
 const order = JSON.parse(process.argv.at(-1) ?? '') as CaseOrder;
 const run = cases[order.name];
 if (run === undefined) throw new RangeError(`there is no case ${order.name}`);

@@ -22,7 +22,8 @@ const turnMs = 10;
 const valueBytes = { from: 100, below: 900 };
 /** Of an idle machine: what is open at the end has its answer by then, or its producer gave up. */
 const settleMsMax = 20_000;
-const createMsMax = 20_000;
+/** Of an idle machine: what the cluster is asked or told is answered by then. */
+const answerMsMax = 20_000;
 
 export class SteadyLoad {
   readonly ledger = new Ledger();
@@ -31,8 +32,10 @@ export class SteadyLoad {
   readonly latencies = new Pauses();
   /** What `send` rejected with, for people. */
   readonly failures: string[] = [];
+  /** For questions and orders; producers have one with default settings. */
   readonly client: Client;
   readonly topic: TopicBook;
+  readonly #producing: Client;
   readonly #producers: readonly Producer[];
   readonly #chance: SeededChance;
   readonly #addresses: readonly string[];
@@ -44,18 +47,20 @@ export class SteadyLoad {
   static async begin(addresses: readonly string[], chance: SeededChance): Promise<SteadyLoad> {
     const load = new SteadyLoad(addresses, chance);
     const wish = { name: topicName, partitions: partitionsCount, replicationFactor };
-    const { topicId } = await load.client.admin.createTopic(wish, { timeoutMs: createMsMax * patience() });
+    const { topicId } = await load.client.admin.createTopic(wish);
     Object.assign(load.topic, { topicId, state: 'live' });
     load.#running = Promise.all(load.#producers.map((producer, writer) => load.#produce(producer, writer)));
     return load;
   }
 
   private constructor(addresses: readonly string[], chance: SeededChance) {
-    this.client = new Client({ brokers: addresses });
+    const totalMs = answerMsMax * patience();
+    this.client = new Client({ brokers: addresses, timeouts: { totalMs, requestMs: totalMs } });
+    this.#producing = new Client({ brokers: addresses });
     this.topic = this.ledger.addTopic(topicName, partitionsCount);
     this.#addresses = addresses;
     this.#chance = chance;
-    this.#producers = Array.from({ length: producersCount }, () => this.client.producer());
+    this.#producers = Array.from({ length: producersCount }, () => this.#producing.producer());
   }
 
   /** Lets it go on until so many more are acknowledged. False: it does not get through. */
@@ -82,7 +87,7 @@ export class SteadyLoad {
   close(): void {
     this.#ended = true;
     for (const producer of this.#producers) producer.abandon();
-    void this.client.close().catch(() => undefined);
+    for (const client of [this.client, this.#producing]) void client.close().catch(() => undefined);
   }
 
   async #produce(producer: Producer, writer: number): Promise<void> {
