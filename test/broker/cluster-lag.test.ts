@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toBrokerId, toOffset } from '../../src/model/ids.ts';
-import { value } from './broker-fixture.ts';
 import { Cluster } from './cluster-fixture.ts';
 
 const partitions = [0, 1, 2];

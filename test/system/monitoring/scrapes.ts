@@ -44,10 +44,10 @@ async function measured(httpPort: number, count: number): Promise<CaseResult> {
   const scraping = new Agent({ keepAlive: true });
   const probing = new Agent({ keepAlive: true });
   const [scrapes, stalls, floors] = [new Pauses(), new Pauses(), new Pauses()];
-  let [bytes, lines, cpuMs] = [0, 0, 0];
+  let [bytes, lines] = [0, 0];
   try {
     for (const page of pages) await taken(scraping, httpPort, page); // the first one makes what later ones use
-    cpuMs = await cpuOf(scraping, httpPort, count);
+    const cpuMs = await cpuOf(scraping, httpPort, count);
     for (let round = 0; round < count; round++) {
       await wait(pauseMs);
       const scraped = Promise.all(pages.map((page) => taken(scraping, httpPort, page)));
@@ -58,18 +58,21 @@ async function measured(httpPort: number, count: number): Promise<CaseResult> {
       lines = (both[1]?.text ?? '').split('\n').filter((line) => line.startsWith('sluice_partition_leader{')).length;
       await probed(probing, httpPort, floors, wait(pauseMs));
     }
+    const problems: string[] = [];
+    if (lines < partitionsCount) problems.push(`the page has ${lines} partitions`);
+    if (cpuMs > goalMs.scrape) problems.push(`both pages take ${cpuMs} ms of CPU`);
+    const isQuiet = floors.at(0.99) <= goalMs.stall;
+    if (isQuiet && scrapes.at(0.5) > goalMs.scrape) problems.push(`half of the scrapes take ${scrapes.at(0.5)} ms`);
+    if (isQuiet && stalls.at(0.99) > goalMs.stall)
+      problems.push(`a scrape keeps the broker from answering for ${stalls.at(0.99)} ms`);
+    const figures = { ...scrapes.figures('scrape'), ...stalls.figures('stall'), ...floors.figures('floor') };
+    return {
+      figures: { partitions: lines, bytes, cpuMs, timesAreJudged: isQuiet ? 'yes' : 'no', ...figures },
+      problems,
+    };
   } finally {
     for (const agent of [scraping, probing]) agent.destroy();
   }
-  const problems: string[] = [];
-  if (lines < partitionsCount) problems.push(`the page has ${lines} partitions`);
-  if (cpuMs > goalMs.scrape) problems.push(`both pages take ${cpuMs} ms of CPU`);
-  const isQuiet = floors.at(0.99) <= goalMs.stall;
-  if (isQuiet && scrapes.at(0.5) > goalMs.scrape) problems.push(`half of the scrapes take ${scrapes.at(0.5)} ms`);
-  if (isQuiet && stalls.at(0.99) > goalMs.stall)
-    problems.push(`a scrape keeps the broker from answering for ${stalls.at(0.99)} ms`);
-  const figures = { ...scrapes.figures('scrape'), ...stalls.figures('stall'), ...floors.figures('floor') };
-  return { figures: { partitions: lines, bytes, cpuMs, timesAreJudged: isQuiet ? 'yes' : 'no', ...figures }, problems };
 }
 
 /** CPU time of the broker for both pages, milliseconds, its background included. */
