@@ -173,7 +173,7 @@ const cluster: Dashboard = {
           kind: 'lines',
           unit: 's',
           description:
-            'fsync: on the disk of the leader, with the wait for its turn. replicate: from then until a majority has it.',
+            'queue: until the leader takes it. fsync: on its disk, with the wait for its turn. replicate: from then until a majority has it. respond: until the reply has left.',
           queries: one(
             `histogram_quantile(0.99, sum by (le, phase) (rate(sluice_request_phase_seconds_bucket{method="Produce",${broker}}[$__rate_interval])))`,
             '{{phase}}',

@@ -121,9 +121,13 @@ export class CallDesk {
     });
   }
 
-  /** Context of what runs on a call until `deadlineMs` of the monotonic clock. Null: until the call ends. */
-  context(signal: AbortSignal, deadlineMs: Millis | null): RequestContext {
-    return { principal: anonymous, tenant: tenantZero, deadlineMs: deadlineMs ?? noDeadline, signal };
+  /**
+   * Context of what runs on a call until `deadlineMs` of the monotonic clock. Null: until the call ends.
+   * @param arrived the observer's moment at which the request of a client was there
+   */
+  context(signal: AbortSignal, deadlineMs: Millis | null, arrived?: number): RequestContext {
+    const context = { principal: anonymous, tenant: tenantZero, deadlineMs: deadlineMs ?? noDeadline, signal };
+    return arrived === undefined ? context : { ...context, arrived };
   }
 
   /** The handler of an unary method, as grpc-js wants it. */
@@ -177,7 +181,8 @@ class UnaryCall<Request, Response> implements Drainable {
   #run(handle: UnaryHandler<Request, Response>, request: Request, bytes: number): void {
     const { clock } = this.#desk;
     const remainingMs = this.#remainingMs();
-    const context = this.#desk.context(this.#gone.signal, millisPlus(clock.monotonicMs(), remainingMs));
+    const deadlineMs = millisPlus(clock.monotonicMs(), remainingMs);
+    const context = this.#desk.context(this.#gone.signal, deadlineMs, this.#began);
     const timer = clock.setTimer(remainingMs + deadlineGraceMs, () => this.#answer(timedOut()));
     this.#desk.requests.take(bytes);
     this.#call.on('cancelled', () => {

@@ -13,6 +13,8 @@ export interface ApiObserver {
    * @param began null: how long it took says nothing (a stream waits for data)
    */
   answered(method: string, code: AnswerCode, began: number | null): void;
+  /** The reply to a message of a stream has left whose outcome was known at the moment `known`. */
+  replied(method: string, known: number): void;
   /** A request was refused because of a limit of the front door, by its name in limits.ts. */
   limitReached(limit: string): void;
 }
@@ -21,5 +23,6 @@ export interface ApiObserver {
 export const silentApiObserver: ApiObserver = {
   moment: () => 0,
   answered: () => undefined,
+  replied: () => undefined,
   limitReached: () => undefined,
 };

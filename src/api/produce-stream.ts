@@ -41,6 +41,8 @@ interface Ticket {
   readonly bytes: number;
   /** When the request came, on the observer's clock. */
   readonly began: number;
+  /** When its outcome was known, on the same clock; null: it is not yet. */
+  known: number | null;
 }
 
 /** A reply on its way; null: there is nothing to say. */
@@ -119,7 +121,7 @@ class ProduceStream implements Drainable {
       this.#endAfterReplies(statusObject(incoming.error));
       return;
     }
-    const ticket = { bytes: incoming.bytes, began: this.#desk.observer.moment() };
+    const ticket: Ticket = { bytes: incoming.bytes, began: this.#desk.observer.moment(), known: null };
     this.#take(ticket);
     this.#append(incoming.message, ticket);
   }
@@ -148,7 +150,7 @@ class ProduceStream implements Drainable {
 
   #propose(correlationId: bigint, { append, timeoutMs }: Admitted, ticket: Ticket): void {
     const settle = this.#order.open(laneOf(append.topic, append.partition));
-    const context = withTimeout(this.#desk.clock, this.#desk.context(this.#gone.signal, null), timeoutMs);
+    const context = withTimeout(this.#desk.clock, this.#desk.context(this.#gone.signal, null, ticket.began), timeoutMs);
     this.#door.broker.append(append, context).then(
       (answer) => {
         this.#tell(answer.kind === 'ok' ? 'OK' : answer.error.code, ticket);
@@ -163,8 +165,9 @@ class ProduceStream implements Drainable {
     );
   }
 
-  #tell(code: AnswerCode, { began }: Ticket): void {
-    this.#desk.observer.answered('ProduceStream', code, began);
+  #tell(code: AnswerCode, ticket: Ticket): void {
+    ticket.known = this.#desk.observer.moment();
+    this.#desk.observer.answered('ProduceStream', code, ticket.began);
   }
 
   /** A request counts until its reply has left, so a client that does not read its replies is held back too. */
@@ -175,6 +178,7 @@ class ProduceStream implements Drainable {
     }
     this.#writing.add(ticket);
     this.#call.write(reply, () => {
+      if (ticket.known !== null) this.#desk.observer.replied('ProduceStream', ticket.known);
       if (this.#writing.delete(ticket)) this.#release(ticket);
     });
   }

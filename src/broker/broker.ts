@@ -373,7 +373,7 @@ export class Broker implements BrokerApi {
     const insyncMin = topic.entry.config['min.insync.replicas'] ?? 0;
     const replicasMin = everyReplica ? topic.entry.replicationFactor : 0;
     const terms = { acks, insyncMin, replicasMin, expectedEndOffset };
-    const appended = partition.append(request.batch, terms, context.deadlineMs);
+    const appended = partition.append(request.batch, terms, context);
     return appended.then((result) => this.#receipt(result, located.value, request.partition));
   }
 

@@ -11,6 +11,8 @@ export interface BrokerObserver {
   moment(): number;
   /** A batch was accepted by the leader of a partition here. */
   appended(topic: string, records: number, bytes: number): void;
+  /** The leader accepted the batch of a request that came here at the moment `arrived`. */
+  appendQueued(arrived: number): void;
   /** A retry found its original in the log. */
   duplicate(producerId: ProducerId): void;
   /**
@@ -53,6 +55,7 @@ const nothing = (): void => undefined;
 export const silentBrokerObserver: BrokerObserver = {
   moment: () => 0,
   appended: nothing,
+  appendQueued: nothing,
   duplicate: nothing,
   appendSettled: nothing,
   refused: nothing,

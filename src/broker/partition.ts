@@ -39,7 +39,7 @@ import { nearReplica } from './near-replica.ts';
 import { proposalRefusal, unknownOutcome } from './proposal.ts';
 import type { Locate, ReplicaPlace } from './replica-place.ts';
 import { leaderHintOf } from './replica-place.ts';
-import type { AckLevel } from './requests.ts';
+import type { AckLevel, RequestContext } from './requests.ts';
 
 /** What all partitions of a broker share. */
 export interface PartitionDeps {
@@ -83,6 +83,9 @@ export interface AppendTerms {
   /** Appended only if the partition ends there; null: wherever it ends. */
   readonly expectedEndOffset: Offset | null;
 }
+
+/** Until when it waits, and since when. */
+type AppendContext = Pick<RequestContext, 'deadlineMs' | 'arrived'>;
 
 /** What became of a batch that somebody asked about. */
 export type Resolved =
@@ -291,21 +294,22 @@ export class Partition implements DataMachine {
    * (held-1). The check for duplicates precedes every check for admission (design D14): a retry is answered even where
    * nothing new would be taken.
    */
-  append(batch: Uint8Array, terms: AppendTerms, deadlineMs: Millis): Promise<Result<Appended>> {
+  append(batch: Uint8Array, terms: AppendTerms, context: AppendContext): Promise<Result<Appended>> {
     return this.#held.take(() => {
-      const answer = this.#tryAppend(batch, terms, deadlineMs);
+      const answer = this.#tryAppend(batch, terms, context);
       if (answer instanceof Promise) return { kind: 'answered', answer };
       if (isUnserved(answer)) return { kind: 'unserved', refused: answer };
       return { kind: 'answered', answer: Promise.resolve(answer) };
-    }, deadlineMs);
+    }, context.deadlineMs);
   }
 
-  #tryAppend(batch: Uint8Array, terms: AppendTerms, deadlineMs: Millis): Promise<Result<Appended>> | Refused {
+  #tryAppend(batch: Uint8Array, terms: AppendTerms, context: AppendContext): Promise<Result<Appended>> | Refused {
+    const { deadlineMs } = context;
     const step = this.#admit(batch, terms, deadlineMs);
     if (step.kind === 'refused') return step;
     if (step.kind === 'contradicts-history') return this.#refuseIfLeading(step.refused, deadlineMs);
     if (step.kind === 'retry') return this.#answerRetry(step.retry, terms, deadlineMs);
-    return this.#propose(batch, step.header, terms, deadlineMs);
+    return this.#propose(batch, step.header, terms, context);
   }
 
   #admit(
@@ -409,7 +413,7 @@ export class Partition implements DataMachine {
     batch: Uint8Array,
     header: BatchHeader,
     terms: AppendTerms,
-    deadlineMs: Millis,
+    { deadlineMs, arrived }: AppendContext,
   ): Promise<Result<Appended>> | Refused {
     const raft = this.#raft;
     const next = raft?.nextAppend() ?? null;
@@ -445,6 +449,7 @@ export class Partition implements DataMachine {
       this.#appended.table.append(header.producer, header.count, next.baseOffset, proposed.appendTimeMs);
     }
     this.#deps.observer.appended(this.#topic, header.count, batch.length);
+    if (arrived !== undefined) this.#deps.observer.appendQueued(arrived);
     const at = { baseOffset: next.baseOffset, appendTimeMs: proposed.appendTimeMs, leaderEpoch: next.term };
     return this.#acknowledge(append, { ...at, entry: proposed }, terms, deadlineMs);
   }

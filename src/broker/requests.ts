@@ -32,6 +32,8 @@ export interface RequestContext {
   readonly deadlineMs: Millis;
   /** Aborts when the caller is gone: waiting stops, what is appended stays. */
   readonly signal: AbortSignal;
+  /** Moment of the observers' clock at which the request came to this broker from its client; absent: it did not. */
+  readonly arrived?: number;
 }
 
 export interface PartitionRef {

@@ -10,7 +10,7 @@ export type PhaseSeconds = Histogram<'method' | 'phase'>;
 export function phaseSeconds(registry: Registry): PhaseSeconds {
   return new Histogram({
     name: 'sluice_request_phase_seconds',
-    help: 'Where the time of requests goes. Produce: fsync (accepted until durable on the disk of the leader), replicate (from then until committed). Fetch: wait (for data), read (the rest).',
+    help: 'Where the time of requests goes. Produce: queue (from its arrival until the leader accepts it, where that is the broker that was asked), fsync (from then until durable on the disk of the leader: it waits for its group, is written and synced), replicate (from then until committed), respond (on streams, from the outcome until the reply has left). Fetch: wait (for data), read (the rest).',
     labelNames: ['method', 'phase'],
     buckets: [...requestBuckets],
     registers: [registry],
@@ -18,7 +18,7 @@ export function phaseSeconds(registry: Registry): PhaseSeconds {
 }
 
 /** @param moment now, seconds on a clock that never goes back */
-export function apiMetrics(registry: Registry, moment: () => number): ApiObserver {
+export function apiMetrics(registry: Registry, moment: () => number, phases: PhaseSeconds): ApiObserver {
   const requests = new Counter({
     name: 'sluice_requests_total',
     help: 'Requests that were answered: unary calls, and messages of streams. Code OK, CANCELLED, or one of docs/ERRORS.md.',
@@ -44,6 +44,7 @@ export function apiMetrics(registry: Registry, moment: () => number): ApiObserve
       requests.inc({ method, code });
       if (began !== null) seconds.observe({ method }, moment() - began);
     },
+    replied: (_, known) => phases.observe({ method: 'Produce', phase: 'respond' }, moment() - known),
     limitReached: (limit) => rejections.inc({ limit }),
   };
 }

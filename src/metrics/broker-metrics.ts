@@ -12,6 +12,7 @@ export type CountedBrokerEvents = Pick<
   BrokerObserver,
   | 'moment'
   | 'appended'
+  | 'appendQueued'
   | 'duplicate'
   | 'appendSettled'
   | 'refused'
@@ -81,6 +82,7 @@ export function brokerMetrics({
     appended: (topic, records, bytes) => totals.produced(topic, records, bytes),
     fetched: (topic, records, bytes) => totals.fetched(topic, records, bytes),
     topicDeleted: (topic) => totals.forget(topic),
+    appendQueued: (arrived) => phases.observe({ method: 'Produce', phase: 'queue' }, moment() - arrived),
     duplicate: () => duplicates.inc(),
     appendSettled: (outcome, accepted, durable) => {
       if (outcome === 'unknown') unknown.inc();

@@ -80,8 +80,8 @@ export class Metrics {
     this.#pause = options.pause ?? pauseTurn;
     this.#limits = { ...metricsLimitsDefault, ...options.limits };
     const { topicSeriesMax, groupSeriesMax } = this.#limits;
-    this.api = apiMetrics(registry, nowSeconds);
     const phases = phaseSeconds(registry);
+    this.api = apiMetrics(registry, nowSeconds, phases);
     const { raft, peers, forget } = raftMetrics(registry);
     this.raft = raft;
     this.peers = peers;

@@ -47,6 +47,8 @@ test('requests, records and what they wait for are counted once a request or bat
   const accepted = broker.moment() - 0.03;
   broker.appendSettled('committed', accepted, accepted + 0.02);
   broker.appendSettled('unknown', accepted, null);
+  broker.appendQueued(broker.moment() - 0.02);
+  api.replied('ProduceStream', api.moment() - 0.2);
   broker.fetchTook(broker.moment() - 0.5, 0.45);
   const page = await pageOf(metrics);
   const expected: readonly (readonly [string, number])[] = [
@@ -64,6 +66,10 @@ test('requests, records and what they wait for are counted once a request or bat
     ['sluice_appends_unknown_total', 1],
     ['sluice_request_phase_seconds_bucket{le="0.025",method="Produce",phase="fsync"}', 1],
     ['sluice_request_phase_seconds_bucket{le="0.01",method="Produce",phase="fsync"}', 0],
+    ['sluice_request_phase_seconds_bucket{le="0.01",method="Produce",phase="queue"}', 0],
+    ['sluice_request_phase_seconds_bucket{le="0.05",method="Produce",phase="queue"}', 1],
+    ['sluice_request_phase_seconds_bucket{le="0.1",method="Produce",phase="respond"}', 0],
+    ['sluice_request_phase_seconds_bucket{le="0.5",method="Produce",phase="respond"}', 1],
     ['sluice_request_phase_seconds_bucket{le="0.5",method="Fetch",phase="wait"}', 1],
     ['sluice_request_phase_seconds_bucket{le="0.1",method="Fetch",phase="read"}', 1],
   ];
