@@ -23,12 +23,15 @@ export interface Target {
   stop(): Promise<void>;
 }
 
-/** Throws LoadtestEnds if there is no broker that answers. */
-export async function targetOf(brokers: readonly string[] | null): Promise<Target> {
+/**
+ * Throws LoadtestEnds if there is no broker that answers.
+ * @param signal ends the wait for brokers of our own
+ */
+export async function targetOf(brokers: readonly string[] | null, signal: AbortSignal): Promise<Target> {
   if (brokers !== null) return { ...(await described(brokers)), own: false, stop: () => Promise.resolve() };
   const child = startOwn();
   try {
-    const addresses = await ready(child);
+    const addresses = await ready(child, signal);
     return { ...(await described(addresses)), own: true, stop: () => stop(child) };
   } catch (error) {
     await stop(child);
@@ -62,25 +65,29 @@ function startOwn(): ChildProcess {
   return spawn(process.execPath, command, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
 }
 
-function ready(child: ChildProcess): Promise<readonly string[]> {
+function ready(child: ChildProcess, signal: AbortSignal): Promise<readonly string[]> {
   return new Promise((resolve, reject) => {
     let said = '';
     let log = '';
     const fail = (why: string): void => {
       reject(new LoadtestEnds(exits.failed, `the brokers did not start: ${why}\n${log.slice(-2_000)}`));
     };
+    const interrupt = (): void => reject(new LoadtestEnds(exits.interrupted, 'interrupted'));
+    signal.addEventListener('abort', interrupt, { once: true });
     const late = setTimeout(() => fail(`not ready after ${readyMsMax / 1_000} s`), readyMsMax);
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       said = (said + text).slice(-10_000);
       const addresses = /^Sluice is ready on (\S+)\. /m.exec(said)?.[1];
       if (addresses === undefined) return;
       clearTimeout(late);
+      signal.removeEventListener('abort', interrupt);
       resolve(addresses.split(','));
     });
     // goes on reading: a pipe that nobody empties would stop the brokers
     child.stderr?.setEncoding('utf8').on('data', (text: string) => (log = (log + text).slice(-10_000)));
     child.once('exit', (code) => {
       clearTimeout(late);
+      signal.removeEventListener('abort', interrupt);
       fail(`they ended with ${code}`);
     });
   });

@@ -34,16 +34,16 @@ async function main(args: readonly string[]): Promise<number> {
   if (options.kind === 'wrong')
     throw new LoadtestEnds(exits.usage, `${options.message} See npm run loadtest -- --help.`);
   const k6 = findK6();
-  const target = await targetOf(options.brokers);
+  const target = await targetOf(options.brokers, interrupted.signal);
   try {
     const command = `npm run loadtest -- ${args.join(' ')}`;
     let code: number = exits.met;
     for (const script of options.scripts) {
-      const summary = await run(k6, target, options, script, command);
       if (interrupted.signal.aborted) return exits.interrupted;
+      const summary = await run(k6, target, options, script, command);
       if (summary.verdict === 'missed') code = exits.missed;
     }
-    return code;
+    return interrupted.signal.aborted ? exits.interrupted : code;
   } finally {
     await target.stop();
   }
