@@ -140,7 +140,7 @@ function membersStalls({ group, explained, betweenMs }: GroupView, still: readon
       });
       continue;
     }
-    if (owner.suspect) {
+    if (owner.suspect || owner.away) {
       const left =
         owner.sessionRemainingMs === null ? 'when its session ends' : `in ${seconds(owner.sessionRemainingMs)}`;
       add(`suspect ${owner.memberId}`, {

@@ -23,7 +23,9 @@ import { addPartitionStatus } from './commands/partition-status.ts';
 import { addProduce } from './commands/produce.ts';
 import { addProfileChanges } from './commands/profile-changes.ts';
 import { addProfileShow } from './commands/profile-show.ts';
+import { addServerConfig } from './commands/server-config.ts';
 import { addServerStart } from './commands/server-start.ts';
+import { addStorage } from './commands/storage.ts';
 import { addTopicAlter } from './commands/topic-alter.ts';
 import { addTopicCreate } from './commands/topic-create.ts';
 import { addTopicDelete } from './commands/topic-delete.ts';
@@ -58,7 +60,9 @@ export function buildProgram(): Command {
     });
 
   addDev(program);
-  addServerStart(family(program, 'server', 'run a broker', 'run a broker as in production'));
+  const server = family(program, 'server', 'run a broker', 'run a broker as in production, and check its settings');
+  addServerStart(server);
+  addServerConfig(server);
   const topic = family(program, 'topic', 'create, change, delete', 'create, look at, change and delete topics');
   addTopicCreate(topic);
   addTopicList(topic);
@@ -105,6 +109,7 @@ export function buildProgram(): Command {
   addBrokerOperations(broker);
   addBrokerAwaitQuorum(broker);
   addWhy(program);
+  addStorage(family(program, 'storage', 'a data directory', 'look at a data directory while no broker runs there'));
   const profile = family(program, 'profile', 'settings under a name', 'keep settings of this command under names');
   addProfileChanges(profile);
   addProfileShow(profile);

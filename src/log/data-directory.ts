@@ -150,6 +150,36 @@ export class DataDirectory {
   }
 }
 
+/** What a directory says of itself, for whoever only looks. */
+export interface DirectoryReading {
+  readonly identity: Identity;
+  readonly isFounding: boolean;
+  /** The newest last. */
+  readonly starts: readonly Start[];
+  readonly floorPath: string;
+  readonly databasePath: string;
+}
+
+/** Changes nothing. Rejects with StoreOpenError. */
+export async function readDirectory(path: string, crc32c: Crc32c): Promise<DirectoryReading> {
+  let names: readonly string[];
+  try {
+    names = await readdir(path);
+  } catch (error) {
+    throw openError(path, error);
+  }
+  for (const name of [identityName, foundingName]) {
+    const identity = names.includes(name) ? await readIdentity(join(path, name), crc32c) : null;
+    if (identity === null) continue;
+    const { starts } = await readBoots(join(path, bootName), crc32c);
+    const places = { floorPath: join(path, 'floor'), databasePath: join(path, 'db') };
+    return { identity, isFounding: name === foundingName, starts, ...places };
+  }
+  throw new StoreOpenError(
+    `${path} has no readable identity: it is not the data directory of a broker, or it is damaged.`,
+  );
+}
+
 async function listDirectory({ path, mayFound }: DataDirectoryOptions): Promise<readonly string[]> {
   try {
     if (mayFound) await makeDirectory(path);

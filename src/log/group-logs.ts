@@ -1,5 +1,6 @@
 /** All group logs of a broker, on one store (log.ts). One object per group, however often it is opened. */
 import { assert } from '../model/assert.ts';
+import type { Crc32c } from '../model/crc32c.ts';
 import type { GroupNumber } from '../model/ids.ts';
 import { toGroupNumber } from '../model/ids.ts';
 import { DurableGroupLog, type LogResources } from './group-log.ts';
@@ -7,9 +8,24 @@ import { headerCodec } from './group-records.ts';
 import { GroupKeys, headerKey, headerRange } from './keys.ts';
 import type { GroupHeader, GroupLog, GroupLogs } from './log.ts';
 import { LogCorruption } from './reader.ts';
+import type { StoreReads } from './store.ts';
 
 /** Headers fetched at a time. */
 const headerPageMax = 1_024;
+
+/** The header of every group that is stored, by number. */
+export async function listHeaders(store: StoreReads, crc32c: Crc32c): Promise<readonly GroupHeader[]> {
+  const headers: GroupHeader[] = [];
+  let { from } = headerRange();
+  const { to } = headerRange();
+  for (;;) {
+    const page = await store.scan({ from, to, limit: headerPageMax });
+    for (const stored of page) headers.push(headerCodec.decode(stored, crc32c));
+    const last = headers.at(-1);
+    if (page.length < headerPageMax || last === undefined) return headers;
+    from = headerKey(toGroupNumber(last.group + 1));
+  }
+}
 
 export class DurableGroupLogs implements GroupLogs {
   readonly #resources: LogResources;
@@ -21,17 +37,7 @@ export class DurableGroupLogs implements GroupLogs {
   }
 
   async list(): Promise<readonly GroupHeader[]> {
-    const { store, crc32c } = this.#resources;
-    const headers: GroupHeader[] = [];
-    let { from } = headerRange();
-    const { to } = headerRange();
-    for (;;) {
-      const page = await store.scan({ from, to, limit: headerPageMax });
-      for (const stored of page) headers.push(headerCodec.decode(stored, crc32c));
-      const last = headers.at(-1);
-      if (page.length < headerPageMax || last === undefined) return headers;
-      from = headerKey(toGroupNumber(last.group + 1));
-    }
+    return listHeaders(this.#resources.store, this.#resources.crc32c);
   }
 
   async create(header: GroupHeader): Promise<GroupLog> {

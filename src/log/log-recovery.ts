@@ -26,7 +26,7 @@ import type { ConfigurationEntry } from './log-shape.ts';
 import { tailPositionsMax } from './log-shape.ts';
 import { LogCorruption } from './reader.ts';
 import { otherThan } from './state-keys.ts';
-import type { Store } from './store.ts';
+import type { StoreReads } from './store.ts';
 import type { StoredEntries } from './stored-entries.ts';
 
 /** All that is known of a log after it was opened. */
@@ -50,7 +50,7 @@ const noHardState: HardState = { term: termZero, vote: null, commit: indexZero }
 
 /** @throws LogCorruption */
 export async function recoverLog(
-  store: Store,
+  store: StoreReads,
   keys: GroupKeys,
   header: GroupHeader,
   entries: StoredEntries,
@@ -72,7 +72,7 @@ export async function recoverLog(
 
 type Singles = Pick<RecoveredLog, 'logStart' | 'base' | 'hardState' | 'checkpoints' | 'appliedIndex' | 'stateTag'>;
 
-async function readSingles(store: Store, keys: GroupKeys, genesis: LogPosition, crc32c: Crc32c): Promise<Singles> {
+async function readSingles(store: StoreReads, keys: GroupKeys, genesis: LogPosition, crc32c: Crc32c): Promise<Singles> {
   const singleKeys = [
     keys.single(keyTags.hardState),
     keys.single(keyTags.logStart),
@@ -96,7 +96,7 @@ async function readSingles(store: Store, keys: GroupKeys, genesis: LogPosition, 
 
 /** The terms and configurations: neighbours in the store, so that one scan finds both; scans are what opening costs. */
 async function readHistory(
-  store: Store,
+  store: StoreReads,
   keys: GroupKeys,
   crc32c: Crc32c,
 ): Promise<Pick<RecoveredLog, 'terms' | 'configurations'>> {

@@ -88,6 +88,20 @@ export class RocksdbEngine {
     return new RocksdbEngine(root);
   }
 
+  /** Opens what is there without changing it: the write-ahead files are replayed in memory. It takes no lock. */
+  static async openForReading(path: string): Promise<RocksdbEngine> {
+    const root = new RocksDB(path, {
+      readOnly: true,
+      createIfMissing: false,
+      keyEncoding: keyText,
+      enableBlobFiles: true,
+      maxOpenFiles: engineDefaults.openFilesMax,
+      walRecoveryMode: walRecoveryMode.POINT_IN_TIME,
+    });
+    await root.ready();
+    return new RocksdbEngine(root);
+  }
+
   /** Hands one atomic batch to the operating system; it is not durable when this resolves. */
   async write(changes: readonly StoreChange[], more: readonly StoreChange[]): Promise<void> {
     const batch = this.#db.write({ capacity: Math.max(1, changes.length + more.length), autoDestroy: true });

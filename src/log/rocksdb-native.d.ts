@@ -24,6 +24,7 @@ declare module 'rocksdb-native' {
   }
 
   interface OpenOptions extends ColumnFamilyOptions, SessionOptions {
+    readonly readOnly?: boolean;
     readonly createIfMissing?: boolean;
     readonly maxBackgroundJobs?: number;
     readonly bytesPerSync?: number;

@@ -415,10 +415,19 @@ async function openEngine(directory: DataDirectory, settings: EngineSettings, cr
   }
 }
 
+/** For reading alone, while no broker runs there. Rejects with StoreOpenError. */
+export async function openForReading(path: string, databasePath: string): Promise<RocksdbEngine> {
+  try {
+    return await RocksdbEngine.openForReading(databasePath);
+  } catch (error) {
+    throw engineError({ path }, error);
+  }
+}
+
 /** The engine names its LOCK file when another process holds it. */
 const isLocked = (error: unknown): boolean => error instanceof Error && error.message.includes('/LOCK: ');
 
-function engineError({ path }: DataDirectory, error: unknown): StoreOpenError {
+function engineError({ path }: Pick<DataDirectory, 'path'>, error: unknown): StoreOpenError {
   const because = { cause: error };
   const detail = error instanceof Error ? describe(error) : String(error);
   if (isLocked(error)) {
@@ -469,7 +478,8 @@ async function writeOrigin(directory: DataDirectory, engine: RocksdbEngine, walS
   await syncDirectory(directory.path);
 }
 
-async function readMarks(
+/** The newest write with nothing missing before it, the lowest that must be there, and whether all between are. */
+export async function readMarks(
   engine: RocksdbEngine,
   incarnation: string,
 ): Promise<{ readonly newest: number; readonly lowest: number; readonly complete: boolean }> {

@@ -36,9 +36,12 @@ async function run(argv: readonly string[]): Promise<{ readonly output: string; 
   redirectOutput((bytes) => printed.push(bytes));
   let error: unknown = null;
   try {
-    await buildProgram().parseAsync([...argv, ...(argv[0] === 'profile' ? [] : ['--brokers', broker.address])], {
-      from: 'user',
-    });
+    await buildProgram().parseAsync(
+      [...argv, ...(['profile', 'server', 'storage'].includes(argv[0] ?? '') ? [] : ['--brokers', broker.address])],
+      {
+        from: 'user',
+      },
+    );
   } catch (thrown) {
     error = thrown;
   } finally {
@@ -55,8 +58,9 @@ const int64 = 'int64';
 function has(shape: Shape, value: unknown, where: string): void {
   if (typeof shape === 'string') {
     const type = shape.replace('?', '');
-    if (value === null) assert.ok(shape.endsWith('?'), `${where} is null`);
+    if (value === null) assert.ok(shape.endsWith('?') || type === 'any', `${where} is null`);
     else if (type === int64) assert.match(String(typeof value === 'string' ? value : null), /^-?\d+$/, where);
+    else if (type === 'any') return;
     else if (type === 'object') assert.ok(typeof value === 'object', where);
     else assert.equal(typeof value, type, where);
   } else if (Array.isArray(shape)) {
@@ -111,7 +115,7 @@ const counts = { leaders: 'number', followers: 'number', learners: 'number', qua
 const member = {
   ...{ memberId: 'string', clientId: 'string', topics: ['string'] as const, memberEpoch: 'number', state: 'string' },
   ...{ assigned: ['object'] as const, revoking: ['object'] as const, awaited: ['object'] as const },
-  ...{ suspect: 'boolean', sessionRemainingMs: 'int64?' },
+  ...{ suspect: 'boolean', sessionRemainingMs: 'int64?', instanceId: 'string?', away: 'boolean' },
 };
 const offsets = { topic: 'string', partition: 'number' };
 const repaired = { message: 'string', repair: 'string?' };
@@ -122,6 +126,24 @@ const profile = {
 const record = {
   ...{ topic: 'string', partition: 'number', offset: int64, timestampMs: 'int64?', key: 'string?', value: 'string?' },
   headers: [{ name: 'string', value: 'string' }] as const,
+};
+
+const storage = {
+  ...{ directory: 'string', brokerId: 'number', clusterId: 'string?', incarnation: 'string', formatVersion: 'number' },
+  ...{ founding: 'boolean', bootNumber: 'number', whole: 'boolean', floorState: 'string', floorCommit: 'int64?' },
+  recoveredCommit: int64,
+  logs: [
+    {
+      ...{ group: int64, kind: 'string', firstIndex: 'int64?', lastIndex: 'int64?', term: 'int64?' },
+      ...{
+        logStartOffset: 'int64?',
+        endOffset: 'int64?',
+        checkedEntries: int64,
+        checkedBytes: int64,
+        damage: 'string?',
+      },
+    },
+  ] as const,
 };
 
 interface Case {
@@ -165,6 +187,25 @@ const cases: Readonly<Record<string, Case>> = {
       const { level, time, pid, msg } = lines.find((line) => line['msg'] === 'ready') ?? {};
       return JSON.stringify({ level, time, pid, msg });
     },
+  },
+  'sluice server config validate': {
+    line: 'server config validate --set log.level=debug',
+    shape: { valid: 'boolean', problems: ['string'] },
+  },
+  'sluice server config print': {
+    line: 'server config print --set log.level=debug --changed',
+    shape: [{ path: 'string', value: 'string', source: 'string' }],
+  },
+  'sluice server config schema': {
+    line: 'server config schema',
+    shape: {
+      ...{ $schema: 'string', type: 'string', properties: 'object' },
+      ...{ required: ['string'] as const, additionalProperties: 'boolean' },
+    },
+  },
+  'sluice server config defaults': {
+    line: 'server config defaults',
+    shape: [{ path: 'string', value: 'any', source: 'string' }],
   },
   'sluice topic create': { line: 'topic create made -p 1', shape: topic },
   'sluice topic list': { line: 'topic list', shape: [summary] },
@@ -324,6 +365,8 @@ const cases: Readonly<Record<string, Case>> = {
       stalls: [{ reason: 'string', ...repaired, blocks: 'boolean', memberId: 'string?', partitions: [offsets] }],
     },
   },
+  'sluice storage inspect': { line: 'storage inspect DIRECTORY', shape: storage },
+  'sluice storage verify': { line: 'storage verify DIRECTORY', shape: storage },
   'sluice profile create': { line: 'profile create p --brokers a:1 --timeout 5s', shape: profile },
   'sluice profile use': { line: 'profile use p', shape: profile },
   'sluice profile edit': { line: 'profile edit p --color never', shape: profile },
@@ -346,7 +389,9 @@ test('every command has an entry here, and no other has', () => {
 describe('the JSON of', () => {
   for (const [name, { line, shape, isRefused = false, process: own }] of Object.entries(cases)) {
     test(name, async () => {
-      const argv = [...line.split(' '), '-o', 'json'];
+      // what 'server start' left behind, further up
+      const directory = path.join(broker.directory, 'server');
+      const argv = [...line.replace('DIRECTORY', directory).split(' '), '-o', 'json'];
       const { output, error } = own === undefined ? await run(argv) : { output: await own(argv), error: null };
       if (!isRefused) assert.equal(error, null);
       else assert.ok(error instanceof Error, 'it says why it would be refused');

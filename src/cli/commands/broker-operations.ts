@@ -7,6 +7,7 @@ import { printImpact } from '../impact-output.ts';
 import { wholeNumber } from '../option-values.ts';
 import { formatOption } from '../output-format.ts';
 import type { Format } from '../output-format.ts';
+import { progress } from '../progress.ts';
 import { note } from '../standard-output.ts';
 
 /** How often it is looked how far a broker is, milliseconds. */
@@ -73,12 +74,16 @@ async function decommission(
     const { impact, ...begun } = await admin.decommissionBroker(id, { dryRun });
     await printImpact(output, impact, begun);
     let { replicasLeft, removed } = begun;
+    const total = replicasLeft;
+    const bar = progress('moves away');
     for (let told = -1; wait && !dryRun && !removed;) {
-      if (replicasLeft !== told) note(`Broker ${id} has ${replicasLeft} replicas left.`);
+      if (replicasLeft !== told && !process.stderr.isTTY) note(`Broker ${id} has ${replicasLeft} replicas left.`);
       told = replicasLeft;
+      bar.show(total - replicasLeft, total, 'replicas');
       await delay(lookMs);
       ({ replicasLeft, removed } = await admin.decommissionBroker(id));
     }
+    bar.end();
     if (removed) note(`Broker ${id} is not part of the cluster.`);
   });
 }

@@ -5,6 +5,7 @@ import { resumeTokenFile } from '../../../clients/typescript/src/resume-token.ts
 import type { Client } from '../../../clients/typescript/src/index.ts';
 import { Interrupted, usageError } from '../command-error.ts';
 import { globalOptions, withClient } from '../connection.ts';
+import { brokerErrorLine } from '../failure-line.ts';
 import { interruption, unlessInterrupted } from '../interruption.ts';
 import { wholeNumber } from '../option-values.ts';
 import { recordFormats, recordPrinter, templatePrinter } from '../record-output.ts';
@@ -14,7 +15,7 @@ import type { RecordTemplate } from '../record-template.ts';
 import { GroupSource, openReaders, ReaderSource } from '../record-source.ts';
 import type { RecordSource } from '../record-source.ts';
 import { claimTokenFile, stateDirDefault } from '../resume-token-claim.ts';
-import { writeOut } from '../standard-output.ts';
+import { note, writeOut } from '../standard-output.ts';
 import { startingPoint } from '../starting-point.ts';
 import type { StartingPoint } from '../starting-point.ts';
 
@@ -67,14 +68,22 @@ async function consume(topics: readonly string[], options: Options, command: Com
   const { format, output, keyDelimiter = null } = options;
   const printer = format === undefined ? recordPrinter(output, keyDelimiter) : templatePrinter(format);
   const interrupted = interruption();
-  await withClient(command, async (client) => {
-    const source = await openSource(client, topics, options, command, interrupted);
-    try {
-      await copy(source, printer, options.count ?? Infinity, interrupted);
-    } finally {
-      await source.close();
-    }
-  });
+  try {
+    await withClient(command, async (client) => {
+      const source = await openSource(client, topics, options, command, interrupted);
+      try {
+        await copy(source, printer, options.count ?? Infinity, interrupted);
+      } finally {
+        await source.close();
+      }
+    });
+  } catch (error) {
+    // whoever wants out gets out, also when no broker takes the commit any more
+    if (!interrupted.aborted || !BrokerError.is(error)) throw error;
+    const why = brokerErrorLine(error, globalOptions(command).brokers);
+    if (options.group !== undefined)
+      note(`What was printed last may be printed again: it may not be committed. ${why}`);
+  }
   if (interrupted.aborted) throw new Interrupted('interrupted');
 }
 
