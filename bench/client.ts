@@ -8,8 +8,11 @@
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { Client } from '../clients/typescript/src/index.ts';
-import type { Consumer } from '../clients/typescript/src/index.ts';
+import type { Client as ClientType, Consumer } from '../clients/typescript/src/index.ts';
+
+/** As users have it: compiled by tsc, not on the fly, which would add to every closure. */
+const built = new URL('../dist/clients/typescript/src/index.js', import.meta.url).href;
+const { Client } = (await import(built)) as { readonly Client: typeof ClientType };
 
 const { values: options } = parseArgs({
   options: {

@@ -6,6 +6,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { asBrokerError } from '../../../clients/typescript/src/errors.ts';
 import { figuresOf } from '../broker/audit.ts';
 import { freePort } from '../broker/broker-process.ts';
 import { patience, until, wait } from '../broker/patience.ts';
@@ -52,10 +53,8 @@ export async function runChaos(durationMs: number): Promise<CaseResult> {
   let subject: Subject | null = null;
   let last: SubjectReport;
   try {
-    await lives.client.admin.createTopic(
-      { name: ownTopic, partitions: 3, replicationFactor: 3 },
-      { timeoutMs: catchUpMsMax * patience() },
-    );
+    if (!(await until(() => isThere(lives), catchUpMsMax)))
+      lives.problems.push(`topic "${ownTopic}" does not come to be`);
     lives.ledger.addTopic(ownTopic, 0).state = 'doubtful'; // its records are counted, not kept
     subject = new Subject(proxies.map(({ address }) => address).join(','));
     const isReading = await until(async () => everyPartition(await subject?.report(), lives), catchUpMsMax);
@@ -103,6 +102,19 @@ export async function runChaos(durationMs: number): Promise<CaseResult> {
     ...{ patience: patience().toFixed(1), ...figuresOf(lives.findings), seed },
   };
   return { figures, problems };
+}
+
+/** Makes the subject's own topic. What became of an attempt may be unknown; then the next one tells. */
+async function isThere({ client }: ClusterLives): Promise<boolean> {
+  try {
+    await client.admin.createTopic({ name: ownTopic, partitions: 3, replicationFactor: 3 });
+    return true;
+  } catch (thrown) {
+    const error = asBrokerError(thrown);
+    if (error.code === 'TOPIC_ALREADY_EXISTS') return true;
+    if (!error.retriable && !error.indeterminate) throw error;
+    return false;
+  }
 }
 
 async function disturb(
