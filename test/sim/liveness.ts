@@ -30,28 +30,30 @@ export async function run(world: SimWorld, forMs: number): Promise<void> {
 }
 
 /**
- * Resolves when it holds. A world whose limits let through one entry at a time may have thousands to catch up with: while
- * more is committed somewhere the time begins anew, up to `slowMax` of it.
+ * Resolves when it holds. A world whose limits let through one entry at a time may have thousands to catch up with, and
+ * commits nothing of a former term until a majority has all of them: while some replica gets on the time begins anew, up
+ * to `slowMax` of it.
  */
 async function waitFor(world: SimWorld, forMs: number, holds: () => boolean, what: () => string): Promise<void> {
   const began = world.scheduler.now;
   let advancedAt = began;
-  for (let best = committed(world); !holds();) {
+  for (let best = gotOn(world); !holds();) {
     const { now } = world.scheduler;
     if (now >= Math.min(advancedAt + forMs, began + slowMax * forMs))
       throw new SimViolation('inv-I14', `${what()} in ${Math.round(now - began)} ms`);
     await run(world, stepMs);
-    const present = committed(world);
+    const present = gotOn(world);
     if (present <= best) continue;
     best = present;
     advancedAt = world.scheduler.now;
   }
 }
 
-/** Of all replicas that run, in entries. */
-function committed(world: SimWorld): number {
+/** What all replicas that run have, and know to be committed, in entries. */
+function gotOn(world: SimWorld): number {
   let sum = 0;
-  for (const { groups } of world.nodes) for (const { commitIndex } of groups.values()) sum += commitIndex;
+  for (const { groups } of world.nodes)
+    for (const { commitIndex, log } of groups.values()) sum += commitIndex + log.lastIndex;
   return sum;
 }
 
