@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GroupPartition } from '../../src/broker/group-partition.ts';
 import { defaultGroupLimits } from '../../src/broker/group/group-limits.ts';
@@ -40,10 +41,11 @@ const context = (): RequestContext => ({
 interface Running {
   readonly service: GroupService;
   readonly machines: readonly GroupPartition[];
+  /** Also called when the test is over: what still runs would keep a test that failed from ending. */
   readonly stop: () => Promise<void>;
 }
 
-async function run(path: string, topics: TableTopics): Promise<Running> {
+async function run(t: TestContext, path: string, topics: TableTopics): Promise<Running> {
   const fatal = (error: unknown): void => {
     throw error;
   };
@@ -78,15 +80,17 @@ async function run(path: string, topics: TableTopics): Promise<Running> {
     service.opened(partition, await host.start(spec, machine));
   }
   while (machines.some((machine) => machine.unavailable() !== null)) await sleep(5);
-  return {
-    service,
-    machines,
-    stop: async () => {
+  let stopping: Promise<void> | null = null;
+  const stop = (): Promise<void> => {
+    stopping ??= (async () => {
       service.close();
       await host.close();
       await store.close();
-    },
+    })();
+    return stopping;
   };
+  t.after(stop);
+  return { service, machines, stop };
 }
 
 const commit = (service: GroupService, group: string, member: Membership, sequence: number, offset: number) => {
@@ -97,13 +101,13 @@ const commit = (service: GroupService, group: string, member: Membership, sequen
   return service.commitOffsets({ group, member: { memberId, memberEpoch, sequence }, offsets }, context());
 };
 
-test('pit-P108: members and committed offsets of both partitions are there after a restart, exactly', async () => {
+test('pit-P108: members and committed offsets of both partitions are there after a restart, exactly', async (t) => {
   const path = join(await mkdtemp(join(tmpdir(), 'sluice-groups-')), 'data');
   const topics = new TableTopics();
   topics.create('t', 3);
   const names = Array.from({ length: 20 }, (_, i) => `group-${i}`);
 
-  const first = await run(path, topics);
+  const first = await run(t, path, topics);
   assert.deepEqual(new Set(names.map((name) => first.service.partitionOf(name))), new Set([0, 1]));
   const joinAs = (service: GroupService, group: string, resumeToken: Uint8Array | null) =>
     service.joinGroup({ group, topics: ['t'], resumeToken, clientId: 'test', joinId: null }, context());
@@ -119,7 +123,7 @@ test('pit-P108: members and committed offsets of both partitions are there after
   const before = first.machines.map((machine) => dump(machine.coordinator));
   await first.stop();
 
-  const second = await run(path, topics);
+  const second = await run(t, path, topics);
   assert.deepEqual(
     second.machines.map((machine) => dump(machine.coordinator)),
     before,
