@@ -177,6 +177,7 @@ export const fromCommittedOffset = (wire: WireCommittedOffset): CommittedOffset 
   leaderEpoch: termOrNull(wire.leaderEpoch),
   metadata: wire.metadata,
   commitTimeMs: millisOrNull(wire.commitTimeMs),
+  newerThanGroup: wire.newerThanGroup,
 });
 
 export const fromPartitionDescription = (wire: WirePartition): PartitionInfo => ({
@@ -209,6 +210,7 @@ export const fromDescribeGroupResponse = (wire: DescribeGroupResponse): GroupRep
     topics: member.topics,
     instanceId: member.instanceId ?? null,
     away: member.away,
+    rack: member.rack ?? null,
     epoch: toMemberEpoch(member.memberEpoch),
     phase: keyOf(memberStates, member.state, 'waiting'),
     assigned: member.assigned,

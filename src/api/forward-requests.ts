@@ -120,6 +120,8 @@ export const toJoinGroupRequest = (request: JoinGroup): JoinGroupRequest => ({
   clientId: request.clientId,
   joinId: request.joinId ?? undefined,
   instanceId: request.instanceId ?? undefined,
+  assignor: request.assignor ?? undefined,
+  rack: request.rack ?? undefined,
 });
 
 export const toHeartbeatRequest = (request: Heartbeat): HeartbeatRequest => ({

@@ -107,6 +107,7 @@ const toWireMember = (member: GroupMember): WireMember => ({
   topics: [...member.topics],
   instanceId: member.instanceId ?? undefined,
   away: member.away,
+  rack: member.rack ?? undefined,
   memberEpoch: toInt32(member.epoch),
   state: memberStates[member.phase],
   assigned: member.assigned.map(toWirePartitions),

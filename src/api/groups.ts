@@ -25,6 +25,8 @@ import type {
   RequestContext,
   TopicPartitions,
 } from '../broker/requests.ts';
+import type { AssignorName } from '../broker/group/records.ts';
+import { assignorNames } from '../broker/group/records.ts';
 import type { Result } from '../model/errors.ts';
 import { ok } from '../model/errors.ts';
 import { utf8Length } from '../model/record.ts';
@@ -54,6 +56,8 @@ export async function joinGroup(
     clientId: checks.text('client_id', request.clientId, nameCharsMax),
     joinId: checks.uuid('join_id', request.joinId),
     instanceId: request.instanceId ?? null,
+    assignor: assignor(checks, request.assignor),
+    rack: request.rack === undefined ? null : checks.text('rack', request.rack, nameCharsMax),
   });
   if (checked.kind === 'refused') return checked;
   const joined = await broker.joinGroup(checked.value, context);
@@ -141,6 +145,14 @@ export async function fetchCommitted(
   return found.kind === 'refused' ? found : ok({ offsets: found.value.map(toWireCommitted) });
 }
 
+function assignor(checks: FieldChecks, asked: string | undefined): AssignorName | null {
+  if (asked === undefined) return null;
+  const found = assignorNames.find((name) => name === asked);
+  if (found === undefined)
+    checks.complain('assignor', `must be one of ${assignorNames.join(', ')}`, asked, 'UNSUPPORTED_ASSIGNOR');
+  return found ?? null;
+}
+
 export function memberRef(
   checks: FieldChecks,
   request: HeartbeatRequest | LeaveGroupRequest | MembershipRequest,
@@ -224,4 +236,5 @@ const toWireCommitted = (found: CommittedOffset): WireCommittedOffset => ({
   leaderEpoch: toInt32OrAbsent(found.leaderEpoch),
   metadata: found.metadata,
   commitTimeMs: toInt64OrAbsent(found.commitTimeMs),
+  newerThanGroup: found.newerThanGroup,
 });

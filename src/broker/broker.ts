@@ -29,6 +29,7 @@ import { reportOf } from './broker-report.ts';
 import type { BrokerSample } from './broker-sample.ts';
 import { sampleBroker } from './broker-sample.ts';
 import { Catalog } from './catalog.ts';
+import type { PartitionPlace } from './catalog-commands.ts';
 import type { DecisionContext } from './catalog-decisions.ts';
 import { groupsTopic } from './catalog-decisions.ts';
 import { CatalogKeeper } from './catalog-keeper.ts';
@@ -269,6 +270,15 @@ export class Broker implements BrokerApi {
     const { directory } = this.#topics;
     const partitionCount = directory.find(onlyTenant, groupsTopic)?.partitionCount ?? this.#limits.groupsPartitions;
     const catalogRevision = (): number => this.#catalog.state.revision;
+    const placeOf = (topicId: string, partition: number): PartitionPlace | undefined =>
+      this.#catalog.state.topics.get(topicId)?.partitions[partition];
+    const places = {
+      createdAt: (topicId: string, partition: number): number => placeOf(topicId, partition)?.createdAt ?? 0,
+      racksOf: (topicId: string, partition: number): readonly string[] =>
+        (placeOf(topicId, partition)?.replicas ?? []).flatMap(
+          (replica) => this.#catalog.state.brokers.get(replica.brokerId)?.rack ?? [],
+        ),
+    };
     const leaderHint = (partition: number, role: RoleState): LeaderHint | null =>
       this.#topics.leaderHint(groupsTopic, partition, role);
     const elsewhere = (partition: number): LeaderHint | null => this.routes.coordinatorHint(partition);
@@ -279,6 +289,7 @@ export class Broker implements BrokerApi {
       random,
       topics: directory,
       catalogRevision,
+      places,
       partitionCount,
       leaderHint,
       elsewhere,

@@ -68,6 +68,8 @@ export interface PartitionPlace {
   readonly replicas: readonly ReplicaPlace[];
   /** Not desired any more, and not yet gone from their disks. */
   readonly leaving: readonly LeavingPlace[];
+  /** Revision of the catalog that brought it; given by replay. Absent: in commands, and of partitions from before it was kept. */
+  readonly createdAt?: number;
 }
 
 export interface LeavingPlace extends ReplicaPlace {
@@ -294,6 +296,7 @@ const readPartition = (fields: JsonFields): PartitionPlace => ({
   genesis: fields.numbers('genesis').map(toReplicaId),
   replicas: fields.list('replicas', readReplica),
   leaving: fields.list('leaving', readLeaving),
+  ...(fields.has('createdAt') ? { createdAt: fields.number('createdAt') } : {}),
 });
 
 export const readTopic = (fields: JsonFields): TopicEntry => ({

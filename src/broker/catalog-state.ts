@@ -278,8 +278,9 @@ export class CatalogState {
     return this.#brokers.get(brokerId)?.incarnation !== incarnation;
   }
 
-  #createTopic(topic: TopicEntry): readonly StateChange[] {
+  #createTopic(command: TopicEntry): readonly StateChange[] {
     const head = this.#founded();
+    const topic = { ...command, partitions: command.partitions.map(cameWith(head)) };
     const replicas = topic.partitions.flatMap((partition) => partition.replicas);
     const nextGroup = nextFree(head.nextGroup, topic.partitions.map((partition) => partition.group)); // prettier-ignore
     const nextReplica = nextFree(head.nextReplicaId, replicas.map((replica) => replica.replicaId)); // prettier-ignore
@@ -366,7 +367,7 @@ export class CatalogState {
     const replicas = partitions.flatMap((partition) => partition.replicas);
     const nextGroup = nextFree(head.nextGroup, partitions.map((partition) => partition.group)); // prettier-ignore
     const nextReplica = nextFree(head.nextReplicaId, replicas.map((replica) => replica.replicaId)); // prettier-ignore
-    const grown = { ...topic, partitions: [...topic.partitions, ...partitions] };
+    const grown = { ...topic, partitions: [...topic.partitions, ...partitions.map(cameWith(head))] };
     this.#topics.set(topicId, grown);
     for (const place of partitions) this.#index(topicId, place);
     return [
@@ -481,6 +482,11 @@ interface DiskGroups {
   readonly incarnation: string;
   readonly groups: readonly GroupNumber[];
 }
+
+/** A partition with the revision that brings it: the one after the head's. */
+const cameWith =
+  ({ revision }: CatalogHead) =>
+  (place: PartitionPlace): PartitionPlace => ({ ...place, createdAt: revision + 1 });
 
 /** The place with its new replicas; those that are not among them leave. */
 function placedAnew(place: PartitionPlace, { revision, replicas }: Placement): PartitionPlace {

@@ -53,6 +53,8 @@ export interface GroupServiceOptions {
   readonly topics: TopicView;
   /** Revision of the catalog that `topics` shows. */
   readonly catalogRevision: () => number;
+  /** What the catalog knows of partitions. Default: nothing. */
+  readonly places?: Pick<GroupTopics, 'createdAt' | 'racksOf'>;
   /** Partitions of `__groups`; fixed for the life of a cluster. */
   readonly partitionCount: number;
   readonly settings?: GroupSettings;
@@ -127,9 +129,9 @@ export class GroupService implements GroupPartitions, GroupApi {
     const { resumeToken } = request;
     const resume = resumeToken === null ? null : readToken(group, resumeToken);
     if (resumeToken !== null && resume === null) return refuseToken();
-    const { topics, clientId, joinId, instanceId = null } = request;
+    const { topics, clientId, joinId, instanceId = null, assignor = null, rack = null } = request;
     const issued = issueToken(group, joinId, this.options.random);
-    const join = { ...group, topics, clientId, instanceId, resume, fresh: issued.credentials };
+    const join = { ...group, topics, clientId, instanceId, assignor, rack, resume, fresh: issued.credentials };
     const joined = await this.call(group, context, (coordinator, handle) => coordinator.join(join, handle), {
       // a retry of its join speaks for a new member; nobody is watched by this name before it is one
       heardOf: issued.credentials.memberId,
@@ -326,10 +328,12 @@ interface CallHooks<T> {
   readonly unheard?: (partition: GroupPartition, response: T) => void;
 }
 
-class TopicsOfView implements GroupTopics {
-  private readonly options: Pick<GroupServiceOptions, 'topics' | 'catalogRevision'>;
+type TopicSources = Pick<GroupServiceOptions, 'topics' | 'catalogRevision' | 'places'>;
 
-  constructor(options: Pick<GroupServiceOptions, 'topics' | 'catalogRevision'>) {
+class TopicsOfView implements GroupTopics {
+  private readonly options: TopicSources;
+
+  constructor(options: TopicSources) {
     this.options = options;
   }
 
@@ -344,6 +348,14 @@ class TopicsOfView implements GroupTopics {
   exists(topicId: string): boolean {
     return this.options.topics.findById(topicId) !== null;
   }
+
+  createdAt(topicId: string, partition: number): number {
+    return this.options.places?.createdAt(topicId, partition) ?? 0;
+  }
+
+  racksOf(topicId: string, partition: number): readonly string[] {
+    return this.options.places?.racksOf(topicId, partition) ?? [];
+  }
 }
 
 const refOf = (request: { readonly group: string }, context: RequestContext): GroupRef => ({
@@ -357,7 +369,7 @@ const refuseToken = (): Refused =>
     'The resume token is damaged or belongs to another group; join without it to become a new member.',
   );
 
-const committedOffset = ({ topic, topicId, partition, committed }: FoundOffset): CommittedOffset => ({
+const committedOffset = ({ topic, topicId, partition, committed, newerThanGroup }: FoundOffset): CommittedOffset => ({
   topic,
   topicId,
   partition,
@@ -365,4 +377,5 @@ const committedOffset = ({ topic, topicId, partition, committed }: FoundOffset):
   leaderEpoch: committed?.leaderEpoch ?? null,
   metadata: committed?.metadata ?? '',
   commitTimeMs: committed?.commitTimeMs ?? null,
+  newerThanGroup,
 });

@@ -7,6 +7,7 @@ import type { BrokerDuty } from './catalog-commands.ts';
 import type { ClusterOperation, OperationReport } from './cluster-operation.ts';
 import type { GroupDescription, MemberDescription } from './group/description.ts';
 import type { GroupPhase } from './group/group.ts';
+import type { AssignorName } from './group/records.ts';
 import type { BrokerError, LeaderHint, Refused, Result } from '../model/errors.ts';
 import type { BatchProducer } from '../model/record-batch.ts';
 import type {
@@ -280,6 +281,10 @@ export interface JoinGroup {
   readonly joinId: string | null;
   /** Of a static member. Default null. */
   readonly instanceId?: string | null;
+  /** How the group shall share its partitions. Default null: it does not matter. */
+  readonly assignor?: AssignorName | null;
+  /** Where the member runs. Default null. */
+  readonly rack?: string | null;
 }
 
 export interface Membership {
@@ -375,6 +380,8 @@ export interface CommittedOffset {
   readonly leaderEpoch: Term | null;
   readonly metadata: string;
   readonly commitTimeMs: Millis | null;
+  /** The partition came after the group: it is read from its beginning where nothing was committed. */
+  readonly newerThanGroup: boolean;
 }
 
 /** A reader that sends as it finds; see FetchStream. */

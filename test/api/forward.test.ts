@@ -438,6 +438,7 @@ describe('calls for a group that is coordinated elsewhere', () => {
       leaderEpoch: null,
       metadata: 'm',
       commitTimeMs: toMillis(1_700_000_000_000),
+      newerThanGroup: true,
     };
     const { broker, far, near } = forwarding(
       {},
@@ -455,7 +456,7 @@ describe('calls for a group that is coordinated elsewhere', () => {
       resumeToken: null,
       clientId: 'c',
       joinId: null,
-      instanceId: 'i',
+      ...{ instanceId: 'i', assignor: 'range' as const, rack: 'r' },
     };
     const joined = await broker.joinGroup(join, context());
     assert.ok(joined.kind === 'ok');
@@ -497,7 +498,7 @@ describe('calls for a group that is coordinated elsewhere', () => {
         {
           ...{ memberId: 'm', clientId: 'c', topics: ['t'], epoch: toMemberEpoch(3), phase: 'revoking', suspect: true },
           ...{ assigned: [{ topic: 't', topicId: topicUuid, partitions: [0] }], revoking: [], awaited: [] },
-          ...{ sessionRemainingMs: 30_000, instanceId: 'i', away: true },
+          ...{ sessionRemainingMs: 30_000, instanceId: 'i', away: true, rack: 'r' },
         },
       ],
       offsetCount: 7,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { ErrorCode } from '../../src/gen/sluice/v1/error.ts';
 import type { CommitOffsets } from '../../src/broker/requests.ts';
 import type {
   CommitRequest,
@@ -54,8 +55,17 @@ test('a join is answered with membership, assignment and times', async (t) => {
     clientId: 'me',
     joinId: joinId.toLowerCase(),
     instanceId: null,
+    assignor: null,
+    rack: null,
   };
   assert.deepEqual(broker.calls[0]!.args[0], asked);
+});
+
+test('sem-K7: a way to share that there is not is refused', async (t) => {
+  const { groups } = await startRig(t, fakeBroker({}));
+  const request = { group: 'g', topics: ['orders'], resumeToken: undefined, clientId: 'me', joinId: undefined };
+  const refused = await call<JoinGroupResponse>((reply) => groups.joinGroup({ ...request, assignor: 'sticky' }, reply));
+  assert.equal(refused.kind === 'error' ? refused.detail?.code : null, ErrorCode.ERROR_CODE_UNSUPPORTED_ASSIGNOR);
 });
 
 test('an unchanged assignment is absent in the answer to a heartbeat, an empty one is there', async (t) => {
@@ -212,9 +222,12 @@ test('an offset that was never committed is absent, not 0 (pit-P117)', async (t)
             offset: toOffset(0),
             leaderEpoch: toTerm(1),
             metadata: 'm',
-            commitTimeMs: toMillis(5),
+            ...{ commitTimeMs: toMillis(5), newerThanGroup: false },
           },
-          { ...where, partition: 1, offset: null, leaderEpoch: null, metadata: '', commitTimeMs: null },
+          {
+            ...{ ...where, partition: 1, offset: null, leaderEpoch: null, metadata: '', commitTimeMs: null },
+            newerThanGroup: true,
+          },
         ]),
       ),
   });
@@ -224,10 +237,10 @@ test('an offset that was never committed is absent, not 0 (pit-P117)', async (t)
   );
   assert.ok(found.kind === 'ok');
   assert.deepEqual(
-    found.value.offsets.map((each) => [each.offset, each.leaderEpoch, each.commitTimeMs]),
+    found.value.offsets.map((each) => [each.offset, each.leaderEpoch, each.commitTimeMs, each.newerThanGroup]),
     [
-      [0n, 1, 5n],
-      [undefined, undefined, undefined],
+      [0n, 1, 5n, false],
+      [undefined, undefined, undefined, true],
     ],
   );
   assert.deepEqual(broker.calls[0]!.args[0], { group: 'g', partitions: null });

@@ -19,7 +19,7 @@ const memberOf = (more: Partial<GroupMember> = {}): GroupMember => ({
     state: 'stable',
     assigned: [{ topic: 't', partition: 0 }],
   },
-  ...{ revoking: [], awaited: [], suspect: false, sessionRemainingMs: 30_000, instanceId: null, away: false },
+  ...{ revoking: [], awaited: [], suspect: false, sessionRemainingMs: 30_000, instanceId: null, away: false, rack: null },
   ...(more as object),
 });
 

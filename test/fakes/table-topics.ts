@@ -6,6 +6,10 @@ export class TableTopics implements TopicView, GroupTopics {
   revision = 1;
   readonly #topics = new Map<string, TopicSummary>();
   readonly #listeners = new Set<(change: TopicChange) => void>();
+  /** Racks by topic id and partition. */
+  readonly racks = new Map<string, readonly string[]>();
+  /** Revision that brought a partition, by topic id and partition. */
+  readonly #createdAt = new Map<string, number>();
   #created = 0;
 
   /** Creates a topic, or grows it; answers its id. */
@@ -14,6 +18,8 @@ export class TableTopics implements TopicView, GroupTopics {
     const topicId = before?.topicId ?? `00000000-0000-4000-8000-${String(++this.#created).padStart(12, '0')}`;
     const topic = { tenant: 0, name, topicId, partitionCount, internal };
     this.#topics.set(name, topic);
+    for (let partition = before?.partitionCount ?? 0; partition < partitionCount; partition++)
+      this.#createdAt.set(`${topicId} ${partition}`, this.revision + 1);
     this.#changed({ kind: 'created', topic });
     return topicId;
   }
@@ -35,6 +41,14 @@ export class TableTopics implements TopicView, GroupTopics {
 
   exists(topicId: string): boolean {
     return this.findById(topicId) !== null;
+  }
+
+  createdAt(topicId: string, partition: number): number {
+    return this.#createdAt.get(`${topicId} ${partition}`) ?? 0;
+  }
+
+  racksOf(topicId: string, partition: number): readonly string[] {
+    return this.racks.get(`${topicId} ${partition}`) ?? [];
   }
 
   names(): string[] {

@@ -112,6 +112,8 @@ export interface CommittedOffset extends TopicPartition {
   readonly metadata: string;
   /** Milliseconds since 1970; null: never. */
   readonly commitTimeMs: number | null;
+  /** The partition was made after the group: where nothing was committed it is read from its beginning. */
+  readonly newerThanGroup: boolean;
 }
 
 const pageSize = 1_000;
@@ -429,4 +431,5 @@ const committed = (wire: WireCommitted): CommittedOffset => ({
   leaderEpoch: wire.leaderEpoch ?? null,
   metadata: wire.metadata,
   commitTimeMs: toNumberOrNull(wire.commitTimeMs),
+  newerThanGroup: wire.newerThanGroup,
 });

@@ -29,7 +29,8 @@ export interface ClientOptions {
   readonly clientId?: string;
   /**
    * Where this client is, as brokers say it of themselves in `broker.rack`, 1 to 249 characters: partitions are read from
-   * an in-sync replica there, if there is one, else from their leader. Default: from the leader.
+   * an in-sync replica there, if there is one, else from their leader, and members of groups rather get partitions that have
+   * one. Default: from the leader.
    */
   readonly rack?: string;
   readonly timeouts?: Partial<Timeouts>;

@@ -53,6 +53,12 @@ export interface ConsumerOptions<K, V> {
    * one lives is refused with UNRELEASED_INSTANCE_ID; who was replaced fails with FENCED_INSTANCE_ID.
    */
   readonly instanceId?: string;
+  /**
+   * How the group's members share the partitions; all that say something must say the same. `uniform`: balanced, and nobody
+   * gives up more than it must. `range`: neighbouring partitions together, the same numbers of every topic at the same
+   * member. Default: what the group has, `uniform` for a new one.
+   */
+  readonly assignor?: 'uniform' | 'range';
   readonly fetch?: FetchOptions;
   /** These partitions are read from now on. Reading begins when the promise is fulfilled; a rejection ends the consumer. */
   readonly onAssigned?: (partitions: readonly TopicPartition[]) => void | Promise<void>;

@@ -152,7 +152,10 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
     const storage = options.resumeToken ?? null;
     this.#membership = new Membership(
       brokers,
-      { group: options.group, topics, clientId, storage, instanceId: options.instanceId ?? null },
+      {
+        ...{ group: options.group, topics, clientId, storage, instanceId: options.instanceId ?? null },
+        assignor: options.assignor ?? null,
+      },
       {
         assigned: (target) => this.#retarget(target),
         joined: (state) => this.#statuses.publish({ type: 'joined', ...state }),

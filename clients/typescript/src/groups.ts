@@ -49,6 +49,8 @@ export interface GroupMember {
   readonly instanceId: string | null;
   /** A static member that has gone and will be back: its partitions wait for it. */
   readonly away: boolean;
+  /** Null: not told. */
+  readonly rack: string | null;
 }
 
 export interface Rebalance {
@@ -269,6 +271,7 @@ const memberOf = (member: WireMember): GroupMember => ({
   sessionRemainingMs: toNumberOrNull(member.sessionRemainingMs),
   instanceId: member.instanceId ?? null,
   away: member.away,
+  rack: member.rack ?? null,
 });
 
 const listed = (topics: readonly TopicPartitions[]): TopicPartition[] =>

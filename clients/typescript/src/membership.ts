@@ -20,6 +20,8 @@ export interface MembershipOptions {
   readonly storage: ResumeTokenStorage | null;
   /** Of a static member; null: it is none. */
   readonly instanceId: string | null;
+  /** Null: it does not matter. */
+  readonly assignor: string | null;
 }
 
 export interface MembershipEvents {
@@ -143,13 +145,16 @@ export class Membership {
   }
 
   async #ask(options: CallOptions): Promise<JoinGroupResponse> {
-    const { group, topics, clientId, instanceId } = this.#options;
+    const { group, topics, clientId, instanceId, assignor } = this.#options;
+    const { rack } = this.#brokers;
     const signal =
       options.signal === undefined ? this.#stopped.signal : AbortSignal.any([options.signal, this.#stopped.signal]);
     this.#joinId ??= randomUuid(this.#brokers.environment.random);
     const fresh = {
       ...{ group, topics: [...topics], clientId, joinId: this.#joinId },
       ...(instanceId === null ? {} : { instanceId }),
+      ...(assignor === null ? {} : { assignor }),
+      ...(rack === null ? {} : { rack }),
     };
     if (this.#token === null) return this.#brokers.call(methods.joinGroup, fresh, { ...options, signal });
     try {

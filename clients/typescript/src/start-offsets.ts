@@ -9,7 +9,9 @@ export type OffsetPolicy = 'earliest' | 'latest' | 'error';
 
 /**
  * Committed offsets by partition key; the policy decides where none was committed, and only there: an error on the way is
- * an error, never a reason to begin elsewhere. Rejects with NO_COMMITTED_OFFSET if the policy says so.
+ * an error, never a reason to begin elsewhere. Partitions that were made after the group are read from their beginning,
+ * whatever the policy: nobody can have chosen to leave out what is in them (semantics O5). Rejects with NO_COMMITTED_OFFSET
+ * if the policy says so.
  */
 export async function startOffsets(
   admin: Admin,
@@ -18,7 +20,8 @@ export async function startOffsets(
   policy: OffsetPolicy,
   options: CallOptions,
 ): Promise<ReadonlyMap<string, number>> {
-  const offsets = await committedOffsets(admin, group, partitions, options);
+  const { offsets, young } = await committedOffsets(admin, group, partitions, options);
+  if (young.length > 0) for (const found of await offsetsAt(admin, young, 'earliest', options)) offsets.set(...found);
   const missing = partitions.filter(({ topic, partition }) => !offsets.has(partitionKey(topic, partition)));
   const [first] = missing;
   if (first === undefined) return offsets;
@@ -49,13 +52,15 @@ async function committedOffsets(
   group: string,
   partitions: readonly TopicPartition[],
   options: CallOptions,
-): Promise<Map<string, number>> {
+): Promise<{ readonly offsets: Map<string, number>; readonly young: readonly TopicPartition[] }> {
   const offsets = new Map<string, number>();
+  const young: TopicPartition[] = [];
   try {
-    for (const { topic, partition, offset } of await admin.fetchCommitted(group, partitions, options))
+    for (const { topic, partition, offset, newerThanGroup } of await admin.fetchCommitted(group, partitions, options))
       if (offset !== null) offsets.set(partitionKey(topic, partition), offset);
+      else if (newerThanGroup) young.push({ topic, partition });
   } catch (error) {
     if (asBrokerError(error).code !== 'GROUP_ID_NOT_FOUND') throw error; // a group that is not known committed nothing
   }
-  return offsets;
+  return { offsets, young };
 }

@@ -174,6 +174,18 @@ describe('where it begins', () => {
     assert.equal(value === undefined ? '' : textOf(value), 'new');
   });
 
+  it('is the first record of a partition that is newer than the group, whatever the policy (sem-O5)', async () => {
+    await fill(numbers(3));
+    server.newerThanGroup = true;
+    for (const onNoOffset of ['latest', 'error'] as const) {
+      const consumer = consume({ onNoOffset, commit: 'manual' });
+      assert.deepEqual(await take(consumer.records(), 3), numbers(3));
+      await consumer.close();
+    }
+    server.group('g').committed.set('t/0', { offset: 2n, leaderEpoch: 1 });
+    assert.deepEqual(await take(consume({ onNoOffset: 'latest' }).records(), 1), ['2']);
+  });
+
   it('is never guessed when the committed offsets can not be read', async () => {
     await fill(numbers(5));
     server.group('g').committed.set('t/0', { offset: 3n, leaderEpoch: 1 });

@@ -110,6 +110,8 @@ export class ScriptedServer {
   readonly calls = new Map<string, number>();
   readonly producers: { id: bigint; epoch: number; secret: Uint8Array }[];
   heartbeatIntervalMs = 100;
+  /** What FetchCommitted says of partitions. */
+  newerThanGroup = false;
   /** Of those that left, in order. */
   readonly leaveReasons: group.LeaveReason[] = [];
   /** Whether they said that they will be back, in order. */
@@ -660,6 +662,7 @@ export class ScriptedServer {
           leaderEpoch: found?.leaderEpoch,
           metadata: '',
           commitTimeMs: undefined,
+          newerThanGroup: this.newerThanGroup,
         };
       }),
     };

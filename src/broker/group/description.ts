@@ -19,6 +19,8 @@ export interface MemberDescription {
   readonly instanceId: string | null;
   /** A static member that has gone and will be back. */
   readonly away: boolean;
+  /** Null: not told. */
+  readonly rack: string | null;
   readonly epoch: MemberEpoch;
   readonly phase: MemberPhase;
   readonly assigned: readonly TopicPartitions[];
@@ -57,7 +59,7 @@ export function describeGroup(group: GroupView): GroupDescription {
 }
 
 function describeMember(member: MemberState, names: ReadonlyMap<string, string>): MemberDescription {
-  const { memberId, clientId, topics, instanceId, away, epoch, assigned, revoking, target } = member;
+  const { memberId, clientId, topics, instanceId, away, rack, epoch, assigned, revoking, target } = member;
   const awaited = minus(target, assigned);
   const named = (assignment: Assignment): readonly TopicPartitions[] =>
     [...assignment]
@@ -65,5 +67,5 @@ function describeMember(member: MemberState, names: ReadonlyMap<string, string>)
       .sort((a, b) => (a.topic < b.topic ? -1 : 1));
   const phase = partitionTotal(revoking) > 0 ? 'revoking' : partitionTotal(awaited) > 0 ? 'waiting' : 'stable';
   const parts = { assigned: named(assigned), revoking: named(revoking), awaited: named(awaited) };
-  return { memberId, clientId, topics, instanceId, away, epoch, phase, ...parts };
+  return { memberId, clientId, topics, instanceId, away, rack, epoch, phase, ...parts };
 }

@@ -6,6 +6,10 @@ export interface GroupTopics {
   find(tenant: number, name: string): FoundTopic | null;
   /** False: no topic has this id at `revision`. */
   exists(topicId: string): boolean;
+  /** Revision of the catalog that brought a partition; 0: it is not known, and not young. */
+  createdAt(topicId: string, partition: number): number;
+  /** Racks of the brokers that have a replica of it, as far as they are known. */
+  racksOf(topicId: string, partition: number): readonly string[];
 }
 
 export interface FoundTopic {

@@ -54,6 +54,8 @@ export type GroupPhase = 'empty' | 'reconciling' | 'stable';
 
 export interface GroupView extends GroupRef {
   readonly assignor: AssignorName;
+  /** Revision of the catalog when the group was made, or an older one. */
+  readonly createdRevision: number;
   /** The highest epoch that was ever given to a member; 0: none. Never falls (B7). */
   readonly epoch: MemberEpoch;
   /** Topics by name as the targets were computed from them. */
@@ -72,7 +74,8 @@ export interface GroupView extends GroupRef {
 export class Group implements GroupView {
   readonly tenant: number;
   readonly groupId: string;
-  readonly assignor: AssignorName;
+  readonly createdRevision: number;
+  assignor: AssignorName;
   epoch: MemberEpoch = toMemberEpoch(0);
   topics: ReadonlyMap<string, TopicShape> = new Map();
   catalogRevision = 0;
@@ -84,10 +87,11 @@ export class Group implements GroupView {
   /** Estimated bytes of the members. Invariant: the sum of memberCost over `members`. */
   memberBytes = 0;
 
-  constructor(group: GroupRef, assignor: AssignorName, emptySinceMs: Millis | null) {
+  constructor(group: GroupRef, assignor: AssignorName, createdRevision: number, emptySinceMs: Millis | null) {
     this.tenant = group.tenant;
     this.groupId = group.groupId;
     this.assignor = assignor;
+    this.createdRevision = createdRevision;
     this.emptySinceMs = emptySinceMs;
   }
 

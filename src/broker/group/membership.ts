@@ -16,7 +16,7 @@ import type { GroupsView } from './groups.ts';
 import { Holders } from './holders.ts';
 import { RebalancePlan } from './rebalance-plan.ts';
 import { reconcile } from './reconciliation.ts';
-import type { GroupRecord, GroupRef, LeaveReason, MemberProfile } from './records.ts';
+import type { AssignorName, GroupRecord, GroupRef, LeaveReason, MemberProfile } from './records.ts';
 import { refuseClientId, refuseGroupId, refuseInstanceId, refuseSubscription } from './validation.ts';
 
 /** Who a resume token speaks of. */
@@ -31,6 +31,10 @@ export interface JoinRequest extends GroupRef {
   readonly clientId: string;
   /** Of a static member. Default null. */
   readonly instanceId?: string | null;
+  /** How the group shall share its partitions. Default null: it does not matter. */
+  readonly assignor?: AssignorName | null;
+  /** Where the member runs. Default null. */
+  readonly rack?: string | null;
   /** From a well-formed resume token of this group; null: none was brought. */
   readonly resume: Credentials | null;
   /** For a new member, if it becomes one. If there is that member already, this is a retry of its join. */
@@ -137,9 +141,22 @@ function takePlace(
   request: JoinRequest,
   context: HandleContext,
 ): Decision<JoinAnswer> {
+  const others = [...group.members.keys()].filter((memberId) => memberId !== holder.memberId);
+  const differs = refuseOtherAssignor(group, others.length, request);
+  if (differs !== null) return differs;
   const plan = new RebalancePlan(group, context.topics);
+  plan.choose(request.assignor ?? group.assignor);
   plan.resume(holder, profileOf(request));
   return joinDecision(request, plan, plan.records, holder.memberId, true);
+}
+
+/** Members that ask for different ways of sharing would take turns: the way is theirs who are there. */
+function refuseOtherAssignor(group: GroupView, others: number, { assignor = null }: JoinRequest): Refused | null {
+  if (assignor === null || assignor === group.assignor || others === 0) return null;
+  const message =
+    `The members of the group share its partitions by ${group.assignor}, not by ${assignor}: ask for ${group.assignor}, or for ` +
+    `none; to change it, let all members leave first.`;
+  return refuse('INCONSISTENT_GROUP_PROTOCOL', message, { fields: { assignor: group.assignor, actual: assignor } });
 }
 
 function refuseInstance({ instanceId, memberId }: MemberState, { retryAfterMs }: HandleContext): Refused {
@@ -191,8 +208,12 @@ function decideNewMember(
 ): Decision<JoinAnswer> {
   const full = refuseMoreMembers(group, context) ?? refuseMoreState(groups, group, context);
   if (full !== null) return full;
-  const records: GroupRecord[] = group === null ? [{ kind: 'group-created', assignor: context.assignor }] : [];
-  const plan = new RebalancePlan(group ?? unborn(request, context), context.topics);
+  const differs = group === null ? null : refuseOtherAssignor(group, group.members.size, request);
+  if (differs !== null) return differs;
+  const assignor = request.assignor ?? group?.assignor ?? context.assignor;
+  const records: GroupRecord[] = group === null ? [groupCreated(assignor, context)] : [];
+  const plan = new RebalancePlan(group ?? unborn(request, assignor, context), context.topics);
+  plan.choose(assignor);
   plan.join(request.fresh, profileOf(request));
   return joinDecision(request, plan, [...records, ...plan.records], request.fresh.memberId, false);
 }
@@ -212,6 +233,12 @@ function joinDecision(
     { memberId, memberEpoch: member.epoch, assignment, resumed },
   );
 }
+
+export const groupCreated = (assignor: AssignorName, { topics }: HandleContext): GroupRecord => ({
+  kind: 'group-created',
+  assignor,
+  catalogRevision: topics.revision,
+});
 
 /** A full group refuses rather than to take a place away: it says how to get in. */
 function refuseMoreMembers(group: GroupView | null, context: HandleContext): Refused | null {
@@ -368,10 +395,11 @@ function isSettled(group: GroupView, after: MemberState): boolean {
   return [...group.members.values()].every((member) => member.memberId === after.memberId || isAtTarget(member));
 }
 
-const profileOf = ({ clientId, topics, instanceId = null }: JoinRequest): MemberProfile => ({
+const profileOf = ({ clientId, topics, instanceId = null, rack = null }: JoinRequest): MemberProfile => ({
   clientId,
   topics: [...new Set(topics)].sort(),
   instanceId,
+  rack,
 });
 
 /** Whether they ask for the same: the name for people may change. */
@@ -397,11 +425,12 @@ function partitionsByName(plan: RebalancePlan, assignment: Assignment): readonly
 }
 
 /** A group that does not exist yet, as a plan sees it. */
-function unborn(request: GroupRef, context: HandleContext): GroupView {
+function unborn(request: GroupRef, assignor: AssignorName, context: HandleContext): GroupView {
   return {
     tenant: request.tenant,
     groupId: request.groupId,
-    assignor: context.assignor,
+    assignor,
+    createdRevision: context.topics.revision,
     epoch: toMemberEpoch(0),
     topics: new Map(),
     catalogRevision: 0,

@@ -8,7 +8,7 @@ import type { Decided, Decision, HandleContext } from './decision.ts';
 import { answered, decided } from './decision.ts';
 import type { GroupView } from './group.ts';
 import type { GroupsView } from './groups.ts';
-import { findMember, refuseMoreState, refuseOlderHolder } from './membership.ts';
+import { findMember, groupCreated, refuseMoreState, refuseOlderHolder } from './membership.ts';
 import type { CommitStamp, GroupRecord, GroupRef, OffsetInRecord, RemovalReason } from './records.ts';
 import { refuseGroupId } from './validation.ts';
 
@@ -58,7 +58,7 @@ function commitDecision(
   answer: CommitAnswer,
   context: HandleContext,
 ): Decided<CommitAnswer> {
-  const records: GroupRecord[] = group === null ? [{ kind: 'group-created', assignor: context.assignor }] : [];
+  const records: GroupRecord[] = group === null ? [groupCreated(context.assignor, context)] : [];
   const memberId = request.member?.memberId ?? null;
   const catalogRevision = context.topics.revision;
   records.push({ kind: 'offsets-committed', memberId, stamp, catalogRevision, offsets: sorting.accepted });
@@ -218,6 +218,8 @@ export interface FoundOffset {
   readonly partition: number;
   /** Null: none was committed. */
   readonly committed: CommittedOffset | null;
+  /** The partition came after the group: where nothing was committed nothing was read (semantics O5). */
+  readonly newerThanGroup: boolean;
 }
 
 export interface FetchCommittedRequest extends GroupRef {
@@ -247,11 +249,16 @@ export function findCommitted(
   return refuse('MESSAGE_TOO_LARGE', 'The answer would be too large; ask for fewer partitions at a time.', { fields });
 }
 
+/** A group that is not there has nothing that could be older. */
+const isNewer = (group: GroupView | null, topicId: string, partition: number, { topics }: HandleContext): boolean =>
+  group !== null && topics.createdAt(topicId, partition) > group.createdRevision;
+
 function allOffsets(group: GroupView | null, context: HandleContext): readonly FoundOffset[] {
   const found: FoundOffset[] = [];
   for (const [topicId, { topic, partitions }] of group?.offsets.topics ?? []) {
     if (!context.topics.exists(topicId)) continue;
-    for (const [partition, committed] of partitions) found.push({ topic, topicId, partition, committed });
+    for (const [partition, committed] of partitions)
+      found.push({ topic, topicId, partition, committed, newerThanGroup: isNewer(group, topicId, partition, context) });
   }
   return found.sort((a, b) => (a.topic === b.topic ? a.partition - b.partition : a.topic < b.topic ? -1 : 1));
 }
@@ -271,7 +278,8 @@ function namedOffsets(
         return refuse('UNKNOWN_TOPIC_OR_PARTITION', `There is no ${what}.`, { fields });
       }
       const { topicId } = known;
-      found.push({ topic, topicId, partition, committed: group?.offsets.get(topicId, partition) ?? null });
+      const committed = group?.offsets.get(topicId, partition) ?? null;
+      found.push({ topic, topicId, partition, committed, newerThanGroup: isNewer(group, topicId, partition, context) });
     }
   }
   return ok(found);

@@ -11,7 +11,7 @@ import type { GroupView, MemberState } from './group.ts';
 import { takenOver } from './group.ts';
 import type { GroupTopics, TopicShape } from './group-topics.ts';
 import { reconcile } from './reconciliation.ts';
-import type { GroupRecord, LeaveReason, MemberProfile } from './records.ts';
+import type { AssignorName, GroupRecord, LeaveReason, MemberProfile } from './records.ts';
 import { changedTargets, sameTopics, subscribedTopics } from './target.ts';
 
 type HolderOfMember = Pick<MemberState, 'memberId' | 'nonceHash'>;
@@ -22,6 +22,7 @@ export class RebalancePlan {
   private readonly topics: GroupTopics;
   private members: ReadonlyMap<string, MemberState>;
   private epoch: MemberEpoch;
+  private assignor: AssignorName;
   private shapes: ReadonlyMap<string, TopicShape>;
 
   /** `group` may be one that is about to be created. */
@@ -30,6 +31,7 @@ export class RebalancePlan {
     this.topics = topics;
     this.members = group.members;
     this.epoch = group.epoch;
+    this.assignor = group.assignor;
     this.shapes = group.topics;
   }
 
@@ -41,6 +43,13 @@ export class RebalancePlan {
   nameOf(topicId: string): string | null {
     for (const shape of this.shapes.values()) if (shape.topicId === topicId) return shape.topic;
     return null;
+  }
+
+  /** From the next sharing on. */
+  choose(assignor: AssignorName): void {
+    if (assignor === this.assignor) return;
+    this.assignor = assignor;
+    this.records.push({ kind: 'assignor-chosen', assignor });
   }
 
   join(who: HolderOfMember, profile: MemberProfile): void {
@@ -98,7 +107,7 @@ export class RebalancePlan {
 
   private retarget(): void {
     const topics = subscribedTopics(this.group, this.members, this.topics);
-    const targets = changedTargets(this.group.assignor, this.members, topics);
+    const targets = changedTargets(this.assignor, this.members, topics, this.topics);
     if (targets.length === 0 && sameTopics(this.shapes, topics)) return;
     const catalogRevision = Math.max(this.topics.revision, this.group.catalogRevision);
     this.records.push({ kind: 'target-changed', catalogRevision, topics, targets });

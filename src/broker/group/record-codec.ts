@@ -30,6 +30,7 @@ const kindNumbers = {
   'offsets-removed': 8,
   'group-deleted': 9,
   'member-away': 10,
+  'assignor-chosen': 11,
 } as const satisfies Record<GroupRecord['kind'], number>;
 
 export function encodeEntry(entry: GroupEntry): Uint8Array {
@@ -55,6 +56,9 @@ function writeRecord(writer: ByteWriter, record: GroupRecord): void {
   writer.byte(kindNumbers[record.kind]);
   switch (record.kind) {
     case 'group-created':
+      writer.byte(assignorNames.indexOf(record.assignor)).int(record.catalogRevision);
+      return;
+    case 'assignor-chosen':
       writer.byte(assignorNames.indexOf(record.assignor));
       return;
     case 'member-joined':
@@ -94,7 +98,13 @@ function readRecord(reader: ByteReader): GroupRecord {
   const kind = reader.byte();
   switch (kind) {
     case kindNumbers['group-created']:
-      return { kind: 'group-created', assignor: named(assignorNames, reader.byte()) };
+      return {
+        kind: 'group-created',
+        assignor: named(assignorNames, reader.byte()),
+        catalogRevision: reader.int(),
+      };
+    case kindNumbers['assignor-chosen']:
+      return { kind: 'assignor-chosen', assignor: named(assignorNames, reader.byte()) };
     case kindNumbers['member-joined']:
     case kindNumbers['member-resumed']:
       return {
@@ -183,15 +193,17 @@ function readCommitted(reader: ByteReader): CommittedRecord {
   return { kind: 'offsets-committed', memberId, stamp, catalogRevision, offsets: runs.flat() };
 }
 
-export function writeProfile(writer: ByteWriter, { clientId, topics, instanceId }: MemberProfile): void {
+export function writeProfile(writer: ByteWriter, { clientId, topics, instanceId, rack }: MemberProfile): void {
   writeTexts(writer.text(clientId), topics);
   writeNullableText(writer, instanceId);
+  writeNullableText(writer, rack);
 }
 
 export const readProfile = (reader: ByteReader): MemberProfile => ({
   clientId: reader.text(),
   topics: readTexts(reader),
   instanceId: readNullableText(reader),
+  rack: readNullableText(reader),
 });
 
 function writeNullableText(writer: ByteWriter, text: string | null): void {

@@ -55,6 +55,8 @@ export interface MemberProfile {
    * (a static member). Null: none.
    */
   readonly instanceId: string | null;
+  /** Where it runs: partitions with a replica there are better for it. Null: not told. */
+  readonly rack: string | null;
 }
 
 /** Who holds the place of a member from now on. */
@@ -72,7 +74,14 @@ export interface MemberTarget {
 }
 
 export type GroupRecord =
-  | { readonly kind: 'group-created'; readonly assignor: AssignorName }
+  | {
+      readonly kind: 'group-created';
+      readonly assignor: AssignorName;
+      /** Revision of the catalog then, or an older one: what came later is newer than the group. */
+      readonly catalogRevision: number;
+    }
+  /** Partitions are shared in this way from now on. */
+  | { readonly kind: 'assignor-chosen'; readonly assignor: AssignorName }
   | ({ readonly kind: 'member-joined' } & HolderRecord)
   /** The same member, a new holder of its token or instance id: the older one is fenced by the epoch. */
   | ({ readonly kind: 'member-resumed' } & HolderRecord)

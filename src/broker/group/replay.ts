@@ -68,7 +68,7 @@ class Replay {
 
   private create(record: Extract<GroupRecord, { kind: 'group-created' }>): void {
     assert(this.groups.find(this.entry) === null, 'group-7: a group is created once');
-    this.groups.add(new Group(this.entry, record.assignor, this.atMs));
+    this.groups.add(new Group(this.entry, record.assignor, record.catalogRevision, this.atMs));
     this.touched.touchGroup();
   }
 
@@ -83,6 +83,10 @@ class Replay {
 
   private change(group: Group, record: Exclude<GroupRecord, { kind: 'group-created' | 'group-deleted' }>): void {
     switch (record.kind) {
+      case 'assignor-chosen':
+        group.assignor = record.assignor;
+        this.touched.touchGroup();
+        return;
       case 'member-joined':
         this.joined(group, record);
         return;

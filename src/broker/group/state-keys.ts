@@ -1,7 +1,8 @@
 /**
  * What is stored of the groups beside the log, so that loading restores exactly what replay built.
  *
- *     group    1 tenant(4) group-id 0                       version assignor epoch catalog-revision shapes empty-since
+ *     group    1 tenant(4) group-id 0                       version assignor created-revision epoch catalog-revision
+ *                                                           shapes empty-since
  *     member   2 tenant(4) group-id 0 member-id             version nonce-hash profile since-epoch away epoch
  *                                                           previous-epoch target assigned revoking
  *     offset   3 tenant(4) group-id 0 topic-id 0 partition(4)
@@ -143,13 +144,13 @@ function parseKey(key: Uint8Array): { kind: number; group: GroupRef; rest: Uint8
 
 function groupValue(group: Group): Uint8Array {
   const writer = new ByteWriter().byte(valueVersion).byte(assignorNames.indexOf(group.assignor));
-  writer.int(group.epoch).int(group.catalogRevision);
+  writer.int(group.createdRevision).int(group.epoch).int(group.catalogRevision);
   writeShapes(writer, [...group.topics.values()]);
   return writer.nullableInt(group.emptySinceMs).take();
 }
 
 function readGroup(ref: GroupRef, reader: ByteReader): Group {
-  const group = new Group(ref, named(assignorNames, reader.byte()), null);
+  const group = new Group(ref, named(assignorNames, reader.byte()), reader.int(), null);
   group.epoch = toMemberEpoch(reader.int());
   group.catalogRevision = reader.int();
   group.topics = shapesByName(readShapes(reader));

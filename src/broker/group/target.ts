@@ -38,13 +38,15 @@ export function changedTargets(
   assignor: AssignorName,
   members: Members,
   topics: readonly TopicShape[],
+  racks: Pick<GroupTopics, 'racksOf'>,
 ): MemberTarget[] {
-  const subscribers = [...members.values()].map(({ memberId, topics, target }) => ({
+  const subscribers = [...members.values()].map(({ memberId, topics, target, rack }) => ({
     memberId,
     topics,
     previous: target,
+    rack,
   }));
-  const shares = assign(assignor, subscribers, topics);
+  const shares = assign(assignor, subscribers, topics, racks);
   const changed: MemberTarget[] = [];
   for (const member of members.values()) {
     const target = shares.get(member.memberId) ?? nothing;

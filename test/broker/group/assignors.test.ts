@@ -13,11 +13,16 @@ const shape = (topic: string, partitionCount: number): TopicShape => ({
   topicId: `id-${topic}`,
   partitionCount,
 });
-const subscriber = (memberId: string, topics: readonly string[], previous: Assignment = nothing): Subscriber => ({
-  memberId,
-  topics,
-  previous,
-});
+const subscriber = (
+  memberId: string,
+  topics: readonly string[],
+  previous: Assignment = nothing,
+  rack: string | null = null,
+): Subscriber => ({ memberId, topics, previous, rack });
+/** Replicas in two of three racks. */
+const spread = {
+  racksOf: (topicId: string, partition: number) => [0, 1].map((n) => `r${(topicId.length + partition + n) % 3}`),
+};
 const listOf = (assignment: Assignment | undefined): [string, readonly number[]][] => [...(assignment ?? [])];
 
 const anyShapes = fc
@@ -29,13 +34,14 @@ const anySubscribers = (shapes: readonly TopicShape[]) =>
       fc.record({
         topics: fc.subarray(shapes.map(({ topic }) => topic)),
         previous: fc.array(fc.tuple(fc.nat(shapes.length - 1), fc.nat(15)), { maxLength: 10 }),
+        rack: fc.option(fc.constantFrom('r0', 'r1', 'r2', 'r3')),
       }),
       { minLength: 1, maxLength: 6 },
     )
     .map((members) =>
-      members.map(({ topics, previous }, i) => {
+      members.map(({ topics, previous, rack }, i) => {
         const lists = previous.map(([t, p]): [string, number[]] => [shapes[t]?.topicId ?? '', [p]]);
-        return subscriber(`m${i}`, topics, assignmentOf(lists));
+        return subscriber(`m${i}`, topics, assignmentOf(lists), rack);
       }),
     );
 const anyProblem = anyShapes.chain((shapes) =>
@@ -49,7 +55,7 @@ const anyProblem = anyShapes.chain((shapes) =>
 test('inv-B7: every partition with a subscriber goes to exactly one of them, whatever was before', () => {
   fc.assert(
     fc.property(anyProblem, ({ shapes, members, assignor }) => {
-      const shares = assign(assignor, members, shapes);
+      const shares = assign(assignor, members, shapes, spread);
       for (const { topic, topicId, partitionCount } of shapes) {
         const takers = members.filter(({ topics }) => topics.includes(topic)).map(({ memberId }) => memberId);
         for (let partition = 0; partition < partitionCount; partition++) {
@@ -72,8 +78,8 @@ test('inv-B7: every partition with a subscriber goes to exactly one of them, wha
 test('the order in which members and topics are named does not matter', () => {
   fc.assert(
     fc.property(anyProblem, ({ shapes, members, assignor }) => {
-      const one = assign(assignor, members, shapes);
-      const two = assign(assignor, [...members].reverse(), [...shapes].reverse());
+      const one = assign(assignor, members, shapes, spread);
+      const two = assign(assignor, [...members].reverse(), [...shapes].reverse(), spread);
       for (const { memberId } of members) assert.deepEqual(listOf(one.get(memberId)), listOf(two.get(memberId)));
     }),
     { numRuns: 100 },
@@ -155,4 +161,70 @@ test('range: more members than partitions leaves some with nothing', () => {
     [shape('a', 2)],
   );
   assert.equal([...shares.values()].filter((share) => sameAssignment(share, nothing)).length, 1);
+});
+
+/** How many partitions are read where they have a replica. */
+function nearCount(
+  shares: ReadonlyMap<string, Assignment>,
+  members: readonly Subscriber[],
+  racks: Parameters<typeof assign>[3] = spread,
+): number {
+  let near = 0;
+  for (const { memberId, rack } of members)
+    for (const [topicId, partitions] of shares.get(memberId) ?? nothing)
+      for (const partition of partitions) if (racks.racksOf(topicId, partition).includes(rack ?? '')) near += 1;
+  return near;
+}
+
+/** One replica of each partition, in turn in three racks. */
+const single = { racksOf: (_: string, partition: number) => [`r${partition % 3}`] };
+const inRacks = (topics: readonly string[]): Subscriber[] =>
+  [0, 1, 2].map((n) => subscriber(`m${n}`, topics, nothing, `r${n}`));
+
+test('uniform: members get what has a replica in their rack, if the shares stay balanced', () => {
+  const shapes = [shape('a', 9), shape('b', 3)];
+  const members = inRacks(['a', 'b']);
+  const shares = assign('uniform', members, shapes, single);
+  assert.equal(nearCount(shares, members, single), 12);
+  assert.deepEqual(members.map(({ memberId }) => partitionTotal(shares.get(memberId) ?? nothing)), [4, 4, 4]); // prettier-ignore
+
+  const oneSided = { racksOf: () => ['r0'] };
+  const uneven = assign('uniform', members, shapes, oneSided);
+  assert.deepEqual(members.map(({ memberId }) => partitionTotal(uneven.get(memberId) ?? nothing)), [4, 4, 4]); // prettier-ignore
+  assert.equal(nearCount(uneven, members, oneSided), 4, 'balance comes before nearness');
+});
+
+test('uniform: what can be read near one member only does not lose its place to what can be read near many', () => {
+  const racks = { racksOf: (_: string, partition: number) => (partition === 0 ? ['r0', 'r1'] : ['r0']) };
+  const members = [subscriber('m0', ['a'], nothing, 'r0'), subscriber('m1', ['a'], nothing, 'r1')];
+  const shares = assign('uniform', members, [shape('a', 2)], racks);
+  assert.deepEqual([listOf(shares.get('m0')), listOf(shares.get('m1'))], [[['id-a', [1]]], [['id-a', [0]]]]);
+});
+
+test('uniform: of what a newcomer must be given, it gets what is near it; nothing moves for nearness alone', () => {
+  const shapes = [shape('a', 9)];
+  const all = assignmentOf([['id-a', [0, 1, 2, 3, 4, 5, 6, 7, 8]]]);
+  const members = [subscriber('m0', ['a'], all, 'r0'), subscriber('m1', ['a'], nothing, 'r1')];
+  const shares = assign('uniform', members, shapes, single);
+  assert.deepEqual(listOf(shares.get('m1')).flatMap(([, list]) => list.filter((n) => n % 3 === 1)), [1, 4, 7]); // prettier-ignore
+  assert.deepEqual(listOf(shares.get('m0')).flatMap(([, list]) => list.filter((n) => n % 3 === 0)), [0, 3, 6]); // prettier-ignore
+
+  const swapped = [
+    subscriber('m0', ['a'], assignmentOf([['id-a', [1, 4, 7]]]), 'r0'),
+    subscriber('m1', ['a'], assignmentOf([['id-a', [0, 3, 6]]]), 'r1'),
+    subscriber('m2', ['a'], assignmentOf([['id-a', [2, 5, 8]]]), 'r2'),
+  ];
+  const kept = assign('uniform', swapped, shapes, single);
+  for (const { memberId, previous } of swapped) assert.ok(sameAssignment(kept.get(memberId) ?? nothing, previous));
+});
+
+test('range: topics that are cut alike stay alike, and each piece goes where most of its replicas are', () => {
+  const racks = { racksOf: (_: string, partition: number) => [`r${2 - Math.floor(partition / 2)}`] };
+  const members = inRacks(['a', 'b']);
+  const shares = assign('range', members, [shape('a', 6), shape('b', 6)], racks);
+  assert.equal(nearCount(shares, members, racks), 12);
+  for (const { memberId } of members) {
+    const [a, b] = listOf(shares.get(memberId)).map(([, list]) => list);
+    assert.deepEqual(a, b, 'the same numbers of both');
+  }
 });

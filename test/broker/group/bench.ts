@@ -198,6 +198,7 @@ export function refuses(code: ErrorCode, call: () => unknown): void {
 export function dump(coordinator: Coordinator): unknown {
   const groups = [...coordinator.groups.all()].map((group) => ({
     ...{ tenant: group.tenant, groupId: group.groupId, assignor: group.assignor, epoch: group.epoch },
+    createdRevision: group.createdRevision,
     ...{ catalogRevision: group.catalogRevision, emptySinceMs: group.emptySinceMs, topics: sorted(group.topics) },
     members: sorted(group.members).map(([memberId, member]) => [memberId, { ...member, ...images(member) }]),
     offsets: sorted(group.offsets.topics).map(([id, { topic, partitions }]) => [id, topic, sorted(partitions)]),

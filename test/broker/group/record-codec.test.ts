@@ -27,11 +27,16 @@ const anyOffset = plain({
 });
 const shape = plain({ topic: text, topicId: text, partitionCount: fc.nat() });
 
-const profile = plain({ clientId: text, topics: texts, instanceId: fc.option(text) });
+const profile = plain({ clientId: text, topics: texts, instanceId: fc.option(text), rack: fc.option(text) });
 
 const kinds: { [K in GroupRecord['kind']]: fc.Arbitrary<Extract<GroupRecord, { kind: K }>> } = {
   'group-created': plain({
     kind: fc.constant('group-created' as const),
+    assignor: fc.constantFrom(...assignorNames),
+    catalogRevision: count,
+  }),
+  'assignor-chosen': plain({
+    kind: fc.constant('assignor-chosen' as const),
     assignor: fc.constantFrom(...assignorNames),
   }),
   'member-joined': plain({
@@ -139,7 +144,7 @@ const sample: GroupEntry = {
   groupId: 'group',
   guard: null,
   records: [
-    { kind: 'group-created', assignor: 'range' },
+    { kind: 'group-created', assignor: 'range', catalogRevision: 0 },
     { kind: 'member-left', memberId: 'member', reason: 'left' },
   ],
 };

@@ -102,6 +102,7 @@ export class CommittedRegister extends BrokerInvariant {
         return;
       case 'target-changed':
       case 'group-created':
+      case 'assignor-chosen':
       case 'group-deleted':
     }
   }

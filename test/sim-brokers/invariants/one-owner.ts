@@ -118,6 +118,7 @@ export class OneOwner extends BrokerInvariant {
         this.#groups.delete(groupId);
         return;
       case 'group-created':
+      case 'assignor-chosen':
       case 'offsets-removed':
     }
   }

@@ -119,6 +119,10 @@ export const ErrorCode = {
   ERROR_CODE_UNRELEASED_INSTANCE_ID: 53,
   /** ERROR_CODE_FENCED_INSTANCE_ID - Another process took the place of this instance id. */
   ERROR_CODE_FENCED_INSTANCE_ID: 54,
+  /** ERROR_CODE_INCONSISTENT_GROUP_PROTOCOL - The group's members share its partitions in another way than this one asks for. */
+  ERROR_CODE_INCONSISTENT_GROUP_PROTOCOL: 55,
+  /** ERROR_CODE_UNSUPPORTED_ASSIGNOR - There is no such way to share partitions. */
+  ERROR_CODE_UNSUPPORTED_ASSIGNOR: 56,
   UNRECOGNIZED: -1,
 } as const;
 
@@ -181,6 +185,8 @@ export namespace ErrorCode {
   export type ERROR_CODE_UNEXPECTED_END_OFFSET = typeof ErrorCode.ERROR_CODE_UNEXPECTED_END_OFFSET;
   export type ERROR_CODE_UNRELEASED_INSTANCE_ID = typeof ErrorCode.ERROR_CODE_UNRELEASED_INSTANCE_ID;
   export type ERROR_CODE_FENCED_INSTANCE_ID = typeof ErrorCode.ERROR_CODE_FENCED_INSTANCE_ID;
+  export type ERROR_CODE_INCONSISTENT_GROUP_PROTOCOL = typeof ErrorCode.ERROR_CODE_INCONSISTENT_GROUP_PROTOCOL;
+  export type ERROR_CODE_UNSUPPORTED_ASSIGNOR = typeof ErrorCode.ERROR_CODE_UNSUPPORTED_ASSIGNOR;
   export type UNRECOGNIZED = typeof ErrorCode.UNRECOGNIZED;
 }
 

@@ -121,7 +121,22 @@ export interface JoinGroupRequest {
    * that one had, and nothing moves; before its session is over. While the older one lives: UNRELEASED_INSTANCE_ID. Who is replaced
    * gets FENCED_INSTANCE_ID. Absent: not a static member.
    */
-  instanceId?: string | undefined;
+  instanceId?:
+    | string
+    | undefined;
+  /**
+   * How the group shall share its partitions: "uniform" (balanced, and nobody gives up more than it must) or "range" (neighbouring
+   * partitions together, the same numbers of every topic at the same member). Another one: UNSUPPORTED_ASSIGNOR; not that of the
+   * members that are there: INCONSISTENT_GROUP_PROTOCOL. Absent: that of the group; of a new group uniform.
+   */
+  assignor?:
+    | string
+    | undefined;
+  /**
+   * Where the member runs, as broker.rack of the brokers: of what is shared anew it rather gets partitions with a replica there, as
+   * long as the shares stay balanced. At most 249 characters. Absent: it does not matter.
+   */
+  rack?: string | undefined;
 }
 
 /** Membership. */
@@ -273,7 +288,14 @@ export interface CommittedOffset {
   /** What was committed with it. */
   metadata: string;
   /** When it was committed, milliseconds since 1970. Absent: never. */
-  commitTimeMs?: bigint | undefined;
+  commitTimeMs?:
+    | bigint
+    | undefined;
+  /**
+   * The partition was made after the group: if nothing was committed, the group has read nothing of it, and it is to be read from its
+   * beginning, wherever groups begin otherwise.
+   */
+  newerThanGroup: boolean;
 }
 
 /** The committed offsets. */
@@ -368,6 +390,8 @@ export interface MemberDescription {
     | undefined;
   /** A static member that has gone and will be back. */
   away: boolean;
+  /** Where it runs. Absent: not told. */
+  rack?: string | undefined;
 }
 
 /** One time that partitions of a group got new owners. */
@@ -510,7 +534,16 @@ export const TopicPartitions: MessageFns<TopicPartitions> = {
 };
 
 function createBaseJoinGroupRequest(): JoinGroupRequest {
-  return { group: "", topics: [], resumeToken: undefined, clientId: "", joinId: undefined, instanceId: undefined };
+  return {
+    group: "",
+    topics: [],
+    resumeToken: undefined,
+    clientId: "",
+    joinId: undefined,
+    instanceId: undefined,
+    assignor: undefined,
+    rack: undefined,
+  };
 }
 
 export const JoinGroupRequest: MessageFns<JoinGroupRequest> = {
@@ -532,6 +565,12 @@ export const JoinGroupRequest: MessageFns<JoinGroupRequest> = {
     }
     if (message.instanceId !== undefined) {
       writer.uint32(50).string(message.instanceId);
+    }
+    if (message.assignor !== undefined) {
+      writer.uint32(58).string(message.assignor);
+    }
+    if (message.rack !== undefined) {
+      writer.uint32(66).string(message.rack);
     }
     return writer;
   },
@@ -595,6 +634,22 @@ export const JoinGroupRequest: MessageFns<JoinGroupRequest> = {
             }
 
             message.instanceId = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.assignor = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.rack = reader.string();
             continue;
           }
         }
@@ -1422,6 +1477,7 @@ function createBaseCommittedOffset(): CommittedOffset {
     leaderEpoch: undefined,
     metadata: "",
     commitTimeMs: undefined,
+    newerThanGroup: false,
   };
 }
 
@@ -1453,6 +1509,9 @@ export const CommittedOffset: MessageFns<CommittedOffset> = {
         throw new globalThis.Error("value provided for field message.commitTimeMs of type int64 too large");
       }
       writer.uint32(56).int64(message.commitTimeMs);
+    }
+    if (message.newerThanGroup !== false) {
+      writer.uint32(64).bool(message.newerThanGroup);
     }
     return writer;
   },
@@ -1524,6 +1583,14 @@ export const CommittedOffset: MessageFns<CommittedOffset> = {
             }
 
             message.commitTimeMs = reader.int64() as bigint;
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.newerThanGroup = reader.bool();
             continue;
           }
         }
@@ -1988,6 +2055,7 @@ function createBaseMemberDescription(): MemberDescription {
     sessionRemainingMs: undefined,
     instanceId: undefined,
     away: false,
+    rack: undefined,
   };
 }
 
@@ -2031,6 +2099,9 @@ export const MemberDescription: MessageFns<MemberDescription> = {
     }
     if (message.away !== false) {
       writer.uint32(96).bool(message.away);
+    }
+    if (message.rack !== undefined) {
+      writer.uint32(106).string(message.rack);
     }
     return writer;
   },
@@ -2142,6 +2213,14 @@ export const MemberDescription: MessageFns<MemberDescription> = {
             }
 
             message.away = reader.bool();
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.rack = reader.string();
             continue;
           }
         }
