@@ -168,6 +168,14 @@ const schema = z.strictObject({
     sessionTimeoutMs: span('1s', '1h', '45s', 'Without a heartbeat for this long a member is out.'),
     heartbeatIntervalMs: span('100ms', '10m', '5s', 'How often members send a heartbeat.'),
     membersMax: integer(1, 5_000, 1_000, 'Members of one group; another one is refused.'),
+    revocationTimeoutMs: span('1s', '1h', '5m', 'A member that does not give up what it must for this long is out.'),
+    offsetsRetentionMs: span(
+      '1s',
+      '365d',
+      '7d',
+      'Committed offsets outlive the last member of their group, or its subscription, by this much.',
+    ),
+    sweepIntervalMs: span('100ms', '1h', '60s', 'How often it is looked for offsets that have outlived their use.'),
   }),
   retention: z.strictObject({
     checkInterval: span('100ms', '1h', '30s', 'How often it is looked whether topics keep more than they need to.'),

@@ -356,10 +356,10 @@ async function closePeers(peers: GrpcPeers, memory: PeerMemoryFile): Promise<voi
   await memory.close();
 }
 
-const groupSettingsOf = ({ groups: { membersMax, ...times } }: Config): GroupSettings => ({
+const groupSettingsOf = ({ groups: { membersMax, offsetsRetentionMs, ...times } }: Config): GroupSettings => ({
   ...defaultGroupSettings,
   ...times,
-  limits: { ...defaultGroupSettings.limits, membersMax },
+  limits: { ...defaultGroupSettings.limits, membersMax, offsetsRetentionMs },
 });
 
 /** Whom a broker asks that does not know the leader of the catalog; not itself, where all have the same list of seeds. */
