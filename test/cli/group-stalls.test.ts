@@ -19,7 +19,8 @@ const memberOf = (more: Partial<GroupMember> = {}): GroupMember => ({
     state: 'stable',
     assigned: [{ topic: 't', partition: 0 }],
   },
-  ...{ revoking: [], awaited: [], suspect: false, sessionRemainingMs: 30_000, instanceId: null, away: false, rack: null },
+  ...{ revoking: [], awaited: [], suspect: false, sessionRemainingMs: 30_000 },
+  ...{ instanceId: null, away: false, rack: null },
   ...(more as object),
 });
 
