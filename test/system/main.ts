@@ -10,6 +10,7 @@ import { runCluster } from './cluster/cluster.ts';
 import { runKubernetes } from './kubernetes/kubernetes.ts';
 import { runMonitoring } from './monitoring/monitoring.ts';
 import { runSpace } from './space/space.ts';
+import { runTerminal } from './terminal/terminal.ts';
 import { Report, type SuiteOptions } from './report.ts';
 
 const suites: Readonly<Record<string, (options: SuiteOptions) => Promise<void>>> = {
@@ -20,6 +21,7 @@ const suites: Readonly<Record<string, (options: SuiteOptions) => Promise<void>>>
   client: runClient,
   space: runSpace,
   monitoring: runMonitoring,
+  terminal: runTerminal,
 };
 
 const { values } = parseArgs({
