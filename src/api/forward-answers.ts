@@ -149,6 +149,7 @@ export const fromFoundOffset = (wire: WireFoundOffset): FoundOffset => ({
   offset: offsetOrNull(wire.offset),
   timestampMs: millisOrNull(wire.timestampMs),
   leaderEpoch: termOrNull(wire.leaderEpoch),
+  ...(wire.endedEpoch === undefined ? {} : { endedEpoch: toTerm(wire.endedEpoch) }),
 });
 
 export const fromJoinGroupResponse = (wire: JoinGroupResponse): Membership => ({

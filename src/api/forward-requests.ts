@@ -91,6 +91,7 @@ export const toListOffsetsRequest = (queries: readonly OffsetQuery[]): ListOffse
     topicId: query.topicId ?? undefined,
     partition: toInt32(query.partition),
     at: toWirePosition(query.at),
+    leaderEpoch: toInt32OrAbsent(query.leaderEpoch ?? null),
   })),
 });
 
@@ -104,6 +105,8 @@ function toWirePosition(at: OffsetQuery['at']): WireOffsetQuery['at'] {
       return { $case: 'timestampMs', value: toInt64(at.timestampMs) };
     case 'max-timestamp':
       return { $case: 'maxTimestamp', value: {} };
+    case 'end-of-epoch':
+      return { $case: 'endOfLeaderEpoch', value: toInt32(at.epoch) };
   }
 }
 

@@ -8,6 +8,7 @@ import type {
 import type { BrokerApi, FoundOffset, OffsetQuery, RequestContext } from '../broker/requests.ts';
 import type { Result } from '../model/errors.ts';
 import { ok } from '../model/errors.ts';
+import { toTerm } from '../model/ids.ts';
 import { FieldChecks, toInt32, toInt32OrAbsent, toInt64OrAbsent } from './convert.ts';
 import { errorDetail } from './status.ts';
 
@@ -32,6 +33,7 @@ function toQuery(checks: FieldChecks, query: WireOffsetQuery): OffsetQuery {
     topicId: checks.topicId('topic_id', query.topicId),
     partition: checks.partition('partition', query.partition),
     at: toPosition(checks, query.at),
+    leaderEpoch: checks.leaderEpoch('leader_epoch', query.leaderEpoch),
   };
 }
 
@@ -39,8 +41,10 @@ function toPosition(checks: FieldChecks, position: WireOffsetQuery['at']): Offse
   if (position?.$case === 'earliest') return { kind: 'earliest' };
   if (position?.$case === 'latest') return { kind: 'latest' };
   if (position?.$case === 'maxTimestamp') return { kind: 'max-timestamp' };
+  if (position?.$case === 'endOfLeaderEpoch')
+    return { kind: 'end-of-epoch', epoch: checks.leaderEpoch('end_of_leader_epoch', position.value) ?? toTerm(0) };
   if (position === undefined)
-    checks.complain('at', 'must be earliest, latest, timestamp_ms or max_timestamp', 'absent');
+    checks.complain('at', 'must be earliest, latest, timestamp_ms, max_timestamp or end_of_leader_epoch', 'absent');
   return { kind: 'timestamp', timestampMs: checks.millis('timestamp_ms', position?.value) };
 }
 
@@ -52,4 +56,5 @@ const toWireFound = (found: FoundOffset): WireFoundOffset => ({
   offset: toInt64OrAbsent(found.offset),
   timestampMs: toInt64OrAbsent(found.timestampMs),
   leaderEpoch: toInt32OrAbsent(found.leaderEpoch),
+  endedEpoch: toInt32OrAbsent(found.endedEpoch ?? null),
 });

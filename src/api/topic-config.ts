@@ -1,5 +1,10 @@
 /** The configuration of a topic between the contract and the model. */
-import type { InsyncReplicas, RetentionLimit, TopicConfig as WireConfig } from '../gen/sluice/v1/topic.ts';
+import type {
+  InsyncReplicas,
+  RetentionLimit,
+  TimestampLimit,
+  TopicConfig as WireConfig,
+} from '../gen/sluice/v1/topic.ts';
 import type { TopicConfig, TopicConfigKey } from '../broker/topic-config.ts';
 import { topicConfigFields, topicConfigRange, topicConfigRule } from '../broker/topic-config.ts';
 import type { FieldChecks } from './convert.ts';
@@ -13,6 +18,8 @@ export function settingsOf(checks: FieldChecks, config: WireConfig | undefined):
     ...settingOf(checks, 'retention.bytes', config.retentionBytes),
     ...settingOf(checks, 'retention.records', config.retentionRecords),
     ...insyncOf(checks, config.minInsyncReplicas),
+    ...settingOf(checks, 'message.timestamp.before.max.ms', config.messageTimestampBeforeMaxMs),
+    ...settingOf(checks, 'message.timestamp.after.max.ms', config.messageTimestampAfterMaxMs),
   };
 }
 
@@ -27,7 +34,7 @@ function insyncOf(checks: FieldChecks, wire: InsyncReplicas | undefined): Partia
 function settingOf(
   checks: FieldChecks,
   key: TopicConfigKey,
-  wire: RetentionLimit | undefined,
+  wire: RetentionLimit | TimestampLimit | undefined,
 ): Partial<Record<TopicConfigKey, number | null>> {
   if (wire === undefined) return {};
   const { limit } = wire;
@@ -56,6 +63,12 @@ export const toWireConfig = (config: TopicConfig): WireConfig => ({
   retentionBytes: toWireLimit(config['retention.bytes']),
   retentionRecords: toWireLimit(config['retention.records']),
   minInsyncReplicas: toWireInsync(config['min.insync.replicas']),
+  messageTimestampBeforeMaxMs: toWireBound(config['message.timestamp.before.max.ms']),
+  messageTimestampAfterMaxMs: toWireBound(config['message.timestamp.after.max.ms']),
+});
+
+const toWireBound = (limit: number | null): TimestampLimit => ({
+  limit: limit === null ? { $case: 'none', value: {} } : { $case: 'atMost', value: toInt64(limit) },
 });
 
 const toWireInsync = (count: number | null): InsyncReplicas => ({

@@ -381,9 +381,14 @@ export class Broker implements BrokerApi {
     this.#access.account(context, 'in', request.batch.length);
     const { partition, topic } = located.value;
     const { acks, expectedEndOffset = null, everyReplica = false } = request;
-    const insyncMin = topic.entry.config['min.insync.replicas'] ?? 0;
-    const replicasMin = everyReplica ? topic.entry.replicationFactor : 0;
-    const terms = { acks, insyncMin, replicasMin, expectedEndOffset };
+    const { config, replicationFactor } = topic.entry;
+    const insyncMin = config['min.insync.replicas'] ?? 0;
+    const replicasMin = everyReplica ? replicationFactor : 0;
+    const createTimes = {
+      beforeMsMax: config['message.timestamp.before.max.ms'],
+      afterMsMax: config['message.timestamp.after.max.ms'],
+    };
+    const terms = { acks, insyncMin, replicasMin, expectedEndOffset, createTimes };
     const appended = partition.append(request.batch, terms, context);
     return appended.then((result) => this.#receipt(result, located.value, request.partition));
   }
@@ -806,7 +811,8 @@ export class Broker implements BrokerApi {
       return { topic, topicId: topicId ?? '', partition, error: located.error, ...nothing };
     const where = { topic, topicId: located.value.topic.entry.topicId, partition };
     const limits = { decompressedBytesMax: this.#limits.lookupBytesMax };
-    const found = await lookUpOffset(located.value.partition, query.at, this.#options.compression, limits);
+    const { compression } = this.#options;
+    const found = await lookUpOffset(located.value.partition, query, compression, limits);
     if (found.kind === 'refused') return { ...where, error: this.#told(found).error, ...nothing };
     return { ...where, error: null, ...found.value, leaderEpoch: located.value.partition.role?.term ?? null };
   }

@@ -16,7 +16,7 @@ export interface LedVoters extends LedGroup {
   readonly membership: { readonly configuration: { readonly voters: readonly ReplicaId[] } };
 }
 
-type Limits = Pick<BrokerLimits, 'inSyncHeardMs' | 'promotionLagMax' | 'retryAfterMs'>;
+type Limits = Pick<BrokerLimits, 'inSyncHeardMs' | 'inSyncLagMax' | 'retryAfterMs'>;
 
 /** Voters that must have a batch, if that is more than a commit says by itself; null: it is not. */
 export function beyondMajority(wanted: number, { membership }: LedVoters): number | null {
@@ -24,13 +24,13 @@ export function beyondMajority(wanted: number, { membership }: LedVoters): numbe
 }
 
 /** Voters that were heard lately and are being fed; the leader, by what it is, is one. */
-export function liveVoters(group: LedVoters, nowMs: number, { inSyncHeardMs, promotionLagMax }: Limits): number {
+export function liveVoters(group: LedVoters, nowMs: number, { inSyncHeardMs, inSyncLagMax }: Limits): number {
   const { voters } = group.membership.configuration;
   const live = group.followers.filter(
     ({ id, state, match, heardMs }) =>
       voters.includes(id) &&
       state === 'replicate' &&
-      match + promotionLagMax >= group.commitIndex &&
+      match + inSyncLagMax >= group.commitIndex &&
       nowMs - heardMs <= inSyncHeardMs,
   );
   return live.length + (group.role.leader !== null && voters.includes(group.role.leader) ? 1 : 0);

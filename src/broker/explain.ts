@@ -76,7 +76,7 @@ export interface ExplainView {
   readonly hears: (broker: BrokerId) => boolean;
 }
 
-type Limits = Pick<BrokerLimits, 'inSyncHeardMs' | 'promotionLagMax'>;
+type Limits = Pick<BrokerLimits, 'inSyncHeardMs' | 'inSyncLagMax'>;
 
 /** The reasons, those that block first; the last is that there is nothing to read, if nothing else is. */
 export function explain(view: ExplainView, limits: Limits): readonly Stall[] {
@@ -143,7 +143,7 @@ function led(view: ExplainView, replica: ReplicaView, limits: Limits): readonly 
     stalls.push(stall('throttled', what, 'produce', [], { done: inFlight.bytes, total: inFlight.bytesMax }));
   }
   for (const { id, state, match } of followers) {
-    if (state !== 'snapshot' && match + limits.promotionLagMax >= commitIndex) continue;
+    if (state !== 'snapshot' && match + limits.inSyncLagMax >= commitIndex) continue;
     const how = state === 'snapshot' ? 'gets a snapshot' : 'catches up';
     const brokers = brokersOf(view, [id]);
     const progress = { done: match, total: lastIndex };

@@ -73,7 +73,10 @@ export interface BrokerLimits {
   readonly retentionMovesMax: number;
   /** A replica that its leader heard of this long ago or later can be called in sync, milliseconds. */
   readonly inSyncHeardMs: number;
-  /** Entries that a replica may be behind what is committed and be called in sync. Range 0 to 100,000. */
+  /**
+   * Entries that a replica may be behind what is committed and be in sync: for min.insync.replicas, in descriptions and
+   * explanations, and for readers in its rack. Range 0 to 100,000.
+   */
   readonly inSyncLagMax: number;
   /** How long a start waits for news of the catalog before it goes on with what the disk knows, milliseconds. */
   readonly catalogNewsMsMax: number;
@@ -116,7 +119,7 @@ export const defaultBrokerLimits: BrokerLimits = {
   sizesMsMax: 2_000,
   promotionLagMax: 1_000,
   inSyncHeardMs: 2_000,
-  inSyncLagMax: 64,
+  inSyncLagMax: 1_000,
   retentionCheckMs: 30_000,
   retentionMovesMax: 200,
   catalogNewsMsMax: 10_000,

@@ -1,16 +1,18 @@
-/** Finds offsets in one partition: the earliest, the latest, or the first record at a time (semantics O7). */
+/** Finds offsets in one partition: its ends, the first record at a time, the end of a leader epoch (semantics H3, O7). */
 import type { Compression } from '../model/compression.ts';
 import type { Entry } from '../model/entry.ts';
 import { entryEndOffset } from '../model/entry.ts';
 import type { Refused, Result } from '../model/errors.ts';
 import { ok, refuse } from '../model/errors.ts';
-import type { Millis, Offset } from '../model/ids.ts';
+import { must } from '../model/assert.ts';
+import type { Millis, Offset, Term } from '../model/ids.ts';
 import { toMillis, toOffset } from '../model/ids.ts';
 import type { TimedOffset } from '../model/batch-decoder.ts';
 import { findRecordByTime } from '../model/batch-decoder.ts';
 import type { RaftGroup } from '../raft/group.ts';
 import { LogCorruption } from '../log/reader.ts';
 import type { Partition } from './partition.ts';
+import { refuseEpoch } from './partition-reader.ts';
 import type { OffsetQuery } from './requests.ts';
 
 /** How much is read at once where a search by time has to go on behind a batch that the log start cuts. */
@@ -22,17 +24,23 @@ export interface LookupLimits {
 }
 
 /** Null offset: no record is as late as the time. The timestamp is that of the record, for a query by time or its largest. */
-export type Lookup = { readonly offset: Offset | null; readonly timestampMs: Millis | null };
+export type Lookup = {
+  readonly offset: Offset | null;
+  readonly timestampMs: Millis | null;
+  readonly endedEpoch?: Term;
+};
 
 export async function lookUpOffset(
   partition: Partition,
-  at: OffsetQuery['at'],
+  { at, leaderEpoch = null }: Pick<OffsetQuery, 'at' | 'leaderEpoch'>,
   compression: Compression,
   limits: LookupLimits,
 ): Promise<Result<Lookup>> {
   const raft = partition.raft;
   const unreadable = partition.unreadable;
   if (raft === null || unreadable !== null) return unreadable ?? opening;
+  const strayed = refuseEpoch(raft, leaderEpoch);
+  if (strayed !== null) return strayed;
   switch (at.kind) {
     case 'earliest':
       return ok({ offset: raft.log.logStart, timestampMs: null });
@@ -42,7 +50,36 @@ export async function lookUpOffset(
       return byTime(partition, raft, at.timestampMs, compression, limits);
     case 'max-timestamp':
       return byMaxTimestamp(partition, raft, (time) => byTime(partition, raft, toMillis(time), compression, limits));
+    case 'end-of-epoch':
+      return endOfEpoch(partition, raft, at.epoch);
   }
+}
+
+/**
+ * H3. Only who was confirmed to lead after it was asked knows where its own epoch ends, and how far; all before it are
+ * committed by then, and end where the next one begins.
+ */
+async function endOfEpoch(partition: Partition, raft: RaftGroup, epoch: Term): Promise<Result<Lookup>> {
+  const confirmed = await new Promise<boolean>((resolve) => {
+    raft.readIndex((index) => {
+      resolve(index !== null);
+    });
+  });
+  const notServing = partition.notServing;
+  if (!confirmed || notServing !== null) return notServing ?? opening;
+  const { logStart, endOffset, terms } = raft.log;
+  const { term } = raft.role;
+  if (epoch > term) return ok(none);
+  if (epoch === term) return ok({ offset: endOffset, timestampMs: null, endedEpoch: epoch });
+  const next = must(
+    terms.find((one) => one.term > epoch),
+    'partition-2: who serves has an entry of its own term',
+  );
+  const ended = terms.findLast((one) => one.term <= epoch);
+  // what the log start has passed altogether is not known any more
+  const isThere = ended !== undefined && next.startOffset > logStart;
+  const offset = next.startOffset > logStart ? next.startOffset : logStart;
+  return ok({ offset, timestampMs: null, endedEpoch: isThere ? ended.term : epoch });
 }
 
 /**

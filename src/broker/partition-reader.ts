@@ -92,7 +92,7 @@ function readAbove(partition: Partition, raft: RaftGroup, request: ReadRequest):
 }
 
 /** H2: a reader that knows of another leader must look again, or wait. */
-function refuseEpoch(raft: RaftGroup, asked: Term | null): Refused | null {
+export function refuseEpoch(raft: RaftGroup, asked: Term | null): Refused | null {
   const { term } = raft.role;
   if (asked === null || asked === term) return null;
   const fields = { current: `${term}`, actual: `${asked}` };

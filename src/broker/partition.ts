@@ -24,6 +24,8 @@ import { logStartDraft } from '../raft/log-start.ts';
 import type { AppendBudget } from './append-budget.ts';
 import type { WaitOutcome } from './append-waiters.ts';
 import { AppendWaiters, OpenAppend } from './append-waiters.ts';
+import type { CreateTimeBounds } from './create-time.ts';
+import { anyCreateTime, refuseCreateTime } from './create-time.ts';
 import { answerBy } from './deadline.ts';
 import type { DiskGate } from './disk-gate.ts';
 import { beyondMajority, liveVoters, refuseTooFew, tooFewHave } from './durability.ts';
@@ -82,6 +84,8 @@ export interface AppendTerms {
   readonly replicasMin: number;
   /** Appended only if the partition ends there; null: wherever it ends. */
   readonly expectedEndOffset: Offset | null;
+  /** Create times that are taken. */
+  readonly createTimes: CreateTimeBounds;
 }
 
 /** Until when it waits, and since when. */
@@ -314,7 +318,7 @@ export class Partition implements DataMachine {
 
   #admit(
     batch: Uint8Array,
-    { acks, insyncMin }: AppendTerms,
+    { acks, insyncMin, createTimes }: AppendTerms,
     deadlineMs: Millis,
   ):
     | Refused
@@ -332,6 +336,7 @@ export class Partition implements DataMachine {
       return isOfHistory(verdict) ? { kind: 'contradicts-history', refused: verdict } : verdict;
     if (verdict.kind === 'duplicate') return { kind: 'retry', retry: verdict };
     const refused =
+      refuseCreateTime(header, createTimes, this.#deps.clock.wallMs()) ??
       this.#refuseAdmission(batch.length, verdict.newProducer, deadlineMs) ??
       (acks === 'all' ? this.#refuseTooFew(insyncMin) : null);
     return refused ?? { kind: 'new', header };
@@ -718,7 +723,13 @@ const fenceKey = ({ id, epoch }: { readonly id: ProducerId; readonly epoch: Prod
 const isUnserved = ({ error }: Refused): boolean => error.code === 'LEADER_NOT_AVAILABLE';
 
 /** It is only asked what became of a batch. */
-const anyTerms: AppendTerms = { acks: 'all', insyncMin: 0, replicasMin: 0, expectedEndOffset: null };
+const anyTerms: AppendTerms = {
+  acks: 'all',
+  insyncMin: 0,
+  replicasMin: 0,
+  expectedEndOffset: null,
+  createTimes: anyCreateTime,
+};
 
 const historyCodes: readonly ErrorCode[] = [
   'OUT_OF_ORDER_SEQUENCE_NUMBER',

@@ -144,7 +144,11 @@ export interface OffsetQuery extends PartitionRef {
     | { readonly kind: 'earliest' }
     | { readonly kind: 'latest' }
     | { readonly kind: 'timestamp'; readonly timestampMs: Millis }
-    | { readonly kind: 'max-timestamp' };
+    | { readonly kind: 'max-timestamp' }
+    /** Where the records of a leader epoch end. */
+    | { readonly kind: 'end-of-epoch'; readonly epoch: Term };
+  /** The leader's term as the asker knows it. Absent or null: not checked. */
+  readonly leaderEpoch?: Term | null;
 }
 
 export interface DeleteRecords extends PartitionRef {
@@ -160,6 +164,8 @@ export interface FoundOffset {
   readonly offset: Offset | null;
   readonly timestampMs: Millis | null;
   readonly leaderEpoch: Term | null;
+  /** The epoch that ends at the offset, for a query for the end of one. */
+  readonly endedEpoch?: Term;
 }
 
 export interface TopicInfo {

@@ -20,6 +20,10 @@ export interface TopicConfig {
   readonly 'retention.records': number | null;
   /** Replicas that must have a batch before acks=all is answered, and be in sync before it is taken; null: a majority. */
   readonly 'min.insync.replicas': number | null;
+  /** Milliseconds that create times may lie before the leader's clock when a batch comes; null: any. */
+  readonly 'message.timestamp.before.max.ms': number | null;
+  /** The same for create times after it. */
+  readonly 'message.timestamp.after.max.ms': number | null;
 }
 
 export type TopicConfigKey = keyof TopicConfig;
@@ -39,14 +43,18 @@ export const topicConfigDefault: TopicConfig = {
   'retention.bytes': null,
   'retention.records': null,
   'min.insync.replicas': null,
+  'message.timestamp.before.max.ms': null,
+  'message.timestamp.after.max.ms': 3_600_000,
 };
 
-/** What a topic has that was created before there was a configuration, and Sluice's own: everything is kept. */
+/** What a topic has that was created before there was a configuration, and Sluice's own: everything is kept, and taken. */
 export const topicConfigKeepAll: TopicConfig = {
   'retention.ms': null,
   'retention.bytes': null,
   'retention.records': null,
   'min.insync.replicas': null,
+  'message.timestamp.before.max.ms': null,
+  'message.timestamp.after.max.ms': null,
 };
 
 export const topicConfigKeys = Object.keys(topicConfigDefault) as readonly TopicConfigKey[];
@@ -59,6 +67,7 @@ interface Rule {
   readonly none: string;
 }
 
+const anyTime = { from: 0, through: Number.MAX_SAFE_INTEGER, unit: ' milliseconds', none: 'any time' } as const;
 const unlimited = { from: 1, through: Number.MAX_SAFE_INTEGER, none: 'no limit' } as const;
 
 /** What each setting may be, unless it is null. */
@@ -68,6 +77,8 @@ const rules: Readonly<Record<TopicConfigKey, Rule>> = {
   'retention.records': { ...unlimited, unit: ' records' },
   // refuseInsync knows how many replicas there are
   'min.insync.replicas': { from: 1, through: 7, unit: ' replicas', none: 'a majority' },
+  'message.timestamp.before.max.ms': anyTime,
+  'message.timestamp.after.max.ms': anyTime,
 };
 
 /** The values that a setting may have, if it has one. */
@@ -102,6 +113,8 @@ export function readTopicConfig(fields: JsonFields): TopicConfig {
     'retention.bytes': read('retention.bytes'),
     'retention.records': read('retention.records'),
     'min.insync.replicas': read('min.insync.replicas'),
+    'message.timestamp.before.max.ms': read('message.timestamp.before.max.ms'),
+    'message.timestamp.after.max.ms': read('message.timestamp.after.max.ms'),
   };
 }
 

@@ -12,6 +12,8 @@ export interface TopicFlags {
   readonly retentionBytes?: Limit;
   readonly retentionRecords?: Limit;
   readonly minInsync?: number | 'majority' | 'default';
+  readonly timestampBefore?: Limit;
+  readonly timestampAfter?: Limit;
 }
 
 const limit =
@@ -45,7 +47,9 @@ export const addTopicFlags = (command: Command): Command =>
     .option('--retention <time>', 'how long records are kept (7d)', spanOf)
     .option('--retention-bytes <size>', 'how much each partition keeps (unlimited)', bytesOf)
     .option('--retention-records <count>', 'how many records it keeps (unlimited)', recordsOf)
-    .option('--min-insync <count>', 'replicas that must have what is acknowledged (majority)', insyncOf);
+    .option('--min-insync <count>', 'replicas that must have what is acknowledged (majority)', insyncOf)
+    .option('--timestamp-before <time>', 'how far timestamps may lie before the clock (unlimited)', spanOf)
+    .option('--timestamp-after <time>', 'how far they may lie after it (1h)', spanOf);
 
 /** What the flags ask for; empty: nothing. */
 export const topicChange = (flags: TopicFlags): TopicConfigChange => ({
@@ -53,6 +57,8 @@ export const topicChange = (flags: TopicFlags): TopicConfigChange => ({
   ...(flags.retentionBytes === undefined ? {} : { retentionBytes: meant(flags.retentionBytes) }),
   ...(flags.retentionRecords === undefined ? {} : { retentionRecords: meant(flags.retentionRecords) }),
   ...(flags.minInsync === undefined ? {} : { minInsyncReplicas: meant(flags.minInsync) }),
+  ...(flags.timestampBefore === undefined ? {} : { timestampBeforeMaxMs: meant(flags.timestampBefore) }),
+  ...(flags.timestampAfter === undefined ? {} : { timestampAfterMaxMs: meant(flags.timestampAfter) }),
 });
 
 const meant = (given: Limit | 'majority'): number | null | 'default' =>

@@ -17,6 +17,8 @@ export const summaryJson = (topic: TopicSummary): { readonly [key: string]: Json
     retentionBytes: int64(topic.config.retentionBytes),
     retentionRecords: int64(topic.config.retentionRecords),
     minInsyncReplicas: topic.config.minInsyncReplicas,
+    timestampBeforeMaxMs: int64(topic.config.timestampBeforeMaxMs),
+    timestampAfterMaxMs: int64(topic.config.timestampAfterMaxMs),
   },
 });
 
@@ -47,6 +49,8 @@ export const topicFacts = (topic: TopicSummary, layout: Layout): string =>
       ['retention bytes', retentionOf(topic.config.retentionBytes, String)],
       ['retention records', retentionOf(topic.config.retentionRecords, String)],
       ['min in-sync replicas', topic.config.minInsyncReplicas ?? 'majority'],
+      ['timestamps before', retentionOf(topic.config.timestampBeforeMaxMs, spanText)],
+      ['timestamps after', retentionOf(topic.config.timestampAfterMaxMs, spanText)],
     ],
     layout,
   );

@@ -600,7 +600,14 @@ describe('the description of a topic', () => {
   const topic = {
     ...{ name: 'orders', topicId: topicUuid, partitionCount: 2, replicationFactor: 1, internal: false },
     createdAtMs: toMillis(1_700_000_000_000),
-    config: { 'retention.ms': null, 'retention.bytes': null, 'retention.records': null, 'min.insync.replicas': null },
+    config: {
+      'retention.ms': null,
+      'retention.bytes': null,
+      'retention.records': null,
+      'min.insync.replicas': null,
+      'message.timestamp.before.max.ms': null,
+      'message.timestamp.after.max.ms': null,
+    },
   };
   const replicas = [there, elsewhere];
   const hidden = { leader: null, leaderEpoch: null, logStart: null, highWatermark: null, inSync: [] };

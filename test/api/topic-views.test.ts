@@ -9,7 +9,14 @@ const ids = (...numbers: readonly number[]): PartitionInfo['replicas'] => number
 const topic = {
   ...{ name: 'orders', topicId: topicUuid, partitionCount: 1, replicationFactor: 3, internal: false },
   createdAtMs: toMillis(0),
-  config: { 'retention.ms': null, 'retention.bytes': null, 'retention.records': null, 'min.insync.replicas': null },
+  config: {
+    'retention.ms': null,
+    'retention.bytes': null,
+    'retention.records': null,
+    'min.insync.replicas': null,
+    'message.timestamp.before.max.ms': null,
+    'message.timestamp.after.max.ms': null,
+  },
 };
 const nothing = { leader: null, leaderEpoch: null, logStart: null, highWatermark: null, inSync: [] };
 

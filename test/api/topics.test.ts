@@ -22,7 +22,14 @@ const topic = {
   replicationFactor: 1,
   internal: false,
   createdAtMs: toMillis(1_700_000_000_000),
-  config: { 'retention.ms': 3_600_000, 'retention.bytes': null, 'retention.records': 9, 'min.insync.replicas': null },
+  config: {
+    'retention.ms': 3_600_000,
+    'retention.bytes': null,
+    'retention.records': 9,
+    'min.insync.replicas': null,
+    'message.timestamp.before.max.ms': null,
+    'message.timestamp.after.max.ms': null,
+  },
 };
 
 const partitions = [
@@ -56,6 +63,8 @@ test('a created topic is described whole; what is not known is absent', async (t
       retentionBytes: { limit: { $case: 'none', value: {} } },
       retentionRecords: { limit: { $case: 'atLeast', value: 9n } },
       minInsyncReplicas: { count: { $case: 'majority', value: {} } },
+      messageTimestampBeforeMaxMs: { limit: { $case: 'none', value: {} } },
+      messageTimestampAfterMaxMs: { limit: { $case: 'none', value: {} } },
     },
     partitions: [
       {
@@ -89,6 +98,8 @@ test('a change of the configuration says what is set, what has no limit, and wha
     retentionBytes: { limit: { $case: 'none', value: {} } },
     retentionRecords: undefined,
     minInsyncReplicas: undefined,
+    messageTimestampBeforeMaxMs: undefined,
+    messageTimestampAfterMaxMs: undefined,
   } as const;
   const request = { name: 'orders', topicId: undefined, config, reset: ['retention.records'], dryRun: true };
   const altered = await call<AlterTopicResponse>((reply) => topics.alterTopic(request, reply));
@@ -114,6 +125,8 @@ test('a bad setting is refused as INVALID_CONFIG with its key, at creation and i
       retentionBytes: limit,
       retentionRecords: undefined,
       minInsyncReplicas: undefined,
+      messageTimestampBeforeMaxMs: undefined,
+      messageTimestampAfterMaxMs: undefined,
     };
     const create = { name: 'a', partitions: 1, replicationFactor: 1, config };
     const alter = { name: 'a', topicId: undefined, config, reset: [], dryRun: false };

@@ -6,7 +6,7 @@ import { toLogIndex, toReplicaId, toTerm } from '../../src/model/ids.ts';
 import { emptyConfiguration } from '../../src/raft/core/configuration.ts';
 import type { FollowerStatus } from '../../src/raft/core/progress.ts';
 
-const limits = { inSyncHeardMs: 2_000, promotionLagMax: 1_000, retryAfterMs: 100 };
+const limits = { inSyncHeardMs: 2_000, inSyncLagMax: 1_000, retryAfterMs: 100 };
 
 const follower = (id: number, more: Partial<FollowerStatus> = {}): FollowerStatus => ({
   ...{ id: toReplicaId(id), state: 'replicate', match: toLogIndex(50), next: toLogIndex(51), heardMs: 9_000 },
@@ -40,11 +40,7 @@ test('sem-A10: voters count that are heard, fed, and not far behind; learners do
   assert.equal(count(follower(2), follower(3, { state: 'lost' })), 2, 'lost its disk');
   assert.equal(count(follower(2), follower(4)), 2, 'a learner');
   const far = { ...group(follower(2), follower(3, { match: toLogIndex(0) })), commitIndex: toLogIndex(1_001) };
-  assert.equal(
-    liveVoters(far, now, { ...limits, promotionLagMax: 1_000 }),
-    2,
-    'both are: one by its match of 50 is not',
-  );
+  assert.equal(liveVoters(far, now, { ...limits, inSyncLagMax: 1_000 }), 2, 'both are: one by its match of 50 is not');
 });
 
 test('sem-A10: a new leader that has not heard of the others yet says that it is not ready, not that they are gone', () => {

@@ -10,7 +10,7 @@ import { text } from './batches.ts';
 import { BrokerFixture, code, settle, value } from './broker-fixture.ts';
 import { Cluster } from './cluster-fixture.ts';
 
-const limits = { inSyncHeardMs: 2_000, promotionLagMax: 1_000 };
+const limits = { inSyncHeardMs: 2_000, inSyncLagMax: 1_000 };
 
 const follower = (id: number, more: Partial<FollowerStatus> = {}): FollowerStatus => ({
   ...{ id: toReplicaId(id), state: 'replicate', match: toLogIndex(50), next: toLogIndex(51), heardMs: 9_900 },

@@ -123,6 +123,8 @@ test('retention-2: what is kept is an end of the log, and no limit lets go of wh
     'retention.bytes': limit(700),
     'retention.records': limit(60),
     'min.insync.replicas': fc.constant(null),
+    'message.timestamp.before.max.ms': fc.constant(null),
+    'message.timestamp.after.max.ms': fc.constant(null),
   });
   const property = fc.property(batches, limits, fc.nat(700), (drawn, config, nowMs) => {
     let atMs = 0;

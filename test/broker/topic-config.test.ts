@@ -23,11 +23,20 @@ test('sem-R1: a topic keeps its records for 7 days and any amount, unless it is 
     'retention.bytes': null,
     'retention.records': null,
     'min.insync.replicas': null,
+    'message.timestamp.before.max.ms': null,
+    'message.timestamp.after.max.ms': 3_600_000,
   });
 });
 
 test('a change touches what it names; null is no limit, and a reset goes back to the default', () => {
-  const config = { 'retention.ms': 5, 'retention.bytes': 6, 'retention.records': 7, 'min.insync.replicas': null };
+  const config = {
+    'retention.ms': 5,
+    'retention.bytes': 6,
+    'retention.records': 7,
+    'min.insync.replicas': null,
+    'message.timestamp.before.max.ms': null,
+    'message.timestamp.after.max.ms': null,
+  };
   const change = { set: { 'retention.bytes': null }, reset: ['retention.ms'] };
   assert.deepEqual(value(changedConfig(config, change)), {
     ...config,
@@ -84,7 +93,13 @@ test('catalog-2: a change is stored and raises the revision', () => {
   } as const;
   state.replay({ kind: 'create-topic', topic });
   const { revision } = state;
-  const config: TopicConfig = { ...topicConfigDefault, 'retention.records': 3, 'min.insync.replicas': null };
+  const config: TopicConfig = {
+    ...topicConfigDefault,
+    'retention.records': 3,
+    'min.insync.replicas': null,
+    'message.timestamp.before.max.ms': null,
+    'message.timestamp.after.max.ms': null,
+  };
   const command: CatalogCommand = { kind: 'alter-topic', topicId: 'id-old', config };
   const changes = state.replay(decodeCommand(encodeCommand(command)));
   assert.deepEqual(state.topicNamed(0, 'old'), { ...topic, config });
@@ -105,12 +120,22 @@ test('a topic is created with a configuration and altered, and a restart finds i
   const config = { set: { 'retention.ms': 60_000 }, reset: [] };
   const created = value(await fixture.broker.createTopic({ ...wish, config }, fixture.context()));
   assert.deepEqual(created.topic.config, { ...topicConfigDefault, 'retention.ms': 60_000 });
-  const change = { set: { 'retention.records': 10, 'min.insync.replicas': null }, reset: ['retention.ms'] };
+  const change = {
+    set: {
+      'retention.records': 10,
+      'min.insync.replicas': null,
+      'message.timestamp.before.max.ms': null,
+      'message.timestamp.after.max.ms': null,
+    },
+    reset: ['retention.ms'],
+  };
   const altered = value(await fixture.broker.alterTopic(alter('orders', change), fixture.context()));
   assert.deepEqual(altered.topic.config, {
     ...topicConfigDefault,
     'retention.records': 10,
     'min.insync.replicas': null,
+    'message.timestamp.before.max.ms': null,
+    'message.timestamp.after.max.ms': null,
   });
   assert.equal(altered.catalogRevision, created.catalogRevision + 1);
   const again = value(await fixture.broker.alterTopic(alter('orders', change), fixture.context()));

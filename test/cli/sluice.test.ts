@@ -269,7 +269,14 @@ describe('JSON', { concurrency: 3 }, () => {
     const { topicId, createdAtMs } = created;
     assert.match(String(topicId), /^[0-9a-f-]{36}$/);
     assert.match(String(createdAtMs), /^\d{13}$/);
-    const config = { retentionMs: '604800000', retentionBytes: null, retentionRecords: null, minInsyncReplicas: null };
+    const config = {
+      retentionMs: '604800000',
+      retentionBytes: null,
+      retentionRecords: null,
+      minInsyncReplicas: null,
+      timestampBeforeMaxMs: null,
+      timestampAfterMaxMs: '3600000',
+    };
     const facts = { name: 'shape', topicId, partitionCount: 2, replicationFactor: 1, internal: false };
     const summary = { ...facts, createdAtMs, config };
     const known = { leader: 0, leaderEpoch: 1, replicas: [0], inSyncReplicas: [0] };
@@ -295,10 +302,19 @@ describe('JSON', { concurrency: 3 }, () => {
       retentionBytes: '1073741824',
       retentionRecords: null,
       minInsyncReplicas: null,
+      timestampBeforeMaxMs: null,
+      timestampAfterMaxMs: '3600000',
     };
     assert.deepEqual(await configOf('create kept --retention 1h --retention-bytes 1GiB'), created);
     const change = 'alter kept --retention default --retention-bytes unlimited --retention-records 5';
-    const altered = { retentionMs: '604800000', retentionBytes: null, retentionRecords: '5', minInsyncReplicas: null };
+    const altered = {
+      retentionMs: '604800000',
+      retentionBytes: null,
+      retentionRecords: '5',
+      minInsyncReplicas: null,
+      timestampBeforeMaxMs: null,
+      timestampAfterMaxMs: '3600000',
+    };
     assert.deepEqual(await configOf(`${change} --dry-run`), altered);
     assert.deepEqual(await configOf('describe kept'), created, 'the dry run changed nothing');
     assert.deepEqual(await configOf(change), altered);

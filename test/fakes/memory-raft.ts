@@ -84,7 +84,10 @@ class MemoryLogReader implements LogReader {
     return this.#stored.logStart;
   }
   get terms(): readonly TermStart[] {
-    return [];
+    const starts: TermStart[] = [];
+    for (const { term, index, baseOffset } of this.#stored.entries)
+      if (starts.at(-1)?.term !== term) starts.push({ term, startIndex: index, startOffset: baseOffset });
+    return starts;
   }
 
   readFromCache(from: Offset, below: Offset, bytesMax: number): readonly Entry[] | null {

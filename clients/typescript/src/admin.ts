@@ -91,17 +91,27 @@ export interface TopicPartition {
 }
 
 export interface OffsetQuery extends TopicPartition {
-  /** The log start, the high watermark, the first record at or after a time, or the first one with the largest timestamp. */
-  readonly at: 'earliest' | 'latest' | 'max-timestamp' | { readonly timestampMs: number };
+  /**
+   * The log start, the high watermark, the first record at or after a time, the first one with the largest timestamp, or where
+   * the records of a leader epoch end.
+   */
+  readonly at:
+    'earliest' | 'latest' | 'max-timestamp' | { readonly timestampMs: number } | { readonly endOfEpoch: number };
+  /** Refused with FENCED_LEADER_EPOCH or UNKNOWN_LEADER_EPOCH if the leader's is another. Default: not checked. */
+  readonly currentLeaderEpoch?: number;
 }
 
 export interface FoundOffset extends TopicPartition {
   readonly topicId: string;
-  /** Null: no record is as late as the time that was asked for, or none has a timestamp. */
+  /**
+   * Null: no record is as late as the time that was asked for, or none has a timestamp, or the leader epoch has not begun.
+   */
   readonly offset: number | null;
   /** Of the record there; for a query by time or for the largest timestamp only, else null. */
   readonly timestampMs: number | null;
   readonly leaderEpoch: number | null;
+  /** The epoch that ends at the offset, which may be an older one, for a query for the end of one; else null. */
+  readonly endedEpoch: number | null;
 }
 
 export interface CommittedOffset extends TopicPartition {
@@ -400,11 +410,19 @@ function described(topic: WireTopic | undefined): TopicDescription {
   return { ...summary(topic), partitions };
 }
 
-function wireQuery({ topic, partition, at }: OffsetQuery): WireQuery {
-  if (at === 'earliest') return { topic, partition, at: { $case: 'earliest', value: {} } };
-  if (at === 'latest') return { topic, partition, at: { $case: 'latest', value: {} } };
-  if (at === 'max-timestamp') return { topic, partition, at: { $case: 'maxTimestamp', value: {} } };
-  return { topic, partition, at: { $case: 'timestampMs', value: toInt64(at.timestampMs, 'timestampMs') } };
+const wireQuery = ({ topic, partition, at, currentLeaderEpoch: leaderEpoch }: OffsetQuery): WireQuery => ({
+  topic,
+  partition,
+  at: wirePosition(at),
+  leaderEpoch,
+});
+
+function wirePosition(at: OffsetQuery['at']): WireQuery['at'] {
+  if (at === 'earliest') return { $case: 'earliest', value: {} };
+  if (at === 'latest') return { $case: 'latest', value: {} };
+  if (at === 'max-timestamp') return { $case: 'maxTimestamp', value: {} };
+  if ('endOfEpoch' in at) return { $case: 'endOfLeaderEpoch', value: at.endOfEpoch };
+  return { $case: 'timestampMs', value: toInt64(at.timestampMs, 'timestampMs') };
 }
 
 function foundOffset(found: WireFound | undefined, query: OffsetQuery): FoundOffset | BrokerError {
@@ -420,6 +438,7 @@ function foundOffset(found: WireFound | undefined, query: OffsetQuery): FoundOff
     offset: toNumberOrNull(found.offset),
     timestampMs,
     leaderEpoch: found.leaderEpoch ?? null,
+    endedEpoch: found.endedEpoch ?? null,
   };
 }
 

@@ -1,5 +1,10 @@
 /** The configuration of a topic, and how it travels. */
-import type { InsyncReplicas, RetentionLimit, TopicConfig as WireConfig } from './gen/sluice/v1/topic.ts';
+import type {
+  InsyncReplicas,
+  RetentionLimit,
+  TimestampLimit,
+  TopicConfig as WireConfig,
+} from './gen/sluice/v1/topic.ts';
 import { toInt64, toNumber } from './int64.ts';
 
 /**
@@ -18,6 +23,13 @@ export interface TopicConfig {
    * it is taken. From a majority of the replication factor to all of it; null, the default: a majority.
    */
   readonly minInsyncReplicas: number | null;
+  /**
+   * Milliseconds that a record's timestamp may lie before the leader's clock; older ones are refused with INVALID_TIMESTAMP.
+   * Range 0 to 2^53-1, default any (null).
+   */
+  readonly timestampBeforeMaxMs: number | null;
+  /** The same for timestamps after it. Default 1 hour. */
+  readonly timestampAfterMaxMs: number | null;
 }
 
 /** What shall be otherwise: a value, null for no limit or a majority, 'default' for the default. */
@@ -28,6 +40,8 @@ const wireKeys = {
   retentionBytes: 'retention.bytes',
   retentionRecords: 'retention.records',
   minInsyncReplicas: 'min.insync.replicas',
+  timestampBeforeMaxMs: 'message.timestamp.before.max.ms',
+  timestampAfterMaxMs: 'message.timestamp.after.max.ms',
 } as const satisfies Record<keyof TopicConfig, string>;
 
 const keys = Object.keys(wireKeys) as readonly (keyof TopicConfig)[];
@@ -42,6 +56,8 @@ export const toWireConfig = (change: TopicConfigChange): WireConfig => ({
   retentionBytes: toWireLimit(change.retentionBytes, 'retentionBytes'),
   retentionRecords: toWireLimit(change.retentionRecords, 'retentionRecords'),
   minInsyncReplicas: toWireInsync(change.minInsyncReplicas),
+  messageTimestampBeforeMaxMs: toWireBound(change.timestampBeforeMaxMs, 'timestampBeforeMaxMs'),
+  messageTimestampAfterMaxMs: toWireBound(change.timestampAfterMaxMs, 'timestampAfterMaxMs'),
 });
 
 /** A broker that does not tell knows no limits. */
@@ -51,6 +67,8 @@ export const fromWireConfig = (config: WireConfig | undefined): TopicConfig => (
   retentionRecords: fromWireLimit(config?.retentionRecords),
   minInsyncReplicas:
     config?.minInsyncReplicas?.count?.$case === 'atLeast' ? config.minInsyncReplicas.count.value : null,
+  timestampBeforeMaxMs: fromWireBound(config?.messageTimestampBeforeMaxMs),
+  timestampAfterMaxMs: fromWireBound(config?.messageTimestampAfterMaxMs),
 });
 
 function toWireLimit(limit: number | 'default' | null | undefined, what: string): RetentionLimit | undefined {
@@ -58,6 +76,15 @@ function toWireLimit(limit: number | 'default' | null | undefined, what: string)
   if (limit === null) return { limit: { $case: 'none', value: {} } };
   return { limit: { $case: 'atLeast', value: toInt64(limit, what) } };
 }
+
+function toWireBound(limit: number | 'default' | null | undefined, what: string): TimestampLimit | undefined {
+  if (limit === undefined || limit === 'default') return undefined;
+  if (limit === null) return { limit: { $case: 'none', value: {} } };
+  return { limit: { $case: 'atMost', value: toInt64(limit, what) } };
+}
+
+const fromWireBound = (wire: TimestampLimit | undefined): number | null =>
+  wire?.limit?.$case === 'atMost' ? toNumber(wire.limit.value) : null;
 
 function toWireInsync(count: number | 'default' | null | undefined): InsyncReplicas | undefined {
   if (count === undefined || count === 'default') return undefined;

@@ -33,7 +33,14 @@ describe('admin', () => {
       replicationFactor: 1,
       internal: false,
       createdAtMs: 1_700_000_000_000,
-      config: { retentionMs: null, retentionBytes: null, retentionRecords: null, minInsyncReplicas: null },
+      config: {
+        retentionMs: null,
+        retentionBytes: null,
+        retentionRecords: null,
+        minInsyncReplicas: null,
+        timestampBeforeMaxMs: null,
+        timestampAfterMaxMs: null,
+      },
     });
   });
 

@@ -65,7 +65,13 @@ test('every call and compression round trip', async (t) => {
   await assert.rejects(client.admin.createTopic({ name: '__no' }), { code: 'INVALID_TOPIC' });
   const change = { retentionMs: null, retentionRecords: 100_000 } as const;
   const { config } = await client.admin.alterTopic('orders', change, { topicId: created.topicId });
-  assert.deepEqual(config, { ...change, retentionBytes: null, minInsyncReplicas: null });
+  assert.deepEqual(config, {
+    ...change,
+    retentionBytes: null,
+    minInsyncReplicas: null,
+    timestampBeforeMaxMs: null,
+    timestampAfterMaxMs: 3_600_000,
+  });
   await client.admin.alterTopic('orders', { retentionMs: 'default' });
   assert.equal((await client.admin.describeTopic('orders')).config.retentionMs, 7 * 86_400_000);
   await assert.rejects(client.admin.alterTopic('orders', { retentionBytes: 0 }), { code: 'INVALID_CONFIG' });

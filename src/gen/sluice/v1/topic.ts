@@ -81,7 +81,35 @@ export interface TopicConfig {
    * min.insync.replicas: replicas, the leader included, that must have a batch durably before ACKS_ALL is answered, and must be
    * in sync before it is taken. Absent in a request: at creation a majority, in a change as it was. Always set in a description.
    */
-  minInsyncReplicas: InsyncReplicas | undefined;
+  minInsyncReplicas:
+    | InsyncReplicas
+    | undefined;
+  /**
+   * message.timestamp.before.max.ms: milliseconds that the create time of a record may lie before the leader's clock when the
+   * batch comes, range 0 to 2^53-1; older ones are refused with INVALID_TIMESTAMP. A batch is judged by its first and its
+   * largest create time. Absent in a request: at creation no limit, in a change as it was. Always set in a description.
+   */
+  messageTimestampBeforeMaxMs:
+    | TimestampLimit
+    | undefined;
+  /**
+   * message.timestamp.after.max.ms: the same for create times after the leader's clock. Absent in a request: at creation
+   * 3,600,000 (1 hour), in a change as it was. Always set in a description.
+   */
+  messageTimestampAfterMaxMs: TimestampLimit | undefined;
+}
+
+/** How far create times may be away. */
+export interface TimestampLimit {
+  /** Exactly one. */
+  limit:
+    | //
+    /** Any time. */
+    { $case: "none"; value: NoLimit }
+    | //
+    /** Milliseconds at most, range 0 to 2^53-1. */
+    { $case: "atMost"; value: bigint }
+    | undefined;
 }
 
 /** One partition of a topic. */
@@ -108,7 +136,7 @@ export interface PartitionDescription {
     | undefined;
   /**
    * Broker ids of the replicas that are in sync as the leader sees them, itself included: heard of within 2 s, and at most
-   * 64 entries behind what is committed. Empty: not known.
+   * 1,000 entries behind what is committed: those that min.insync.replicas counts. Empty: not known.
    */
   inSyncReplicas: number[];
 }
@@ -175,7 +203,7 @@ export interface AlterTopicRequest {
     | undefined;
   /**
    * Settings that go back to their default: "retention.ms", "retention.bytes", "retention.records",
-   * "min.insync.replicas". None may be in `config` too.
+   * "min.insync.replicas", "message.timestamp.before.max.ms", "message.timestamp.after.max.ms". None may be in `config` too.
    */
   reset: string[];
   /** True: only answers what the configuration would be. Default false. */
@@ -501,6 +529,8 @@ function createBaseTopicConfig(): TopicConfig {
     retentionBytes: undefined,
     retentionRecords: undefined,
     minInsyncReplicas: undefined,
+    messageTimestampBeforeMaxMs: undefined,
+    messageTimestampAfterMaxMs: undefined,
   };
 }
 
@@ -517,6 +547,12 @@ export const TopicConfig: MessageFns<TopicConfig> = {
     }
     if (message.minInsyncReplicas !== undefined) {
       InsyncReplicas.encode(message.minInsyncReplicas, writer.uint32(34).fork()).join();
+    }
+    if (message.messageTimestampBeforeMaxMs !== undefined) {
+      TimestampLimit.encode(message.messageTimestampBeforeMaxMs, writer.uint32(42).fork()).join();
+    }
+    if (message.messageTimestampAfterMaxMs !== undefined) {
+      TimestampLimit.encode(message.messageTimestampAfterMaxMs, writer.uint32(50).fork()).join();
     }
     return writer;
   },
@@ -564,6 +600,84 @@ export const TopicConfig: MessageFns<TopicConfig> = {
             }
 
             message.minInsyncReplicas = InsyncReplicas.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.messageTimestampBeforeMaxMs = TimestampLimit.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.messageTimestampAfterMaxMs = TimestampLimit.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTimestampLimit(): TimestampLimit {
+  return { limit: undefined };
+}
+
+export const TimestampLimit: MessageFns<TimestampLimit> = {
+  encode(message: TimestampLimit, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.limit?.$case) {
+      case "none":
+        NoLimit.encode(message.limit.value, writer.uint32(10).fork()).join();
+        break;
+      case "atMost":
+        if (BigInt.asIntN(64, message.limit.value) !== message.limit.value) {
+          throw new globalThis.Error("value provided for field message.limit.value of type int64 too large");
+        }
+        writer.uint32(16).int64(message.limit.value);
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TimestampLimit {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTimestampLimit();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.limit = { $case: "none", value: NoLimit.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.limit = { $case: "atMost", value: reader.int64() as bigint };
             continue;
           }
         }

@@ -478,7 +478,15 @@ export interface OffsetQuery {
     | //
     /** The first record with the largest timestamp of all that can be read. */
     { $case: "maxTimestamp"; value: MaxTimestamp }
+    | //
+    /**
+     * Where the records of this leader epoch end, range 0 to 2^31-1, as Kafka's OffsetForLeaderEpoch: who has read further
+     * in this epoch has read what is in no log any more.
+     */
+    { $case: "endOfLeaderEpoch"; value: number }
     | undefined;
+  /** Term of the leader as the client knows it. Absent: not checked. */
+  leaderEpoch?: number | undefined;
 }
 
 /** Asks for the largest timestamp. */
@@ -511,7 +519,10 @@ export interface FoundOffset {
   error?:
     | ErrorDetail
     | undefined;
-  /** The offset. Absent if no record is as late as the time that was asked for or none has a timestamp, and with an error. */
+  /**
+   * The offset. Absent if no record is as late as the time that was asked for or none has a timestamp, if the leader epoch that
+   * was asked for has not begun, and with an error.
+   */
   offset?:
     | bigint
     | undefined;
@@ -520,7 +531,14 @@ export interface FoundOffset {
     | bigint
     | undefined;
   /** Term of the leader. Absent with an error. */
-  leaderEpoch?: number | undefined;
+  leaderEpoch?:
+    | number
+    | undefined;
+  /**
+   * With a query for the end of a leader epoch: the epoch that ends there, which is the newest one up to the one that was
+   * asked for of which the log still has something; if there is none, the one that was asked for. Absent as offset.
+   */
+  endedEpoch?: number | undefined;
 }
 
 /** The found offsets, in the order of the queries. */
@@ -2285,7 +2303,7 @@ export const FetchStreamResponse: MessageFns<FetchStreamResponse> = {
 };
 
 function createBaseOffsetQuery(): OffsetQuery {
-  return { topic: "", topicId: undefined, partition: 0, at: undefined };
+  return { topic: "", topicId: undefined, partition: 0, at: undefined, leaderEpoch: undefined };
 }
 
 export const OffsetQuery: MessageFns<OffsetQuery> = {
@@ -2315,6 +2333,12 @@ export const OffsetQuery: MessageFns<OffsetQuery> = {
       case "maxTimestamp":
         MaxTimestamp.encode(message.at.value, writer.uint32(58).fork()).join();
         break;
+      case "endOfLeaderEpoch":
+        writer.uint32(64).int32(message.at.value);
+        break;
+    }
+    if (message.leaderEpoch !== undefined) {
+      writer.uint32(72).int32(message.leaderEpoch);
     }
     return writer;
   },
@@ -2386,6 +2410,22 @@ export const OffsetQuery: MessageFns<OffsetQuery> = {
             }
 
             message.at = { $case: "maxTimestamp", value: MaxTimestamp.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.at = { $case: "endOfLeaderEpoch", value: reader.int32() };
+            continue;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.leaderEpoch = reader.int32();
             continue;
           }
         }
@@ -2561,6 +2601,7 @@ function createBaseFoundOffset(): FoundOffset {
     offset: undefined,
     timestampMs: undefined,
     leaderEpoch: undefined,
+    endedEpoch: undefined,
   };
 }
 
@@ -2592,6 +2633,9 @@ export const FoundOffset: MessageFns<FoundOffset> = {
     }
     if (message.leaderEpoch !== undefined) {
       writer.uint32(56).int32(message.leaderEpoch);
+    }
+    if (message.endedEpoch !== undefined) {
+      writer.uint32(64).int32(message.endedEpoch);
     }
     return writer;
   },
@@ -2663,6 +2707,14 @@ export const FoundOffset: MessageFns<FoundOffset> = {
             }
 
             message.leaderEpoch = reader.int32();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.endedEpoch = reader.int32();
             continue;
           }
         }
