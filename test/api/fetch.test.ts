@@ -86,6 +86,7 @@ describe('record batches', () => {
       logStartOffset: 0n,
       leaderEpoch: 3,
       nextOffset: 14n,
+      preferredReplica: undefined,
     });
     assert.equal(response.partitions[1]!.partition, 1);
     assert.equal(response.catalogRevision, 7n);

@@ -102,7 +102,8 @@ test('catalog-2: a change is stored and raises the revision', () => {
   };
   const command: CatalogCommand = { kind: 'alter-topic', topicId: 'id-old', config };
   const changes = state.replay(decodeCommand(encodeCommand(command)));
-  assert.deepEqual(state.topicNamed(0, 'old'), { ...topic, config });
+  const partitions = [{ ...place, group: toGroupNumber(1), createdAt: revision }];
+  assert.deepEqual(state.topicNamed(0, 'old'), { ...topic, partitions, config });
   assert.equal(state.topicOf(toGroupNumber(1))?.config['retention.records'], 3);
   assert.equal(state.revision, revision + 1);
   const restarted = new CatalogState();
