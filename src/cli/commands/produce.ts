@@ -80,9 +80,9 @@ async function produce(topic: string, options: Options, command: Command): Promi
   const read = recordReader(options);
   await withClient(command, async (client) => {
     await client.admin.describeTopic(topic); // what can not work is told before a line is read
-    if (process.stdin.isTTY) note('A record per line; Ctrl-D ends.');
     const tally = new DeliveryTally();
-    const interrupted = interruption();
+    const interrupted = interruption(); // before anything is said: whoever reads it may press Ctrl-C at once
+    if (process.stdin.isTTY) note('A record per line; Ctrl-D ends.');
     const trouble = await sendAll(client, topic, read, options, { tally, interrupted, command });
     if (options.output === 'json') await printOne('json', tally.json(topic), () => '');
     report(topic, tally, trouble, globalOptions(command).brokers, options.output === 'text');

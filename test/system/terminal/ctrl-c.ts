@@ -18,6 +18,7 @@ export async function runCtrlC(): Promise<CaseResult> {
     await terminal.shows('A record per line; Ctrl-D ends.');
     terminal.press('one');
     terminal.press('Enter');
+    await terminal.shows('one');
     terminal.press('C-c');
     const produced = await terminal.ended(produce);
     expect('the exit code of produce', produced.exitCode, 130);
