@@ -78,6 +78,8 @@ const config = {
   retentionBytes: 'int64?',
   retentionRecords: 'int64?',
   minInsyncReplicas: 'number?',
+  timestampBeforeMaxMs: 'int64?',
+  timestampAfterMaxMs: 'int64?',
 };
 const summary = {
   ...{ name: 'string', topicId: 'string', partitionCount: 'number', replicationFactor: 'number', internal: 'boolean' },

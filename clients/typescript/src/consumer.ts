@@ -748,10 +748,13 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
 
   /** Waits until the application has finished what it has in hand, but not for ever. */
   async #waitWhile(holds: () => boolean, limitMs: number): Promise<void> {
-    const { clock } = this.#brokers.environment;
-    const untilMs = clock.monotonicMs() + limitMs;
-    const timer = clock.setTimer(limitMs, () => this.#handed.ring());
-    while (clock.monotonicMs() < untilMs && holds()) await this.#handed.wait();
+    const over = { yet: false };
+    // the timer says when it is over, not the clock: by that it may be a moment early, and nothing would ring again
+    const timer = this.#brokers.environment.clock.setTimer(limitMs, () => {
+      over.yet = true;
+      this.#handed.ring();
+    });
+    while (!over.yet && holds()) await this.#handed.wait();
     timer.cancel();
   }
 

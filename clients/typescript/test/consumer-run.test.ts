@@ -28,6 +28,8 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
+  // a test that failed leaves handlers that nobody ends, and close waits for them
+  for (const gate of gates.splice(0)) gate.endAll();
   await client.close();
   server.stop();
   assert.deepEqual(unhandled, []);
@@ -61,10 +63,13 @@ async function until(holds: () => boolean, withinMs = 5_000): Promise<void> {
   }
 }
 
+const gates: Gate[] = [];
+
 /** A handler whose calls end when the test says so. */
 class Gate {
   readonly begun: string[] = [];
   readonly open = new Map<string, { end: (error?: Error) => void; context: HandlerContext }>();
+  #isOver = false;
   readonly handler = (record: Texts, context: HandlerContext): Promise<void> =>
     new Promise((resolve, reject) => {
       const value = record.value ?? '';
@@ -75,10 +80,21 @@ class Gate {
         else reject(error);
       };
       this.open.set(value, { end, context });
+      if (this.#isOver) end();
     });
+
+  constructor() {
+    gates.push(this);
+  }
 
   end(value: string, error?: Error): void {
     this.open.get(value)?.end(error);
+  }
+
+  /** Those that begin later end at once. */
+  endAll(): void {
+    this.#isOver = true;
+    for (const value of [...this.open.keys()]) this.end(value);
   }
 }
 
