@@ -24,9 +24,20 @@ const namePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 /** Profiles in the file. */
 const profilesMax = 1_000;
 
-export function profilesFile(env: NodeJS.ProcessEnv = process.env): string {
+/** Null: nobody says where. A container's user may have no home directory. */
+export function profilesFile(env: NodeJS.ProcessEnv = process.env): string | null {
   const { XDG_CONFIG_HOME: base = '' } = env;
-  return join(base === '' ? join(homedir(), '.config') : base, 'sluice', 'profiles.json');
+  if (base !== '') return join(base, 'sluice', 'profiles.json');
+  const home = homeDirectory();
+  return home === null ? null : join(home, '.config', 'sluice', 'profiles.json');
+}
+
+function homeDirectory(): string | null {
+  try {
+    return homedir();
+  } catch {
+    return null; // no HOME, and a user that the system does not know
+  }
 }
 
 export function checkProfileName(name: string): string {
@@ -37,7 +48,8 @@ export function checkProfileName(name: string): string {
 }
 
 /** A file that is not there is one without profiles. Throws a CommandError that names what is wrong. */
-export function loadProfiles(file: string = profilesFile()): Profiles {
+export function loadProfiles(file: string | null = profilesFile()): Profiles {
+  if (file === null) return { current: null, byName: new Map() };
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -92,7 +104,9 @@ const damaged = (file: string, what: string): CommandError =>
   new CommandError(exitCodes.usage, `The profiles in ${file} can not be read: ${what}. Correct the file or remove it.`);
 
 /** Written beside and renamed: a reader sees the old profiles or the new ones. */
-export function saveProfiles({ current, byName }: Profiles, file: string = profilesFile()): void {
+export function saveProfiles({ current, byName }: Profiles, file: string | null = profilesFile()): void {
+  if (file === null)
+    throw new CommandError(exitCodes.generic, 'There is no home directory to keep profiles in; set XDG_CONFIG_HOME.');
   if (byName.size > profilesMax) throw usageError(`There can be at most ${profilesMax} profiles; delete one first.`);
   const beside = `${file}.${process.pid}`;
   mkdirSync(dirname(file), { recursive: true, mode: 0o700 });

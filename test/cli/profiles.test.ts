@@ -118,3 +118,11 @@ test('what is saved is what is loaded', (t) => {
   saveProfiles(profiles);
   assert.deepEqual(loadProfiles(), profiles);
 });
+
+test('a user without a home directory has no profiles, and is told so when one is to be kept', () => {
+  assert.deepEqual(loadProfiles(null), { current: null, byName: new Map() });
+  assert.throws(
+    () => saveProfiles({ current: null, byName: new Map() }, null),
+    refused(1, /no home directory.*XDG_CONFIG_HOME/),
+  );
+});
