@@ -12,6 +12,9 @@ import { registerKey } from './invariants/committed-register.ts';
 
 const callMs = 2_000;
 const retryMsMean = 200;
+/** How long one that died stays away at most, and takes to begin: the time in which all must be members again holds both. */
+const deadMsMax = 4_000;
+const startMsMax = 3_000;
 
 export class MemberClient {
   readonly name: string;
@@ -74,7 +77,7 @@ export class MemberClient {
 
   async #live(life: number): Promise<void> {
     const random = this.#random;
-    await this.#world.sleep(random.exponential(1_000));
+    await this.#world.sleep(Math.min(startMsMax, random.exponential(1_000)));
     while (!this.#isOver(life)) {
       const membership = this.#membership;
       if (membership === null) {
@@ -106,7 +109,7 @@ export class MemberClient {
     this.#lost();
     // who kept its token takes its own place, or that of a process which is still there
     if (random.chance(0.5)) this.#token = null;
-    await this.#world.sleep(random.exponential(2_000));
+    await this.#world.sleep(Math.min(deadMsMax, random.exponential(2_000)));
     this.start();
   }
 
