@@ -403,7 +403,12 @@ export class BrokerWorld {
     const broker = this.broker(brokerId);
     if (!broker.isGivenUp || !broker.isLost || broker.isOldCopy || broker.incarnation !== incarnation) return;
     broker.isLost = false;
+    this.#countRenewal(broker);
+  }
+
+  #countRenewal(broker: SimBroker): void {
     broker.isGivenUp = false;
+    broker.renewals++;
     this.count('renewed');
   }
 
@@ -421,8 +426,7 @@ export class BrokerWorld {
       if (!broker.isLost) this.#lose(broker);
       broker.wipe();
       broker.isLost = false;
-      broker.isGivenUp = false;
-      this.count('renewed');
+      this.#countRenewal(broker);
       const others = this.brokers.map((one) => one.number).filter((one) => one !== broker.number);
       broker.settings = { ...broker.settings, founders: [], seeds: others };
       this.start(broker);

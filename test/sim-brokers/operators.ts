@@ -199,17 +199,24 @@ export class Operators {
 
   async #ask(at: SimBroker, operation: ClusterOperation, dryRun: boolean): Promise<void> {
     this.#world.trace.say(at.number, null, dryRun ? 'rehearse' : 'order', JSON.stringify(operation));
+    const renewals = this.#renewals(operation);
     const reply = await this.#world.ask(at, callMs, (api, context) => api.operate(operation, dryRun, context));
     this.#hear(operation.kind, reply);
     const isFinal = reply.kind === 'answered' && reply.result.kind === 'ok' && !dryRun;
-    if (isFinal) this.#checkEffect(operation);
+    if (isFinal) this.#checkEffect(operation, renewals);
   }
 
-  /** What was told to be done is in the catalog's log, or was and something else came after it. */
-  #checkEffect(operation: ClusterOperation): void {
+  /** How often the disk that the order is about was exchanged; 0: it is about none. */
+  #renewals(operation: ClusterOperation): number {
+    return operation.kind === 'replace-broker' ? this.#world.broker(operation.brokerId).renewals : 0;
+  }
+
+  /** What was told to be done is in the catalog's log, or was, and the empty disk came before the answer. */
+  #checkEffect(operation: ClusterOperation, renewalsBefore: number): void {
     if (operation.kind !== 'replace-broker') return;
-    const broker = this.#world.broker(operation.brokerId);
-    if (!broker.isGivenUp) throw new SimViolation('inv-B9', `b${broker.number} is said to be given up, and is not`);
+    const { number, isGivenUp, renewals } = this.#world.broker(operation.brokerId);
+    if (isGivenUp || renewals > renewalsBefore) return;
+    this.#world.fail(new SimViolation('inv-B9', `b${number} is said to be given up, and is not`));
   }
 
   #hear(kind: string, reply: Reply<unknown>): void {

@@ -3,7 +3,7 @@
  * drain, in which everything ends where the catalog wants it, and equal (reliability 3.3).
  */
 import type { PartitionPlace } from '../../src/broker/catalog-commands.ts';
-import type { GroupNumber } from '../../src/model/ids.ts';
+import type { BrokerId, GroupNumber } from '../../src/model/ids.ts';
 import { catalogGroup } from '../../src/model/ids.ts';
 import { SimViolation } from '../sim/invariant.ts';
 import type { SimRandom } from '../sim/sim-random.ts';
@@ -163,8 +163,10 @@ function unfinished(world: BrokerWorld): readonly string[] {
     found.push(...unequal(catalogGroup, catalogHolders.map(({ brokerId }) => world.broker(brokerId)))); // prettier-ignore
   for (const { group, replicas, leaving, revision, reached } of places(world)) {
     if (!world.canElectWithout(group)) continue;
-    const holders = replicas.filter(({ brokerId }) => !isLost(brokerId)).map(({ brokerId }) => world.broker(brokerId));
-    found.push(...unequal(group, holders));
+    const kept = (all: readonly { brokerId: BrokerId }[]): readonly SimBroker[] =>
+      all.filter(({ brokerId }) => !isLost(brokerId)).map(({ brokerId }) => world.broker(brokerId));
+    // a move to a lost disk can not end: who is to leave leads on
+    found.push(...unequal(group, kept(replicas), kept(leaving)));
     const touchesLost = [...replicas, ...leaving].some(({ brokerId }) => isLost(brokerId));
     if (reached !== revision && !touchesLost) found.push(`group ${group} reached ${reached} of ${revision}`);
     for (const { brokerId, leftAt } of leaving) {
@@ -183,10 +185,14 @@ function unfinished(world: BrokerWorld): readonly string[] {
   return found;
 }
 
-/** One of the group's replicas leads, and all of these have everything, on their disks too. */
-function unequal(group: GroupNumber, holders: readonly SimBroker[]): readonly string[] {
+/** One of the group's replicas, or of those that may still leave, leads; `holders` have everything, on their disks too. */
+function unequal(
+  group: GroupNumber,
+  holders: readonly SimBroker[],
+  leaving: readonly SimBroker[] = [],
+): readonly string[] {
   const rafts = holders.map((broker) => broker.groups.get(group));
-  const leader = rafts
+  const leader = [...rafts, ...leaving.map((broker) => broker.groups.get(group))]
     .filter((raft) => raft?.role.role === 'leader' && raft.role.serving)
     .sort((a, b) => (b?.role.term ?? 0) - (a?.role.term ?? 0))[0];
   if (leader === undefined) return [`group ${group} has no leader`];

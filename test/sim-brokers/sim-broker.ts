@@ -102,6 +102,8 @@ export class SimBroker {
   isOldCopy = false;
   /** The cluster was told by an operator that this disk never comes back, and agreed, or removed the broker. */
   isGivenUp = false;
+  /** Disks given up whose place another one took. */
+  renewals = 0;
   /** Disks that this machine had before. */
   readonly formerIncarnations = new Set<string>();
   lives = 0;
