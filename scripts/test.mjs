@@ -59,7 +59,7 @@ const runner = spawn(
     'tsx',
     '--test',
     '--test-reporter=spec',
-    '--test-timeout=90000',
+    '--test-timeout=240000',
     `--test-concurrency=${os.availableParallelism() + 1}`,
     ...(wanted.length === 0 ? shared(files) : files),
   ],
