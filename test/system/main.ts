@@ -8,6 +8,7 @@ import { runBroker } from './broker/broker.ts';
 import { runClient } from './client/client.ts';
 import { runCluster } from './cluster/cluster.ts';
 import { runKubernetes } from './kubernetes/kubernetes.ts';
+import { runMemory } from './memory/memory.ts';
 import { runMonitoring } from './monitoring/monitoring.ts';
 import { runSpace } from './space/space.ts';
 import { runTerminal } from './terminal/terminal.ts';
@@ -19,6 +20,7 @@ const suites: Readonly<Record<string, (options: SuiteOptions) => Promise<void>>>
   cluster: runCluster,
   kubernetes: runKubernetes,
   client: runClient,
+  memory: runMemory,
   space: runSpace,
   monitoring: runMonitoring,
   terminal: runTerminal,

@@ -34,7 +34,7 @@ export class Ext4Image {
     const image = new Ext4Image(mkdtempSync(join(tmpdir(), 'sluice-ext4-')));
     mkdirSync(image.path);
     writeFileSync(image.#image, '');
-    truncateSync(image.#image, megabytes << 20);
+    truncateSync(image.#image, megabytes * 2 ** 20);
     // no reserved blocks: root must see the same full disk as everybody else
     execFileSync('mkfs.ext4', ['-q', '-F', '-m', '0', image.#image]);
     image.mount();
