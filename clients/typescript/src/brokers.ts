@@ -72,6 +72,8 @@ export class Brokers {
   readonly #answers = new Map<string, boolean>();
   /** By address. Invariant: at most `connectionsMax`. */
   readonly #connections = new Map<string, Connection>();
+  /** Brokers that were found away and are being connected to. Invariant: at most `connectionsMax`. */
+  readonly #reconnecting = new Set<string>();
   /** A broker has answered: from then on a cluster that can not be reached is one that is away for a while. */
   #reachedOne = false;
   readonly #closing = new AbortController();
@@ -107,13 +109,19 @@ export class Brokers {
 
   /** The broker to ask for a partition: its leader if that is known, else any, which passes the request on. */
   leaderOf(topic: string, partition: number): string {
-    const nowMs = this.#nowMs();
-    return this.#view.leaderOf(topic, partition, nowMs) ?? this.#view.any(nowMs);
+    return this.knownLeaderOf(topic, partition) ?? this.#view.any(this.#nowMs());
   }
 
-  /** The partition's leader, if it is known and was not found away. */
+  /**
+   * The partition's leader, if it is known and there. Who was found away is waited for by nobody: it is led back to when
+   * there is a connection again, which may take a while where its name or its address lead nowhere yet.
+   */
   knownLeaderOf(topic: string, partition: number): string | null {
-    return this.#view.leaderOf(topic, partition, this.#nowMs());
+    const leader = this.#view.leaderOf(topic, partition, this.#nowMs());
+    if (leader === null || this.#closed || !this.#view.wasAway(leader)) return leader;
+    if (this.at(leader).isReady) return leader;
+    this.#reconnect(leader);
+    return null;
   }
 
   /** A broker to ask what any can answer. */
@@ -280,6 +288,16 @@ export class Brokers {
 
   get #closed(): boolean {
     return this.#closing.signal.aborted;
+  }
+
+  /** Connects to a broker that was found away. Behind the calls; never rejects. */
+  #reconnect(address: string): void {
+    if (this.#reconnecting.has(address)) return;
+    this.#reconnecting.add(address);
+    this.at(address)
+      .ready(this.connectAttemptMs)
+      .catch(() => this.failed(address))
+      .finally(() => this.#reconnecting.delete(address));
   }
 
   /** Looks who is in the cluster, unless that is known well enough. Behind the answers; never rejects. */

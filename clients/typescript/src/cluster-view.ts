@@ -105,6 +105,11 @@ export class ClusterView {
     return leader === undefined || this.#isAvoided(leader.address, nowMs) ? null : leader.address;
   }
 
+  /** True: it was found away, and has not answered since. */
+  wasAway(address: string): boolean {
+    return this.#avoided.has(address);
+  }
+
   /** True: a leader of this or a later epoch is known. */
   knowsEpoch(topic: string, partition: number, epoch: number): boolean {
     const leader = this.#topics.get(topic)?.leaders.get(partition);

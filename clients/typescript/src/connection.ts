@@ -22,6 +22,8 @@ const channelOptions: ChannelOptions = {
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.min_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': reconnectMs,
+  // A pod that comes back has its name and another address. grpc-js would go on with the old one for half a minute.
+  'grpc.dns_min_time_between_resolutions_ms': reconnectMs,
   'grpc.keepalive_time_ms': 10_000,
   'grpc.keepalive_timeout_ms': 5_000,
   // Retries are decided above, where it is known which calls may be repeated.

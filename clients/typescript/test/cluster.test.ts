@@ -1,5 +1,6 @@
 /** The client and several brokers: nothing depends on the addresses that it was given, and requests go to who leads. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -66,6 +67,21 @@ async function until(holds: () => boolean, withinMs = 10_000): Promise<void> {
   }
 }
 
+/** Takes connections and never says anything on them. */
+async function swallow(wanted: number): Promise<{ readonly port: number; close: () => Promise<void> }> {
+  const held = new Set<{ destroy: () => void }>();
+  const hole = createServer((socket) => held.add(socket)).listen(wanted, '127.0.0.1');
+  await once(hole, 'listening');
+  const address = hole.address();
+  assert.ok(typeof address === 'object' && address !== null);
+  const close = async (): Promise<void> => {
+    for (const socket of held) socket.destroy();
+    hole.close();
+    await once(hole, 'close');
+  };
+  return { port: address.port, close };
+}
+
 /** Once a client has learnt where the brokers are. */
 async function learnt(client: Client): Promise<void> {
   await client.admin.describeCluster();
@@ -109,19 +125,9 @@ describe('metadata and admin calls', () => {
   });
 
   it('do not spend all their time on an address that swallows everything', async (t) => {
-    const held = new Set<{ destroy: () => void }>();
-    const hole = createServer((socket) => held.add(socket)).listen(0, '127.0.0.1');
-    await new Promise((resolve) => hole.once('listening', resolve));
-    t.after(() => {
-      for (const socket of held) socket.destroy();
-      hole.close();
-    });
-    const address = hole.address();
-    assert.ok(typeof address === 'object' && address !== null);
-    const client = connect({
-      brokers: [`127.0.0.1:${address.port}`, server(2).address],
-      timeouts: { connectMs: 2_000 },
-    });
+    const hole = await swallow(0);
+    t.after(() => hole.close());
+    const client = connect({ brokers: [`127.0.0.1:${hole.port}`, server(2).address], timeouts: { connectMs: 2_000 } });
     assert.equal((await client.admin.listTopics()).length, 1);
   });
 
@@ -317,6 +323,30 @@ describe('a producer', () => {
     server(1).appendFault = (_, attempt) => (attempt < 9 ? { kind: 'refuse', code: 'LEADER_NOT_AVAILABLE' } : null);
     await producer.send('t', { ...value, partition: 0 });
     assert.deepEqual(waits.slice(-9), [50, 100, 200, 200, 200, 200, 200, 200, 200]);
+  });
+
+  it('does not wait for a leader that was away and is named again, until there is a connection to it', async (t) => {
+    lead(2, 1);
+    const client = connect({ timeouts: { connectMs: 120_000 } });
+    await learnt(client);
+    const producer = client.producer({ deliveryTimeoutMs: 30_000 });
+    const port = Number(server(2).address.split(':')[1]);
+    await producer.send('t', { ...value, partition: 0 });
+    server(2).stop();
+    const hole = await swallow(port);
+    t.after(() => hole.close().catch(() => undefined));
+    server(1).namedLeader = () => hintOf(2, 5);
+    server(3).namedLeader = () => hintOf(2, 5);
+    // longer than a broker is passed over that was found away
+    for (const end = Date.now() + 1_500; Date.now() < end;) {
+      const sentMs = Date.now();
+      await producer.send('t', { ...value, partition: 0 });
+      assert.ok(Date.now() - sentMs < 5_000, 'it waited for a connection to the leader');
+    }
+    const before = calls(2, 'append');
+    await hole.close();
+    await server(2).start();
+    await until(() => calls(2, 'append') > before || (void producer.send('t', { ...value, partition: 0 }), false));
   });
 
   it('leaves a leader that says it stops, and does not wait for it', async () => {

@@ -29,7 +29,7 @@ export function runLostVolumes(order: CaseOrder): Promise<CaseResult> {
       // whoever else may stop now: the new disk carries the quorum
       const other = stage.chance.pick(set.ordinals.filter((ordinal) => ordinal !== victim));
       ends.push(await set.pod(other).stop());
-      await set.ready(set.create(other));
+      await set.ready(await set.create(other));
     }
     problems.push(...endProblems(ends));
     return { volumes: backMs.length, backMaxMs: Math.max(0, ...backMs) };
@@ -39,7 +39,7 @@ export function runLostVolumes(order: CaseOrder): Promise<CaseResult> {
 async function loseAndReplace({ set, load, problems }: Stage, victim: number): Promise<void> {
   await set.pod(victim).kill();
   set.deleteClaim(victim);
-  const pod = set.create(victim);
+  const pod = await set.create(victim);
   const hasSaid = (): boolean => says(victim).test([...pod.endings, pod.broker.lastWords].join('\n'));
   if (!(await until(hasSaid, refusalMsMax)))
     problems.push(`${pod.name} does not say that it has to be replaced: ${pod.broker.lastWords}`);

@@ -20,39 +20,39 @@ const systemDirs = ['bin', 'lib', 'lib64', 'sbin', 'usr'];
 const imageDir = '/app';
 
 /** @param claim folder of the volume that is kept */
-export function mountPodRoot(root: string, spec: PodSpec, claim: string, hostsFile: string): void {
+export async function mountPodRoot(root: string, spec: PodSpec, claim: string, hostsFile: string): Promise<void> {
   mkdirSync(root, { recursive: true });
-  run('mount', '-t', 'tmpfs', '-o', 'mode=0755', 'tmpfs', root);
+  await run('mount', '-t', 'tmpfs', '-o', 'mode=0755', 'tmpfs', root);
   for (const name of systemDirs) {
     const [here, there] = [`/${name}`, join(root, name)];
     if (!existsSync(here)) continue;
     if (lstatSync(here).isSymbolicLink()) symlinkSync(readlinkSync(here), there);
-    else bind(here, there);
+    else await bind(here, there);
   }
   const nodeDir = dirname(process.execPath);
-  if (!nodeDir.startsWith('/usr/')) bind(nodeDir, join(root, nodeDir));
-  bind('/dev', join(root, 'dev'));
-  bind('/proc', join(root, 'proc'));
-  bind(checkout, join(root, imageDir));
+  if (!nodeDir.startsWith('/usr/')) await bind(nodeDir, join(root, nodeDir));
+  await bind('/dev', join(root, 'dev'));
+  await bind('/proc', join(root, 'proc'));
+  await bind(checkout, join(root, imageDir));
   mkdirSync(join(root, 'etc'));
   copyFileSync('/etc/ld.so.cache', join(root, 'etc/ld.so.cache'));
   writeFileSync(join(root, 'etc/nsswitch.conf'), 'hosts: files\n');
   writeFileSync(join(root, 'etc/hosts'), '');
-  run('mount', '--bind', hostsFile, join(root, 'etc/hosts'));
+  await run('mount', '--bind', hostsFile, join(root, 'etc/hosts'));
   for (const { kind, at, files } of spec.mounts) {
     const there = join(root, at);
-    if (kind === 'claim') bind(claim, there);
+    if (kind === 'claim') await bind(claim, there);
     else mkdirSync(there, { recursive: true });
-    if (kind === 'empty') run('mount', '-t', 'tmpfs', '-o', 'mode=1777', 'tmpfs', there);
+    if (kind === 'empty') await run('mount', '-t', 'tmpfs', '-o', 'mode=1777', 'tmpfs', there);
     if (kind !== 'files') chownSync(there, spec.uid, spec.uid);
     for (const [name, text] of Object.entries(files)) writeFileSync(join(there, name), text);
   }
-  run('mount', '-o', 'remount,ro', root);
+  await run('mount', '-o', 'remount,ro', root);
 }
 
-export const unmountPodRoot = (root: string): void => run('umount', '--recursive', '--lazy', root);
+export const unmountPodRoot = (root: string): Promise<void> => run('umount', '--recursive', '--lazy', root);
 
-function bind(from: string, to: string): void {
+async function bind(from: string, to: string): Promise<void> {
   mkdirSync(to, { recursive: true });
-  run('mount', '--bind', from, to);
+  await run('mount', '--bind', from, to);
 }

@@ -38,17 +38,23 @@ export class Pod {
   #stopping = false;
 
   /** @param folder of what all pods keep; a claim in it outlives its pod */
-  constructor(spec: PodSpec, ordinal: number, folder: string, network: PodNetwork) {
-    this.ordinal = ordinal;
-    this.name = `${spec.name}-${ordinal}`;
-    this.#spec = spec;
-    this.#network = network;
-    const host = `${this.name}.${spec.serviceName}`;
-    this.#place = network.add([host, `${host}.${namespace}.svc`]);
-    this.#root = join(folder, 'roots', this.#place.netns);
+  static async create(spec: PodSpec, ordinal: number, folder: string, network: PodNetwork): Promise<Pod> {
+    const host = `${nameOf(spec, ordinal)}.${spec.serviceName}`;
+    const place = await network.add([host, `${host}.${namespace}.svc`]);
+    const root = join(folder, 'roots', place.netns);
     const claim = claimOf(folder, spec, ordinal);
     mkdirSync(claim, { recursive: true });
-    mountPodRoot(this.#root, spec, claim, network.hostsFile);
+    await mountPodRoot(root, spec, claim, network.hostsFile);
+    return new Pod(spec, ordinal, root, network, place);
+  }
+
+  private constructor(spec: PodSpec, ordinal: number, root: string, network: PodNetwork, place: PodPlace) {
+    this.ordinal = ordinal;
+    this.name = nameOf(spec, ordinal);
+    this.#spec = spec;
+    this.#network = network;
+    this.#place = place;
+    this.#root = root;
     this.#broker = this.#start();
   }
 
@@ -105,7 +111,7 @@ export class Pod {
     const { code } = await this.#broker.exited;
     clearTimeout(killed);
     const ms = Math.round(performance.now() - beganMs);
-    this.#remove();
+    await this.#remove();
     return { hook, code, ms };
   }
 
@@ -113,7 +119,7 @@ export class Pod {
   async kill(): Promise<void> {
     this.#stopping = true;
     await this.#broker.kill();
-    this.#remove();
+    await this.#remove();
   }
 
   #start(): BrokerProcess {
@@ -130,12 +136,14 @@ export class Pod {
     return { PATH: path, HOME: '/tmp', ...this.#spec.environment(this.ordinal) };
   }
 
-  #remove(): void {
-    unmountPodRoot(this.#root);
-    this.#network.remove(this.#place);
+  async #remove(): Promise<void> {
+    await unmountPodRoot(this.#root);
+    await this.#network.remove(this.#place);
   }
 }
 
+const nameOf = (spec: PodSpec, ordinal: number): string => `${spec.name}-${ordinal}`;
+
 /** The folder that stands for the volume of a pod. */
 export const claimOf = (folder: string, spec: PodSpec, ordinal: number): string =>
-  join(folder, 'claims', `${spec.name}-${ordinal}`);
+  join(folder, 'claims', nameOf(spec, ordinal));

@@ -30,11 +30,15 @@ export class StatefulSet {
   readonly #watched = new Set<Promise<void>>();
   #ended = false;
 
-  constructor(spec: PodSpec, folder: string, pace: Pace) {
+  static async begin(spec: PodSpec, folder: string, pace: Pace): Promise<StatefulSet> {
+    return new StatefulSet(spec, folder, pace, await PodNetwork.begin(folder));
+  }
+
+  private constructor(spec: PodSpec, folder: string, pace: Pace, network: PodNetwork) {
     this.spec = spec;
     this.#folder = folder;
     this.#pace = pace;
-    this.#network = new PodNetwork(folder);
+    this.#network = network;
   }
 
   get ordinals(): readonly number[] {
@@ -51,7 +55,7 @@ export class StatefulSet {
   async scale(replicas: number): Promise<readonly PodEnd[]> {
     const surplus = this.#pods.splice(replicas);
     const ends = await Promise.all(surplus.map((pod) => pod.stop()));
-    while (this.#pods.length < replicas) this.create(this.#pods.length);
+    while (this.#pods.length < replicas) await this.create(this.#pods.length);
     await Promise.all(this.#pods.map((pod) => this.ready(pod)));
     return ends;
   }
@@ -61,15 +65,15 @@ export class StatefulSet {
     const ends: PodEnd[] = [];
     for (const ordinal of this.ordinals.toReversed()) {
       ends.push(await this.pod(ordinal).stop());
-      await this.ready(this.create(ordinal));
+      await this.ready(await this.create(ordinal));
       await wait(this.spec.minReadyMs / this.#pace.hurry);
     }
     return ends;
   }
 
   /** A new pod with the volume of the one before, or an empty one if there was none. */
-  create(ordinal: number): Pod {
-    const pod = new Pod(this.spec, ordinal, this.#folder, this.#network);
+  async create(ordinal: number): Promise<Pod> {
+    const pod = await Pod.create(this.spec, ordinal, this.#folder, this.#network);
     this.#pods[ordinal] = pod;
     const watching = this.#keepRunning(pod);
     this.#watched.add(watching);

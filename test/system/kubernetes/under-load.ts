@@ -33,7 +33,7 @@ export async function underLoad(
   const seed = newSeed();
   const chance = new SeededChance(seed);
   const spec = podSpecOf(render('overlays/ha'));
-  const set = new StatefulSet(spec, folder, { hurry: short ? shortHurry : 1 });
+  const set = await StatefulSet.begin(spec, folder, { hurry: short ? shortHurry : 1 });
   const problems: string[] = [];
   let load: SteadyLoad | null = null;
   try {
