@@ -60,6 +60,7 @@ import { createLogger, logSettings } from './runtime/logger.ts';
 import { logBroker, logPeers, logRaft } from './runtime/log-observers.ts';
 import { tellAll } from './runtime/observers.ts';
 import { packageVersion, readDescriptors } from './runtime/package-root.ts';
+import { HeapGrowth } from './runtime/heap-growth.ts';
 import { ProcessGauges } from './runtime/process-gauges.ts';
 import { realClock as clock } from './runtime/real-clock.ts';
 import { Shutdown } from './runtime/shutdown.ts';
@@ -79,6 +80,8 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
 
   const gauges = new ProcessGauges(clock);
   gauges.start();
+  const heapGrowth = new HeapGrowth(clock);
+  heapGrowth.start();
   const apiLimits = { ...defaultApiLimits, ...config.limits };
   const { enabled: servesHttp, ...httpAt } = config.listen.http;
   /** Set as soon as it runs, for whoever scrapes. */
@@ -302,7 +305,13 @@ async function run(config: Config, logger: Logger, shutdown: Shutdown): Promise<
     { name: 'close connections', run: () => api.close(connectionsGraceMs) },
     { name: 'close the way to other brokers', run: () => closePeers(peers, memory) },
     { name: 'end disk upkeep', run: () => Promise.all([sweep.stop(), disk.close()]).then(() => undefined) },
-    { name: 'stop measuring', run: () => gauges.stop() },
+    {
+      name: 'stop measuring',
+      run: () => {
+        gauges.stop();
+        heapGrowth.stop();
+      },
+    },
     { name: 'close store', run: () => store.close() },
     closeHttp,
   ];
