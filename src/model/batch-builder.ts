@@ -52,26 +52,40 @@ export function restampProducer(batch: Uint8Array, producer: BatchProducer | nul
   putInt32(batch, batchLayout.crc, crc32c(checksummedSection(batch)));
 }
 
+/** A buffer that a builder begins with. */
+export interface BuilderSpace {
+  readonly bytes: Uint8Array;
+  /** Bytes before the batch that stay free, for who puts something in front of it. 0: none. */
+  readonly headroomBytes: number;
+}
+
 /**
  * Collects records into one batch.
  *
  * Invariants:
- * - builder-1: `bytes` up to `at` holds room for the header and `count` whole records.
+ * - builder-1: `bytes` from `start` up to `at` holds room for the header and `count` whole records.
  * - builder-2: nothing is appended after `seal`: the buffer belongs to whoever took the batch.
  */
 export class BatchBuilder {
   private bytes: Uint8Array;
-  private at: number = batchLayout.records;
+  private readonly start: number;
+  private at: number;
   private records = 0;
   private baseTimestamp = noTimestamp;
   private maxTimestamp = noTimestamp;
   private sealed = false;
   private readonly limits: BatchLimits;
 
-  /** Limits default to `batchLimits`. `capacityBytes` is what the buffer begins with; it doubles as needed. */
-  constructor(limits: Partial<BatchLimits> = {}, capacityBytes: number = capacityBytesDefault) {
+  /**
+   * Limits default to `batchLimits`. `space` is the buffer that it begins with, which is its own from now on, or how long a
+   * new one is; it doubles as needed. Every batch has the same room before it in its buffer.
+   */
+  constructor(limits: Partial<BatchLimits> = {}, space: number | BuilderSpace = capacityBytesDefault) {
     this.limits = { ...batchLimits, ...limits };
-    this.bytes = new Uint8Array(Math.max(capacityBytes, batchLayout.records));
+    this.start = typeof space === 'number' ? 0 : space.headroomBytes;
+    this.at = this.start + batchLayout.records;
+    this.bytes = typeof space === 'number' ? new Uint8Array(Math.max(space, this.at)) : space.bytes;
+    if (this.bytes.length < this.at) this.bytes = new Uint8Array(this.at);
   }
 
   /** Records so far. */
@@ -81,7 +95,7 @@ export class BatchBuilder {
 
   /** Bytes of the batch so far, header included, before compression. */
   get byteLength(): number {
-    return this.at;
+    return this.at - this.start;
   }
 
   /**
@@ -128,7 +142,9 @@ export class BatchBuilder {
       const contentBytes = recordContentBytes(record);
       if (contentBytes > recordBytesMax) return tooLarge('record', contentBytes, recordBytesMax);
     }
-    if (end - batchLayout.records > decompressedBytesMax) return tooLarge('batch', end, decompressedBytesMax);
+    const byteLength = end - this.start;
+    if (byteLength - batchLayout.records > decompressedBytesMax)
+      return tooLarge('batch', byteLength, decompressedBytesMax);
     if (!Number.isSafeInteger(delta)) return refuse('INVALID_TIMESTAMP', 'timestamps of one batch are 2^53 ms apart');
     return null;
   }
@@ -142,11 +158,12 @@ export class BatchBuilder {
 
   /** The batch with room for its header: the buffer itself if nothing is compressed. */
   private compressed(type: CompressionType, compression: Compression): Uint8Array {
-    if (type === 'none') return this.bytes.subarray(0, this.at);
-    const section = compression.compress(type, this.bytes.subarray(batchLayout.records, this.at));
-    const batch = new Uint8Array(batchLayout.records + section.length);
-    batch.set(section, batchLayout.records);
-    return batch;
+    if (type === 'none') return this.bytes.subarray(this.start, this.at);
+    const recordsStart = this.start + batchLayout.records;
+    const section = compression.compress(type, this.bytes.subarray(recordsStart, this.at));
+    const bytes = new Uint8Array(recordsStart + section.length);
+    bytes.set(section, recordsStart);
+    return bytes.subarray(this.start);
   }
 
   private putHeader(batch: Uint8Array, seal: BatchSeal): void {

@@ -277,3 +277,24 @@ function counts(batch: Uint8Array, count: number): Uint8Array {
 function recordBytes(...records: readonly (readonly number[])[]): Uint8Array {
   return withRecords(counts(good, records.length), Uint8Array.from(records.flat()));
 }
+
+test('a builder begins with a given buffer, and leaves the room before every batch free', () => {
+  for (const capacityBytes of [0, 100, 10_000]) {
+    const given = new Uint8Array(50 + capacityBytes).fill(7);
+    const builder = new BatchBuilder({}, { bytes: given, headroomBytes: 50 });
+    for (let i = 0; i < 20; i++)
+      assert.equal(builder.append({ key: null, value: Buffer.alloc(50, i), headers: [], timestampMs: null }), null);
+    const length = builder.byteLength;
+    const sealed = builder.seal({ compression: 'none', producer: null }, codecs);
+    if (sealed.kind === 'refused') assert.fail(sealed.error.message);
+    assert.equal(sealed.value.length, length);
+    assert.ok(sealed.value.byteOffset >= 50);
+    assert.equal(sealed.value.buffer === given.buffer, capacityBytes === 10_000);
+    const decoded = decodeBatch(sealed.value, codecs);
+    if (decoded.kind === 'refused') assert.fail(decoded.error.message);
+    assert.deepEqual(
+      decoded.value.records.map(({ value }) => value?.[0]),
+      Array.from({ length: 20 }, (_, i) => i),
+    );
+  }
+});

@@ -9,7 +9,7 @@ export type { BrokerErrorDetails, ClientErrorCode, ErrorCode, LeaderHint } from 
 export { Producer, PartialSendError } from './producer.ts';
 export type { SendOptions } from './producer.ts';
 export type { BatchOptions, Partitioner, ProducerOptions } from './producer-options.ts';
-export type { RecordMeta } from './produce-batch.ts';
+export type { RecordMeta } from './delivery.ts';
 export { Admin } from './admin.ts';
 export type { Explanation, Stall, StallReason } from './explanation.ts';
 export type { TopicConfig, TopicConfigChange } from './topic-config.ts';

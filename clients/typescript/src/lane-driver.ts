@@ -1,6 +1,7 @@
 /** Moves the batches of a producer's lanes: streams, timers, identities. What may be sent when is the lanes' business. */
 import type { BatchCodecs } from '../../../src/model/record-batch.ts';
 import { backoffMs } from './backoff.ts';
+import { BatchBuffers } from './batch-buffers.ts';
 import type { Brokers } from './brokers.ts';
 import { asBrokerError, isAway, knowsNoLeader } from './errors.ts';
 import type { BrokerError } from './errors.ts';
@@ -43,6 +44,8 @@ export class LaneDriver {
   readonly #events: DriverEvents;
   readonly #rules: LaneRules;
   readonly #identities: IdentityKeeper;
+  /** For the batches of every lane. */
+  readonly buffers: BatchBuffers;
   /** By address. */
   readonly #senders = new Map<string, ProduceSender>();
   /** Where a lane's outstanding batches are; it goes elsewhere only when none is. */
@@ -65,6 +68,7 @@ export class LaneDriver {
     this.#brokers = brokers;
     this.#settings = settings;
     this.#events = events;
+    this.buffers = new BatchBuffers(settings.batchBytesMax, settings.queuedBytesMax);
     this.#rules = {
       idempotent: settings.idempotent,
       inflightMax: settings.idempotent || settings.acks === 'none' ? inflightMax : 1,
@@ -72,7 +76,7 @@ export class LaneDriver {
       codecs,
       resolveMs: settings.resolveTimeoutMs,
       backoffMs: (attempt, retryAfterMs) => backoffMs(attempt, brokers.backoff, brokers.environment, retryAfterMs),
-      settled: events.settled,
+      settled: (batch) => this.#settled(batch),
       failed: events.failed,
     };
     this.#identities = new IdentityKeeper(brokers, {
@@ -110,6 +114,7 @@ export class LaneDriver {
   stop(error: BrokerError | null): void {
     if (error !== null) this.#abortAll(error);
     this.#stopped = true;
+    this.buffers.letGo();
     this.#identities.stop();
     this.#wakeTimer?.cancel();
     this.#tickTimer?.cancel();
@@ -240,6 +245,14 @@ export class LaneDriver {
     this.#again(lane);
   }
 
+  #settled(batch: ProduceBatch): void {
+    // sent once and answered: all of it has left (buffers-1)
+    const hasLeft = batch.acknowledged && batch.attempts === 1 && this.#settings.acks !== 'none';
+    if (hasLeft && batch.bytes !== null) this.buffers.giveBack(batch.bytes);
+    batch.bytes = null;
+    this.#events.settled(batch);
+  }
+
   /** Every answer may tell where the lane's batches go next. */
   #learn(sender: ProduceSender, { topic, partition }: PartitionLane, outcome: Outcome): void {
     const { address } = sender;
@@ -330,6 +343,7 @@ export class LaneDriver {
     }
     this.#events.tick(nowMs);
     if (this.#active.size > 0) this.#startTicking();
+    else this.buffers.letGo();
   }
 
   #wakeAt(atMs: number): void {

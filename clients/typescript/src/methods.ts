@@ -7,6 +7,7 @@ import * as cluster from './gen/sluice/v1/cluster.ts';
 import * as group from './gen/sluice/v1/group.ts';
 import * as log from './gen/sluice/v1/log.ts';
 import * as topic from './gen/sluice/v1/topic.ts';
+import { encodeProduce } from './produce-frame.ts';
 
 /**
  * What repeating a call after a lost answer does: `none` has no effect at all, `repeatable` does no harm, `once` may
@@ -42,7 +43,10 @@ const method = <Request, Response>(
 });
 
 export const methods = {
-  produceStream: method('LogService/ProduceStream', 'repeatable', log.ProduceStreamRequest, log.ProduceStreamResponse),
+  produceStream: {
+    ...method('LogService/ProduceStream', 'repeatable', log.ProduceStreamRequest, log.ProduceStreamResponse),
+    serialize: encodeProduce,
+  },
   initProducer: method('LogService/InitProducer', 'repeatable', log.InitProducerRequest, log.InitProducerResponse),
   resolveAppend: method('LogService/ResolveAppend', 'repeatable', log.ResolveAppendRequest, log.ResolveAppendResponse),
   fetchStream: method('LogService/FetchStream', 'none', log.FetchStreamRequest, log.FetchStreamResponse),

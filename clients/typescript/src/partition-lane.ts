@@ -28,7 +28,8 @@ import type { Sequence } from '../../../src/model/ids.ts';
 import type { BatchCodecs } from '../../../src/model/record-batch.ts';
 import { BrokerError, isSeekingLeader } from './errors.ts';
 import type { LeaderHint } from './errors.ts';
-import type { BatchReceipt, Doubt, ProduceBatch } from './produce-batch.ts';
+import type { BatchReceipt } from './delivery.ts';
+import type { Doubt, ProduceBatch } from './produce-batch.ts';
 import type { ProducerIdentity } from './producer-identity.ts';
 
 /** What came back for an attempt. */
@@ -168,7 +169,7 @@ export class PartitionLane {
     switch (resolution.kind) {
       case 'committed':
         this.#failures = 0;
-        batch.resolveAll(this.topic, this.partition, resolution.receipt);
+        batch.fate.acknowledge(this.topic, this.partition, resolution.receipt);
         this.#leave(batch);
         break;
       case 'never':
@@ -232,7 +233,8 @@ export class PartitionLane {
       this.#failures = 0;
       this.#hintsFollowed = 0;
       this.#lastError = null;
-      if (!batch.abandoned) batch.resolveAll(this.topic, this.partition, outcome.receipt);
+      batch.acknowledged = true;
+      if (!batch.abandoned) batch.fate.acknowledge(this.topic, this.partition, outcome.receipt);
       this.#leave(batch);
     } else {
       this.#refused(batch, outcome.error);
@@ -497,7 +499,7 @@ export class PartitionLane {
 
   #rejectRecords(batch: ProduceBatch, error: BrokerError): void {
     const placed = error.with({ topic: this.topic, partition: this.partition });
-    batch.rejectAll(placed);
+    batch.fate.reject(placed);
     this.#rules.failed(placed);
   }
 

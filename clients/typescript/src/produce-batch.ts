@@ -1,43 +1,8 @@
-/** A batch on its way: the records' promises, the bytes, and what is known about its outcome. */
+/** A batch on its way: its records' fate, the bytes, and what is known about its outcome. */
 import type { BatchBuilder } from '../../../src/model/batch-builder.ts';
 import type { Sequence } from '../../../src/model/ids.ts';
+import { BatchFate } from './delivery.ts';
 import type { BrokerError } from './errors.ts';
-
-/** Where a record went. */
-export interface RecordMeta {
-  readonly topic: string;
-  readonly partition: number;
-  /** Position in the partition. Null if the broker does not say: `acks: 'none'`, or a duplicate older than its memory. */
-  readonly offset: number | null;
-  /** The record's own timestamp, milliseconds since 1970. */
-  readonly timestampMs: number;
-  /** True if this was a retry of what the log already held; it is in the log once. */
-  readonly duplicate: boolean;
-  /** Term of the leader that acknowledged; null with `acks: 'none'`. */
-  readonly leaderEpoch: number | null;
-  /** True if it can not be lost any more: always with `acks: 'all'`. */
-  readonly committed: boolean;
-  /** Where its batch is in the partition's replicated log, the same for ever once it is committed; null: not known. */
-  readonly entry: { readonly index: number; readonly term: number } | null;
-  /** Ids of brokers that had it durably when it was acknowledged, as far as the leader knew. Empty: not known. */
-  readonly durableOn: readonly number[];
-}
-
-/** One record's promise. */
-export interface Delivery {
-  readonly promise: Promise<RecordMeta>;
-  readonly resolve: (meta: RecordMeta) => void;
-  readonly reject: (error: BrokerError) => void;
-  readonly timestampMs: number;
-}
-
-/** What the broker said of a batch. */
-export interface BatchReceipt extends Pick<
-  RecordMeta,
-  'leaderEpoch' | 'duplicate' | 'committed' | 'entry' | 'durableOn'
-> {
-  readonly baseOffset: number | null;
-}
 
 /**
  * - `open`: takes records.
@@ -62,7 +27,10 @@ export class ProduceBatch {
   state: BatchState = 'open';
   /** Null once it is sealed. */
   builder: BatchBuilder | null;
-  /** The sealed batch. Invariant: every attempt under one identity sends exactly these bytes. */
+  /**
+   * The sealed batch; null: not sealed yet, or settled. Invariant: every attempt under one identity sends exactly these bytes.
+   * There is room before them in their buffer: see batch-buffers.ts.
+   */
   bytes: Uint8Array | null = null;
   /** Sequence of the first record under the lane's identity; null: never sent, or not idempotent. */
   baseSequence: Sequence | null = null;
@@ -85,11 +53,14 @@ export class ProduceBatch {
   ordinal = -1;
   /** How often it was sent. */
   attempts = 0;
+  /** An attempt was answered with success. */
+  acknowledged = false;
   /** When it was sent last, an older batch of its lane was on its way too and may have arrived after it. */
   sentBehind = false;
   /** Why the last attempt failed. */
   lastError: BrokerError | null = null;
-  readonly deliveries: Delivery[] = [];
+  /** What its records' promises are settled with. */
+  readonly fate = new BatchFate();
   /** Bytes of the producer's queue that it holds. */
   reservedBytes = 0;
   /** When it was begun; monotonic milliseconds. */
@@ -107,26 +78,6 @@ export class ProduceBatch {
   }
 
   get count(): number {
-    return this.deliveries.length;
+    return this.fate.count;
   }
-
-  resolveAll(topic: string, partition: number, receipt: BatchReceipt): void {
-    const { baseOffset, ...told } = receipt;
-    for (let at = 0; at < this.deliveries.length; at++) {
-      const delivery = this.deliveries[at];
-      if (delivery === undefined) continue;
-      const offset = baseOffset === null ? null : baseOffset + at;
-      delivery.resolve({ topic, partition, offset, timestampMs: delivery.timestampMs, ...told });
-    }
-  }
-
-  rejectAll(error: BrokerError): void {
-    for (const delivery of this.deliveries) rejectQuietly(delivery, error);
-  }
-}
-
-/** Rejects a promise that nobody may be waiting for: `flush()` reports what nobody looked at. */
-export function rejectQuietly(delivery: Delivery, error: BrokerError): void {
-  delivery.promise.catch(() => undefined);
-  delivery.reject(error);
 }

@@ -1,13 +1,15 @@
 /** One ProduceStream to one broker: matches replies with attempts, and notices when it is dead. */
 import type { ClientDuplexStream } from '@grpc/grpc-js';
+import { headroomBytes } from './batch-buffers.ts';
 import type { Connection } from './connection.ts';
 import { fromDetail, fromStatus } from './decode-error.ts';
 import { asBrokerError, BrokerError } from './errors.ts';
-import type { ProduceRequest, ProduceStreamRequest, ProduceStreamResponse } from './gen/sluice/v1/log.ts';
+import type { ProduceRequest, ProduceStreamResponse } from './gen/sluice/v1/log.ts';
 import { toNumberOrNull } from './int64.ts';
 import { methods } from './methods.ts';
 import type { Outcome, PartitionLane } from './partition-lane.ts';
 import type { ProduceBatch } from './produce-batch.ts';
+import type { RoomyProduceRequest } from './produce-frame.ts';
 
 /** How much longer than the broker's own limit the client waits for an answer before it gives the stream up. */
 const answerGraceMs = 5_000;
@@ -32,7 +34,7 @@ interface Attempt {
   readonly giveUpMs: number;
 }
 
-type Stream = ClientDuplexStream<ProduceStreamRequest, ProduceStreamResponse>;
+type Stream = ClientDuplexStream<RoomyProduceRequest, ProduceStreamResponse>;
 
 export class ProduceSender {
   /** "host:port". */
@@ -83,7 +85,7 @@ export class ProduceSender {
       const giveUpMs = nowMs + (request.timeoutMs ?? 0) + answerGraceMs;
       this.#attempts.set(correlation, { lane, batch, giveUpMs });
     }
-    this.#needsDrain = !this.#stream.write({ correlationId: BigInt(correlation), produce: request });
+    this.#needsDrain = !this.#stream.write({ correlationId: BigInt(correlation), produce: request, headroomBytes });
   }
 
   /** Gives the stream up if its oldest attempt has waited too long. */

@@ -9,10 +9,11 @@ import type { BatchCodecs } from '../../../src/model/record-batch.ts';
 import type { RecordHeader } from '../../../src/model/record.ts';
 import { unlessAborted } from './abortable.ts';
 import type { Brokers } from './brokers.ts';
+import { Delivery } from './delivery.ts';
+import type { RecordMeta } from './delivery.ts';
 import { abortedError, asBrokerError, BrokerError, closedError } from './errors.ts';
 import { LaneDriver } from './lane-driver.ts';
-import { rejectQuietly } from './produce-batch.ts';
-import type { Delivery, ProduceBatch, RecordMeta } from './produce-batch.ts';
+import type { ProduceBatch } from './produce-batch.ts';
 import { producerSettings } from './producer-options.ts';
 import type { ProducerOptions, ProducerSettings } from './producer-options.ts';
 import type { OutRecord } from './record.ts';
@@ -123,11 +124,12 @@ export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
   #send(topic: string | Topic<K, V>, record: OutRecord<K, V>, options: SendOptions): Promise<RecordMeta> {
     let queued: QueuedRecord;
     const name = typeof topic === 'string' ? topic : topic.name;
+    const nowMs = this.#nowMs();
     try {
       if (this.#closing !== null) throw closedError('producer');
       if (options.signal?.aborted === true) throw abortedError(options.signal);
       if (!this.#writers.has(name) && this.#writers.size >= topicsMax) throw tooManyTopics;
-      queued = this.#prepare(name, typeof topic === 'string' ? null : topic, record, options);
+      queued = this.#prepare(name, typeof topic === 'string' ? null : topic, record, options, nowMs);
     } catch (thrown) {
       const error = asBrokerError(thrown);
       this.#failed(error);
@@ -136,8 +138,8 @@ export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
       return refused;
     }
     if (options.signal !== undefined) rejectOnAbort(queued.delivery, options.signal);
-    this.#admit({ writer: this.#writer(name), queued });
-    return queued.delivery.promise;
+    this.#admit(this.#writer(name), queued, nowMs);
+    return queued.delivery;
   }
 
   /**
@@ -251,6 +253,7 @@ export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
     topic: Topic<K, V> | null,
     record: OutRecord<K, V>,
     { expectedEndOffset }: SendOptions,
+    nowMs: number,
   ): QueuedRecord {
     if (expectedEndOffset !== undefined) checkExpected(expectedEndOffset, record.partition);
     const key = serialized((topic ?? this.#serdes).key, record.key ?? null, name, 'key');
@@ -267,9 +270,9 @@ export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
       partition: record.partition ?? null,
       expectedEndOffset: expectedEndOffset ?? null,
       bytes: bytesOf(key, value, headers),
-      delivery: newDelivery(timestampMs),
+      delivery: new Delivery(),
       serial: this.#nextSerial++,
-      deadlineMs: this.#nowMs() + this.#settings.deliveryTimeoutMs,
+      deadlineMs: nowMs + this.#settings.deliveryTimeoutMs,
     };
   }
 
@@ -298,18 +301,18 @@ export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
   }
 
   /** Gives the record its place, or lets it wait for one. */
-  #admit(waiting: Waiting): void {
-    const { bytes } = waiting.queued;
+  #admit(writer: TopicWriter, queued: QueuedRecord, nowMs: number): void {
+    const { bytes } = queued;
     const fits = this.#queuedBytes === 0 || this.#queuedBytes + bytes <= this.#settings.queuedBytesMax;
-    if (fits && this.#waiting.length === 0) this.#place(waiting);
-    else if (this.#settings.whenFull === 'reject') this.#refuse(waiting.queued, this.#fullError());
-    else if (this.#waiting.length >= waitingSendsMax) this.#refuse(waiting.queued, this.#fullError());
-    else this.#waiting.push(waiting);
+    if (fits && this.#waiting.length === 0) this.#place(writer, queued, nowMs);
+    else if (this.#settings.whenFull === 'reject') this.#refuse(queued, this.#fullError());
+    else if (this.#waiting.length >= waitingSendsMax) this.#refuse(queued, this.#fullError());
+    else this.#waiting.push({ writer, queued });
   }
 
-  #place({ writer, queued }: Waiting): void {
+  #place(writer: TopicWriter, queued: QueuedRecord, nowMs: number): void {
     this.#queuedBytes += queued.bytes;
-    writer.write(queued, this.#nowMs());
+    writer.write(queued, nowMs);
   }
 
   #fullError(): BrokerError {
@@ -320,7 +323,7 @@ export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
   /** Rejects a record that never got its place. */
   #refuse(queued: QueuedRecord, error: BrokerError): void {
     this.#failed(error);
-    rejectQuietly(queued.delivery, error);
+    queued.delivery.reject(error);
   }
 
   /** Rejects a record that has its place and is in no batch. */
@@ -346,7 +349,7 @@ export class Producer<K = Bytes, V = Bytes> implements AsyncDisposable {
       const fits = this.#queuedBytes === 0 || this.#queuedBytes + waiting.queued.bytes <= this.#settings.queuedBytesMax;
       if (!fits) break;
       taken += 1;
-      this.#place(waiting);
+      this.#place(waiting.writer, waiting.queued, this.#nowMs());
     }
     if (taken > 0) this.#waiting.splice(0, taken);
     this.#roomChanged();
@@ -423,23 +426,13 @@ const tooManyTopics = new BrokerError(
   `A producer writes to at most ${topicsMax} topics; use another one.`,
 );
 
-function newDelivery(timestampMs: number): Delivery {
-  let resolve: Delivery['resolve'] = () => undefined;
-  let reject: Delivery['reject'] = () => undefined;
-  const promise = new Promise<RecordMeta>((resolvePromise, rejectPromise) => {
-    resolve = resolvePromise;
-    reject = rejectPromise;
-  });
-  return { promise, resolve, reject, timestampMs };
-}
-
 /** Once it is queued a record can not be taken back, so an abort leaves its outcome open. */
 function rejectOnAbort(delivery: Delivery, signal: AbortSignal): void {
   setMaxListeners(0, signal); // any number of records may share a signal
-  const onAbort = (): void => rejectQuietly(delivery, abortedError(signal, true));
+  const onAbort = (): void => delivery.reject(abortedError(signal, true));
   signal.addEventListener('abort', onAbort, { once: true });
   const stop = (): void => signal.removeEventListener('abort', onAbort);
-  delivery.promise.then(stop, stop);
+  delivery.then(stop, stop);
 }
 
 const toHeader = ([name, value]: readonly [string, string | Bytes | null]): RecordHeader => ({

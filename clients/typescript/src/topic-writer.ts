@@ -4,10 +4,10 @@ import { partitionForKey, StickyPartitioner } from '../../../src/model/partition
 import type { NewRecord } from '../../../src/model/record.ts';
 import type { Brokers } from './brokers.ts';
 import { asBrokerError, BrokerError } from './errors.ts';
+import type { Delivery } from './delivery.ts';
 import type { LaneDriver } from './lane-driver.ts';
 import type { PartitionLane } from './partition-lane.ts';
 import { ProduceBatch } from './produce-batch.ts';
-import type { Delivery } from './produce-batch.ts';
 import type { ProducerSettings } from './producer-options.ts';
 import { loadTopic, topicChanged } from './topic-metadata.ts';
 import type { TopicMetadata } from './topic-metadata.ts';
@@ -135,7 +135,7 @@ export class TopicWriter {
       this.#context.drop(queued, lane);
       return;
     }
-    const batch = lane.open ?? this.#newBatch(queued, nowMs);
+    const batch = lane.open ?? this.#newBatch(queued, ready.driver, nowMs);
     const refused = batch.builder?.append(queued.record) ?? null;
     if (refused !== null) {
       const { code, message, fields } = refused.error;
@@ -143,7 +143,7 @@ export class TopicWriter {
       this.#context.drop(queued, new BrokerError(code, message, { fields, ...place }));
       return;
     }
-    batch.deliveries.push(queued.delivery);
+    batch.fate.add(queued.delivery, queued.record.timestampMs ?? 0);
     batch.reservedBytes += queued.bytes;
     if (lane.open === null) lane.begin(batch);
     // what comes behind it is appended whether it is or not
@@ -151,8 +151,8 @@ export class TopicWriter {
     ready.driver.touch(lane);
   }
 
-  #newBatch(queued: QueuedRecord, nowMs: number): ProduceBatch {
-    const builder = new BatchBuilder({}, Math.max(this.#capacityBytes, queued.bytes));
+  #newBatch(queued: QueuedRecord, driver: LaneDriver, nowMs: number): ProduceBatch {
+    const builder = new BatchBuilder({}, driver.buffers.take(Math.max(this.#capacityBytes, queued.bytes)));
     const batch = new ProduceBatch(builder, nowMs, queued.deadlineMs, queued.serial);
     batch.expectedEndOffset = queued.expectedEndOffset;
     return batch;

@@ -10,6 +10,7 @@ import { toMillis, toOffset, toProducerEpoch, toProducerId } from '../../../src/
 import type { BatchCodecs } from '../../../src/model/record-batch.ts';
 import { createCompression } from '../src/compression.ts';
 import { crc32c } from '../src/crc32c.ts';
+import { Delivery } from '../src/delivery.ts';
 import { BrokerError } from '../src/errors.ts';
 import type { ErrorCode } from '../src/errors.ts';
 import { PartitionLane } from '../src/partition-lane.ts';
@@ -35,7 +36,7 @@ const acknowledged = { leaderEpoch: 1, duplicate: false, committed: true, entry:
 
 /** A lane with a hand on everything around it. */
 class Bench {
-  readonly fates: Fate[] = [];
+  readonly deliveries: Delivery[] = [];
   readonly errors: BrokerError[] = [];
   readonly lane: PartitionLane;
   identity: ProducerIdentity | null = null;
@@ -56,6 +57,15 @@ class Bench {
     if (idempotent) this.raise();
   }
 
+  /** Of every record that was added. */
+  get fates(): Fate[] {
+    return this.deliveries.map(({ outcome }) => {
+      if (outcome === null) return { kind: 'open' };
+      if (outcome instanceof BrokerError) return { kind: 'rejected', error: outcome };
+      return { kind: 'resolved', offset: outcome.offset, duplicate: outcome.duplicate };
+    });
+  }
+
   raise(): void {
     const generation = (this.identity?.generation ?? 0) + 1;
     this.identity = {
@@ -68,11 +78,12 @@ class Bench {
 
   /** Adds records as one closed batch. */
   add(count: number, deadlineMs = Infinity): void {
-    const batch = new ProduceBatch(new BatchBuilder(), this.nowMs, deadlineMs, this.fates.length);
+    const batch = new ProduceBatch(new BatchBuilder(), this.nowMs, deadlineMs, this.deliveries.length);
     for (let i = 0; i < count; i++) {
-      const n = this.fates.push({ kind: 'open' }) - 1;
+      const delivery = new Delivery();
+      const n = this.deliveries.push(delivery) - 1;
       assert.equal(batch.builder?.append({ key: null, value: bytesOf(n), headers: [], timestampMs: null }), null);
-      batch.deliveries.push(this.#delivery(n));
+      batch.fate.add(delivery, 0);
     }
     this.lane.begin(batch);
     this.lane.close();
@@ -98,18 +109,6 @@ class Bench {
 
   lose(): void {
     this.lane.lost(new BrokerError('UNAVAILABLE', 'gone', { retriable: true, indeterminate: true }), this.nowMs);
-  }
-
-  #delivery(n: number): ProduceBatch['deliveries'][number] {
-    const settle = (fate: Fate): void => {
-      if (this.fates[n]?.kind === 'open') this.fates[n] = fate;
-    };
-    return {
-      promise: new Promise(() => undefined),
-      resolve: (meta) => settle({ kind: 'resolved', offset: meta.offset, duplicate: meta.duplicate }),
-      reject: (error) => settle({ kind: 'rejected', error }),
-      timestampMs: 0,
-    };
   }
 }
 
