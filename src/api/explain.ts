@@ -54,7 +54,8 @@ const toExplainResponse = (explained: Explanation): ExplainResponse => ({
   stalls: explained.stalls.map(toWireStall),
 });
 
-const toWireStall = ({ reason, message, blocksProduce, blocksFetch, missing, progress }: Stall): WireStall => ({
+/** As it goes over the wire. */
+export const toWireStall = ({ reason, message, blocksProduce, blocksFetch, missing, progress }: Stall): WireStall => ({
   reason: wireReasons[reason],
   message,
   blocksProduce,

@@ -3,6 +3,7 @@
  * leaves. The generated encoder would copy every batch four times on the way to the same bytes.
  */
 import { BinaryWriter } from '@bufbuild/protobuf/wire';
+import type { PartitionStalls } from '../gen/sluice/v1/log.ts';
 import { FetchedPartition, FetchResponse, FetchStreamResponse } from '../gen/sluice/v1/log.ts';
 import type { RecordList } from '../gen/sluice/v1/record.ts';
 import { RecordList as RecordListCodec } from '../gen/sluice/v1/record.ts';
@@ -27,6 +28,8 @@ export interface FetchReply {
 export interface FetchStreamReply extends FetchReply {
   /** Bytes of credit that the message uses up. */
   readonly usedBytes: number;
+  /** Why nothing comes. Default: nothing of it is said. */
+  readonly stalls?: readonly PartitionStalls[];
 }
 
 /** Tags of the fields that are written by hand: number * 8 + 2 (length-delimited). */
@@ -58,6 +61,7 @@ export function serializeFetchStreamReply(reply: FetchStreamReply): Buffer {
     partitions: [],
     usedBytes: toInt32(reply.usedBytes),
     catalogRevision: toInt64(reply.catalogRevision),
+    stalls: [...(reply.stalls ?? [])],
   }).finish();
   return assemble(reply.parts, tail).asBuffer();
 }

@@ -9,15 +9,19 @@
  *   are written but have not left, all of it counted against what all calls may hold; only then is more read. A client
  *   that takes in nothing of it for `replyStallMsMax` is cut off.
  * - fetch-stream-3: a partition that was answered with an error, or with another place to be read at, is not read on.
+ * - fetch-stream-4: why nothing comes is told only while nothing is written and has not left, so that it adds nothing to
+ *   what a client that does not read has the broker hold.
  */
 import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js';
-import type { FetchStreamRequest, FetchStreamStart } from '../gen/sluice/v1/log.ts';
+import type { FetchStreamRequest, FetchStreamStart, PartitionStalls } from '../gen/sluice/v1/log.ts';
+import type { Stall } from '../broker/explain.ts';
 import type { BrokerApi, FetchAnswer, FetchCursor, FetchPartitionRequest } from '../broker/requests.ts';
 import type { Timer } from '../model/clock.ts';
 import type { Offset } from '../model/ids.ts';
 import type { Refused, Result } from '../model/errors.ts';
 import { refuse } from '../model/errors.ts';
 import type { BatchCodecs } from '../model/record-batch.ts';
+import type { ByteBudget } from './byte-budget.ts';
 import type { CallDesk, Drainable } from './call-desk.ts';
 import { callOver, shuttingDown } from './call-desk.ts';
 import { FieldChecks } from './convert.ts';
@@ -28,6 +32,8 @@ import { fetchReplyBytes } from './fetch-reply.ts';
 import { cutStream } from './http2-windows.ts';
 import type { Incoming } from './incoming.ts';
 import { readOneAhead } from './read-ahead.ts';
+import { SilenceTimer } from './silence-timer.ts';
+import { explainMsRange, StallTeller } from './stall-teller.ts';
 import { statusObject } from './status.ts';
 import { unpack } from './unpack.ts';
 
@@ -44,6 +50,8 @@ interface Start {
   readonly form: ReadForm;
   readonly grantBytes: number;
   readonly bytesMax: number;
+  /** Null: it is never told why nothing comes. */
+  readonly explainAfterMs: number | null;
 }
 
 function readStart(start: FetchStreamStart): Result<Start> {
@@ -53,6 +61,10 @@ function readStart(start: FetchStreamStart): Result<Start> {
     form: readForm(checks, start.format),
     grantBytes: checks.integerOr('grant_bytes', start.grantBytes, grantRange, grantDefault),
     bytesMax: checks.integerOr('max_bytes', start.maxBytes, bytesMaxRange, messageBytesMaxDefault),
+    explainAfterMs:
+      start.explainAfterMs === undefined
+        ? null
+        : checks.integer('explain_after_ms', start.explainAfterMs, explainMsRange),
   });
 }
 
@@ -77,12 +89,20 @@ class FetchStream implements Drainable {
   /** Where each partition is read on, for the records form. */
   readonly #positions = new Map<string, Offset>();
   readonly #stopped = new Set<string>();
+  readonly #stalls: StallTeller;
+  /** Partitions that are not read on (fetch-stream-3), of a stream that tells why nothing comes. */
+  readonly #ended = new Set<string>();
+  #silence: SilenceTimer | null = null;
+  /** The partition that is looked at first when it is told why nothing comes. */
+  #turn = 0;
+  #catalogRevision = 0;
 
   constructor(desk: CallDesk, broker: BrokerApi, codecs: BatchCodecs, call: Call) {
     this.#desk = desk;
     this.#broker = broker;
     this.#codecs = codecs;
     this.#call = call;
+    this.#stalls = new StallTeller(broker);
   }
 
   open(): void {
@@ -130,6 +150,8 @@ class FetchStream implements Drainable {
     if (cursor.kind === 'refused') return cursor;
     this.#start = start.value;
     this.#credit = grantBytes;
+    if (start.value.explainAfterMs !== null)
+      this.#silence = new SilenceTimer(this.#desk.clock, start.value.explainAfterMs, () => this.#explain(partitions));
     for (const each of partitions) this.#positions.set(partitionKey(each), each.fetchOffset);
     this.#pump(start.value, cursor.value).catch((defect: unknown) => {
       this.#fail(refuse('INTERNAL', 'A defect of Sluice; the broker’s log tells more.'));
@@ -158,12 +180,43 @@ class FetchStream implements Drainable {
         if (this.#credit <= 0) break;
         const answer = await cursor.next(Math.min(this.#credit, start.bytesMax));
         if (answer === null) break;
+        this.#note(answer);
         if (!(await this.#sendAll(start, answer))) break;
       }
     } finally {
       cursor.close();
     }
     this.#finish();
+  }
+
+  /** What an answer says of the stream itself. */
+  #note({ partitions, catalogRevision }: FetchAnswer): void {
+    this.#catalogRevision = catalogRevision;
+    if (this.#silence === null) return;
+    for (const each of partitions) {
+      this.#stalls.forget(each);
+      if (each.error !== null || each.preferred !== undefined) this.#ended.add(partitionKey(each));
+    }
+  }
+
+  /** Nothing came for a while: says why, of the partitions that are next in turn. */
+  async #explain(partitions: readonly FetchPartitionRequest[]): Promise<void> {
+    const { limits, replies } = this.#desk;
+    const context = this.#desk.context(this.#gone.signal, null);
+    const told: PartitionStalls[] = [];
+    const count = Math.min(partitions.length, limits.explainedPartitionsMax);
+    try {
+      for (let n = 0; n < count && !this.#over && this.#unsentBytes === 0; n++) {
+        const each = partitions[this.#turn++ % partitions.length];
+        if (each === undefined || this.#ended.has(partitionKey(each)) || this.#stopped.has(partitionKey(each))) continue;
+        const news = await this.#stalls.news(each, context, replies.full ? [repliesFull(replies)] : []);
+        if (news !== null) told.push(news);
+      }
+    } catch (defect) {
+      this.#desk.onDefect(defect);
+    }
+    if (told.length === 0 || this.#over) return;
+    this.#call.write({ parts: [], usedBytes: 0, catalogRevision: this.#catalogRevision, stalls: told });
   }
 
   /** An answer as messages: one, or in the records form as many as its records need. */
@@ -200,6 +253,7 @@ class FetchStream implements Drainable {
     if (!(await this.#until(() => (covered() && room()) || hopeless())) || hopeless()) return false;
     this.#credit -= reply.usedBytes;
     this.#desk.observer.answered('FetchStream', 'OK', null);
+    this.#silence?.heard();
     this.#leaving(reply.usedBytes);
     this.#call.write(reply, () => this.#left(reply.usedBytes));
     return true;
@@ -269,12 +323,19 @@ class FetchStream implements Drainable {
   #leave(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#silence?.stop();
     this.#gone.abort(callOver);
     this.#desk.leave(this);
     this.#desk.replies.forget(this.#resume);
     this.#changed();
   }
 }
+
+/** All of these streams wait until callers take in what was written for them. */
+const repliesFull = ({ bytes, bytesMax }: ByteBudget): Stall => ({
+  ...{ reason: 'throttled', message: 'as many bytes of replies as may be unsent on the broker that was asked' },
+  ...{ blocksProduce: false, blocksFetch: true, missing: [], progress: { done: bytes, total: bytesMax } },
+});
 
 function withUsedBytes(parts: readonly FetchPart[], catalogRevision: number): FetchStreamReply {
   return { parts, usedBytes: fetchReplyBytes({ parts, catalogRevision }), catalogRevision };

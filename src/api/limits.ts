@@ -50,6 +50,8 @@ export interface ApiLimits {
   readonly replyStallMsMax: number;
   /** Bytes of one FetchStream that are written but have not left yet: above it nothing is read for it. */
   readonly fetchStreamUnsentBytesMax: number;
+  /** Partitions that a silent FetchStream asks about at a time, to say why nothing comes. Range 1 to 1,000. */
+  readonly explainedPartitionsMax: number;
   /** Hint in refusals for a limit, milliseconds. */
   readonly retryAfterMs: number;
 }
@@ -84,5 +86,6 @@ export const defaultApiLimits: ApiLimits = {
   replyBytesUnsentMax: 256 * mebibyte,
   replyStallMsMax: minuteMs,
   fetchStreamUnsentBytesMax: 2 * mebibyte,
+  explainedPartitionsMax: 100,
   retryAfterMs: 100,
 };

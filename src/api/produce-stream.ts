@@ -7,14 +7,16 @@
  *   give or take one message: beyond it the stream is not read, and HTTP/2 holds the client back.
  * - produce-stream-3: every request that was read gets its own reply (with ACKS_NONE only if it failed) while the stream
  *   lives; one that was not read had no effect.
+ * - produce-stream-4: why a request waits is told before its reply only, and only to who asked for it with that request.
  */
 import type { handleBidiStreamingCall, ServerDuplexStream, StatusObject } from '@grpc/grpc-js';
 import { BinaryReader, WireType } from '@bufbuild/protobuf/wire';
-import type { ProduceStreamResponse } from '../gen/sluice/v1/log.ts';
+import type { PartitionStalls, ProduceStreamResponse } from '../gen/sluice/v1/log.ts';
 import { ProduceRequest, ProduceStreamResponse as ProduceStreamResponseCodec } from '../gen/sluice/v1/log.ts';
-import type { AckLevel, AppendReceipt } from '../broker/requests.ts';
+import type { AckLevel, AppendReceipt, PartitionRef } from '../broker/requests.ts';
 import type { BrokerError, Result } from '../model/errors.ts';
 import { refuse } from '../model/errors.ts';
+import { AppendStalls } from './append-stalls.ts';
 import type { CallDesk, Drainable } from './call-desk.ts';
 import { callOver, shuttingDown } from './call-desk.ts';
 import { FieldChecks } from './convert.ts';
@@ -26,11 +28,13 @@ import { admitProduce, produceNodes, toProduceResponse, withTimeout } from './pr
 import { readOneAhead } from './read-ahead.ts';
 import { ReplyOrder } from './reply-order.ts';
 import type { AnswerCode } from './observer.ts';
+import { explainMsRange, StallTeller } from './stall-teller.ts';
 import { errorDetail, statusObject } from './status.ts';
 
 /** A message of the stream. Its two levels are parsed apart: a bad append can be answered, a bad frame can not. */
 export interface StreamedProduce {
   readonly correlationId: bigint;
+  readonly explainAfterMs: number | undefined;
   readonly produce: Incoming<ProduceRequest>;
 }
 
@@ -55,22 +59,30 @@ interface Outgoing {
 export function parseStreamedProduce(bytes: Buffer, limits: ApiLimits): Incoming<StreamedProduce> {
   const frame = parseIncoming(bytes, readFrame, {}, limits);
   if (frame.kind === 'malformed') return frame;
-  const { correlationId, append } = frame.message;
+  const { append, ...rest } = frame.message;
   const produce = parseIncoming(append, (part) => ProduceRequest.decode(part), produceNodes, limits);
-  return { kind: 'message', message: { correlationId, produce }, bytes: bytes.length };
+  return { kind: 'message', message: { ...rest, produce }, bytes: bytes.length };
 }
 
-function readFrame(bytes: Uint8Array): { correlationId: bigint; append: Uint8Array } {
+interface Frame {
+  readonly correlationId: bigint;
+  readonly append: Uint8Array;
+  readonly explainAfterMs: number | undefined;
+}
+
+function readFrame(bytes: Uint8Array): Frame {
   const reader = new BinaryReader(bytes);
   let correlationId = 0n;
   let append: Uint8Array = new Uint8Array();
+  let explainAfterMs: number | undefined;
   while (reader.pos < reader.len) {
     const [field, wireType] = reader.tag();
     if (field === 1 && wireType === WireType.Varint) correlationId = BigInt(reader.int64());
     else if (field === 2 && wireType === WireType.LengthDelimited) append = reader.bytes();
+    else if (field === 3 && wireType === WireType.Varint) explainAfterMs = reader.int32();
     else reader.skip(wireType, field);
   }
-  return { correlationId, append };
+  return { correlationId, append, explainAfterMs };
 }
 
 /** Replies are small; `finish` makes a buffer of its own, which needs no second copy. */
@@ -87,6 +99,7 @@ class ProduceStream implements Drainable {
   readonly #order = new ReplyOrder<Outgoing>((outgoing) => this.#send(outgoing));
   readonly #writing = new Set<Ticket>();
   readonly #resume = (): void => this.#readOn();
+  readonly #stalls: AppendStalls;
   #requests = 0;
   #bytes = 0;
   /** How the stream ends once everything is replied to; null: it goes on. */
@@ -97,6 +110,24 @@ class ProduceStream implements Drainable {
     this.#desk = desk;
     this.#door = door;
     this.#call = call;
+    const teller = new StallTeller(door.broker);
+    this.#stalls = new AppendStalls({
+      clock: desk.clock,
+      news: (ref) => this.#news(teller, ref),
+      forget: (ref) => teller.forget(ref),
+      tell: (correlationId, value) => {
+        if (!this.#over) call.write({ correlationId, result: { $case: 'waiting', value } });
+      },
+    });
+  }
+
+  async #news(teller: StallTeller, ref: PartitionRef): Promise<PartitionStalls | null> {
+    try {
+      return await teller.news(ref, this.#desk.context(this.#gone.signal, null));
+    } catch (defect) {
+      this.#desk.onDefect(defect);
+      return null;
+    }
   }
 
   open(): void {
@@ -127,7 +158,7 @@ class ProduceStream implements Drainable {
   }
 
   /** Synchronous up to and including `broker.append`: that is what keeps produce-stream-1. */
-  #append({ correlationId, produce }: StreamedProduce, ticket: Ticket): void {
+  #append({ correlationId, explainAfterMs, produce }: StreamedProduce, ticket: Ticket): void {
     const lane = produce.kind === 'message' ? laneOf(produce.message.topic, produce.message.partition) : null;
     const refuseWith = (error: BrokerError): void => {
       this.#tell(error.code, ticket);
@@ -135,24 +166,41 @@ class ProduceStream implements Drainable {
       if (lane === null) this.#send(outgoing);
       else this.#order.open(lane)(outgoing);
     };
-    const admitted = this.#admit(correlationId, produce);
+    const admitted = this.#admit(correlationId, explainAfterMs, produce);
     if (admitted.kind === 'refused') refuseWith(admitted.error);
-    else this.#propose(correlationId, admitted.value, ticket);
+    else this.#propose(correlationId, admitted.value, ticket, explainAfterMs);
   }
 
-  #admit(correlationId: bigint, produce: Incoming<ProduceRequest>): Result<Admitted> {
+  #admit(
+    correlationId: bigint,
+    explainAfterMs: number | undefined,
+    produce: Incoming<ProduceRequest>,
+  ): Result<Admitted> {
     if (produce.kind === 'malformed') return { kind: 'refused', error: produce.error };
     const checks = new FieldChecks();
     checks.int64('correlation_id', correlationId);
+    if (explainAfterMs !== undefined) checks.integer('explain_after_ms', explainAfterMs, explainMsRange);
     const checked = checks.finish(null);
     return checked.kind === 'refused' ? checked : admitProduce(this.#door, produce.message);
   }
 
-  #propose(correlationId: bigint, { append, timeoutMs }: Admitted, ticket: Ticket): void {
-    const settle = this.#order.open(laneOf(append.topic, append.partition));
+  #propose(
+    correlationId: bigint,
+    { append, timeoutMs }: Admitted,
+    ticket: Ticket,
+    explainAfterMs: number | undefined,
+  ): void {
+    const lane = laneOf(append.topic, append.partition);
+    const settle = this.#order.open(lane);
+    const { topic, topicId, partition } = append;
+    const settled =
+      explainAfterMs === undefined
+        ? null
+        : this.#stalls.open(lane, { correlationId, ref: { topic, topicId, partition }, explainAfterMs });
     const context = withTimeout(this.#desk.clock, this.#desk.context(this.#gone.signal, null, ticket.began), timeoutMs);
     this.#door.broker.append(append, context).then(
       (answer) => {
+        settled?.();
         this.#tell(answer.kind === 'ok' ? 'OK' : answer.error.code, ticket);
         settle({ ticket, reply: replyTo(correlationId, append.acks, answer) });
       },
@@ -236,6 +284,7 @@ class ProduceStream implements Drainable {
   #leave(): void {
     if (this.#over) return;
     this.#over = true;
+    this.#stalls.stop();
     this.#gone.abort(callOver);
     this.#desk.requests.forget(this.#resume);
     this.#desk.leave(this);

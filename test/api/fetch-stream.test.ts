@@ -3,13 +3,17 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
 import { Client, credentials, status as Status } from '@grpc/grpc-js';
+import type { Explanation, StallReason } from '../../src/broker/explain.ts';
+import { stall } from '../../src/broker/explain.ts';
 import type { FetchAnswer, FetchCursor } from '../../src/broker/requests.ts';
+import { StallReason as WireStallReason } from '../../src/gen/sluice/v1/cluster.ts';
 import type { FetchStreamRequest, FetchStreamResponse, FetchStreamStart } from '../../src/gen/sluice/v1/log.ts';
 import { FetchFormat, LogServiceService } from '../../src/gen/sluice/v1/log.ts';
+import type { Result } from '../../src/model/errors.ts';
 import { ok, refuse } from '../../src/model/errors.ts';
-import { toOffset, toTerm } from '../../src/model/ids.ts';
+import { toBrokerId, toOffset, toTerm } from '../../src/model/ids.ts';
 import { patchBatch } from '../../src/model/record-batch.ts';
-import { fakeBroker, fetchedFrom } from '../fakes/fake-broker.ts';
+import { fakeBroker, fetchedFrom, topicUuid } from '../fakes/fake-broker.ts';
 import type { FakeBroker } from '../fakes/fake-broker.ts';
 import type { Rig } from './rig.ts';
 import { Replies, batchOf, codeName, detailOf, record, startRig, until } from './rig.ts';
@@ -311,4 +315,73 @@ test('half-closing without a start, and bytes that are no message, end it too', 
   const rawReplies = new Replies(raw);
   raw.write(Uint8Array.of(0xff, 0xff));
   assert.equal(codeName(detailOf((await rawReplies.ended())!)!), 'INVALID_REQUEST');
+});
+
+const stalledFor = (reason: StallReason): Result<Explanation> =>
+  ok({
+    topicId: topicUuid,
+    answeredBy: toBrokerId(0),
+    leader: null,
+    marks: null,
+    stalls: [stall(reason, 'for people', 'both', [toBrokerId(2)], { done: 1, total: 2 })],
+  });
+
+const reasonsOf = ({ stalls }: FetchStreamResponse): string[] =>
+  stalls.flatMap(({ topic, partition, stalls: all }) => all.map(({ reason }) => `${topic}/${partition} ${reason}`));
+
+const { STALL_REASON_AT_HIGH_WATERMARK: idle, STALL_REASON_NO_LEADER: noLeader } = WireStallReason;
+
+test('a silent stream says why, when that changes, and anew after something came; it costs no credit', async (t) => {
+  const { stream, cursor, broker, replies } = await setUp(t);
+  let now = stalledFor('at-high-watermark');
+  let asked = 0;
+  broker.script.explain = () => {
+    asked++;
+    return Promise.resolve(now);
+  };
+  stream.write(start({ explainAfterMs: 100 }));
+  const first = await replies.next();
+  assert.deepEqual([first.partitions, first.usedBytes, first.catalogRevision], [[], 0, 0n]);
+  assert.deepEqual(reasonsOf(first), [`orders/0 ${idle}`]);
+  assert.deepEqual([first.stalls[0]?.topicId, first.stalls[0]?.stalls[0]?.missingBrokers], [topicUuid, [2]]);
+  await until(() => asked >= 3);
+  assert.equal(replies.count, 0);
+  now = stalledFor('no-leader');
+  assert.deepEqual(reasonsOf(await replies.next()), [`orders/0 ${noLeader}`]);
+  cursor.feed(answerOf(10));
+  const data = await replies.next();
+  assert.deepEqual([data.partitions.length, data.stalls], [1, []]);
+  const again = await replies.next();
+  assert.deepEqual([reasonsOf(again), again.catalogRevision], [[`orders/0 ${noLeader}`], 7n]);
+});
+
+test('a stream says nothing of what is not read on, nor if it was not asked to', async (t) => {
+  const { stream, cursor, broker, replies } = await setUp(t);
+  const asked: number[] = [];
+  broker.script.explain = ({ partition }) => {
+    asked.push(partition);
+    return Promise.resolve(stalledFor('no-leader'));
+  };
+  const [value] = [start({ explainAfterMs: 100 }).action!.value as FetchStreamStart];
+  const [first] = value.partitions;
+  stream.write(start({ explainAfterMs: 100, partitions: [first!, { ...first!, partition: 1 }] }));
+  const { error } = refuse('OFFSET_OUT_OF_RANGE', 'No.');
+  cursor.feed({ partitions: [{ ...fetchedFrom(0, [], 0), error }], catalogRevision: 7 });
+  assert.equal(codeName((await replies.next()).partitions[0]!.error!), 'OFFSET_OUT_OF_RANGE');
+  assert.deepEqual(reasonsOf(await replies.next()), [`orders/1 ${noLeader}`]);
+  await until(() => asked.length >= 3);
+  assert.ok(!asked.includes(0));
+  const silent = await setUp(t);
+  silent.stream.write(start());
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  assert.ok(silent.broker.calls.every(({ method }) => method !== 'explain'));
+});
+
+test('when a stream says why nothing comes is within a range', async (t) => {
+  for (const explainAfterMs of [0, 99, 60_001, -1]) {
+    const { stream, replies } = await setUp(t);
+    stream.write(start({ explainAfterMs }));
+    const error = await replies.ended();
+    assert.match(detailOf(error!)!.message, /explain_after_ms/);
+  }
 });

@@ -3,13 +3,17 @@ import { test } from 'node:test';
 import type { TestContext } from 'node:test';
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { Client, credentials, status as Status } from '@grpc/grpc-js';
+import type { Explanation, StallReason } from '../../src/broker/explain.ts';
+import { stall } from '../../src/broker/explain.ts';
 import type { AppendReceipt, AppendRequest } from '../../src/broker/requests.ts';
+import { StallReason as WireStallReason } from '../../src/gen/sluice/v1/cluster.ts';
 import type { ProduceRequest, ProduceStreamRequest, ProduceStreamResponse } from '../../src/gen/sluice/v1/log.ts';
 import { Acks, LogServiceService, ProduceStreamRequest as RequestCodec } from '../../src/gen/sluice/v1/log.ts';
 import { Compression } from '../../src/gen/sluice/v1/record.ts';
 import type { Result } from '../../src/model/errors.ts';
 import { ok, refuse } from '../../src/model/errors.ts';
-import { acceptingAppends, fakeBroker, receiptAt } from '../fakes/fake-broker.ts';
+import { toBrokerId } from '../../src/model/ids.ts';
+import { acceptingAppends, fakeBroker, receiptAt, topicUuid } from '../fakes/fake-broker.ts';
 import type { FakeBroker } from '../fakes/fake-broker.ts';
 import type { Rig } from './rig.ts';
 import { Replies, batchOf, codeName, detailOf, record, startRig, until } from './rig.ts';
@@ -44,6 +48,7 @@ function open({ log }: Rig): Open {
 
 /** What a reply says: its offset, or the code of its error. */
 function outcome({ correlationId, result }: ProduceStreamResponse): string {
+  if (result?.$case === 'waiting') return `${correlationId}: waiting`;
   const said = result?.$case === 'produced' ? String(result.value.baseOffset) : codeName(result!.value);
   return `${correlationId}: ${said}`;
 }
@@ -297,4 +302,72 @@ test('a correlation id that is no safe integer is refused, and given back as it 
   stream.write({ ...request(0), correlationId: -1n });
   stream.write({ ...request(0), correlationId: 2n ** 53n });
   assert.deepEqual((await replies.take(2)).map(outcome), ['-1: INVALID_REQUEST', `${2n ** 53n}: INVALID_REQUEST`]);
+});
+
+const stalledFor = (reason: StallReason, missing: readonly number[] = []): Result<Explanation> =>
+  ok({
+    topicId: topicUuid,
+    answeredBy: toBrokerId(0),
+    leader: null,
+    marks: null,
+    stalls: [stall(reason, 'for people', 'produce', missing.map(toBrokerId), { done: 1, total: 2 })],
+  });
+
+const reasonsOf = ({ result }: ProduceStreamResponse): (readonly [WireStallReason, readonly number[]])[] =>
+  result?.$case === 'waiting'
+    ? result.value.stalls.map(({ reason, missingBrokers }) => [reason, missingBrokers] as const)
+    : [];
+
+const { STALL_REASON_WAITING_FOR_QUORUM: quorum, STALL_REASON_NO_LEADER: noLeader } = WireStallReason;
+
+test('an append that waits is told why, and again when the reasons have changed, before its reply', async (t) => {
+  const appends = await held(t);
+  let now = stalledFor('waiting-for-quorum', [1, 2]);
+  let asked = 0;
+  appends.broker.script.explain = () => {
+    asked++;
+    return Promise.resolve(now);
+  };
+  const { stream, replies } = open(appends.rig);
+  stream.write({ ...request(7), explainAfterMs: 100 });
+  stream.write({ ...request(8), explainAfterMs: 100 });
+  const first = await replies.next();
+  assert.deepEqual([first.correlationId, reasonsOf(first)], [7n, [[quorum, [1, 2]]]], 'of the oldest one');
+  const waiting = first.result?.$case === 'waiting' ? first.result.value : null;
+  assert.deepEqual([waiting?.topic, waiting?.topicId, waiting?.partition], ['orders', topicUuid, 0]);
+  await until(() => asked >= 3);
+  assert.equal(replies.count, 0, 'what was told is not told again');
+  now = stalledFor('no-leader');
+  assert.deepEqual(reasonsOf(await replies.next()), [[noLeader, []]]);
+  appends.accept(0);
+  assert.equal(outcome(await replies.next()), '7: 0');
+  const next = await replies.next();
+  assert.deepEqual([next.correlationId, reasonsOf(next)], [8n, [[noLeader, []]]], 'now it is the oldest');
+  appends.accept(1);
+  assert.equal(outcome(await replies.next()), '8: 1');
+  const before = asked;
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  assert.equal(asked, before, 'nobody waits');
+});
+
+test('nothing is told of an append that did not ask, is answered in time, or asks out of range', async (t) => {
+  const appends = await held(t);
+  let asked = 0;
+  appends.broker.script.explain = () => {
+    asked++;
+    return Promise.resolve(stalledFor('no-leader'));
+  };
+  const { stream, replies } = open(appends.rig);
+  for (const [id, explainAfterMs] of [99, 60_001, 0, -1].entries()) stream.write({ ...request(id), explainAfterMs });
+  assert.deepEqual(
+    (await replies.take(4)).map(outcome),
+    [0, 1, 2, 3].map((id) => `${id}: INVALID_REQUEST`),
+  );
+  stream.write({ ...request(4), explainAfterMs: 60_000 });
+  stream.write({ ...request(5, { partition: 1 }) });
+  await new Promise((resolve) => setTimeout(resolve, 150));
+  appends.accept(0);
+  appends.accept(1);
+  assert.deepEqual((await replies.take(2)).map(outcome).sort(), ['4: 0', '5: 1']);
+  assert.equal(asked, 0);
 });

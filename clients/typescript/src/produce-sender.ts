@@ -145,6 +145,8 @@ export class ProduceSender {
   }
 
   #reply(reply: ProduceStreamResponse): void {
+    // never asked for: stalls are asked for with Explain
+    if (reply.result?.$case === 'waiting') return;
     const correlation = Number(reply.correlationId);
     const attempt = this.#attempts.get(correlation);
     const place = { broker: this.address };
@@ -179,6 +181,7 @@ function outcomeOf(reply: ProduceStreamResponse, lane: PartitionLane, broker: st
     }
     case 'error':
       return { kind: 'refused', error: fromDetail(reply.result.value, { broker, topic, partition }) };
+    case 'waiting':
     case undefined: {
       const text = 'The broker answered neither with success nor with an error.';
       return { kind: 'refused', error: new BrokerError('UNKNOWN_ERROR', text, { indeterminate: true, broker }) };

@@ -497,7 +497,7 @@ export class ScriptedServer {
           const usedBytes = part.payload?.$case === 'recordBatches' ? part.payload.value.length : 0;
           credit -= usedBytes;
           this.fetchedBytes += usedBytes;
-          call.write({ partitions: [part], usedBytes, catalogRevision: 1n });
+          call.write({ partitions: [part], usedBytes, catalogRevision: 1n, stalls: [] });
         }
       }
     };

@@ -124,7 +124,8 @@ export class StreamWriter {
     if (batch === undefined || result === undefined) throw new Error(`a reply to nothing: ${correlationId}`);
     this.#open.delete(correlationId);
     if (result.$case === 'produced') this.#produced(batch, Number(result.value.baseOffset));
-    else this.#failed(batch, fromDetail(result.value, {}));
+    else if (result.$case === 'error') this.#failed(batch, fromDetail(result.value, {}));
+    else throw new Error('told of what was not asked for');
     this.#wake();
   }
 

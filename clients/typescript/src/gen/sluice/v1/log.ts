@@ -17,6 +17,7 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { Stall } from "./cluster.ts";
 import { ErrorDetail, LeaderHint } from "./error.ts";
 import { Compression, RecordList } from "./record.ts";
 
@@ -207,14 +208,22 @@ export interface ProduceStreamRequest {
   /** Chosen by the client, range 0 to 2^53-1, given back in the reply. */
   correlationId: bigint;
   /** The append. */
-  produce: ProduceRequest | undefined;
+  produce:
+    | ProduceRequest
+    | undefined;
+  /**
+   * If the append has no outcome after this time, a message says why (`waiting`), and another one each time that the reasons
+   * have changed after as long again; of the oldest such append of each partition. Milliseconds, range 100 to 60,000.
+   * Absent: its reply only.
+   */
+  explainAfterMs?: number | undefined;
 }
 
 /** The reply to one append on a stream. */
 export interface ProduceStreamResponse {
   /** From the request. */
   correlationId: bigint;
-  /** Exactly one of the two. */
+  /** Exactly one. */
   result:
     | //
     /** It is appended. */
@@ -222,7 +231,22 @@ export interface ProduceStreamResponse {
     | //
     /** It is refused, or its outcome is unknown (see indeterminate). */
     { $case: "error"; value: ErrorDetail }
+    | //
+    /** It has no outcome yet, and why; another message brings that. Only if the request had explain_after_ms. */
+    { $case: "waiting"; value: PartitionStalls }
     | undefined;
+}
+
+/** Why nothing comes of a partition. */
+export interface PartitionStalls {
+  /** Name of the topic. */
+  topic: string;
+  /** UUID of the topic. */
+  topicId: string;
+  /** Partition, from 0. */
+  partition: number;
+  /** The reasons, those that block first. Never empty. */
+  stalls: Stall[];
 }
 
 /** Asks what became of one batch of an idempotent producer. */
@@ -441,7 +465,14 @@ export interface FetchStreamStart {
     | number
     | undefined;
   /** Limit of one message in bytes, range 1 to 4 MiB, default 1 MiB. At least one batch is sent all the same. */
-  maxBytes?: number | undefined;
+  maxBytes?:
+    | number
+    | undefined;
+  /**
+   * If nothing comes for this time, a message says why (`stalls`), and another one each time that the reasons have changed
+   * after as long again. Milliseconds, range 100 to 60,000. Absent: never.
+   */
+  explainAfterMs?: number | undefined;
 }
 
 /** What a broker says on a fetch stream. */
@@ -450,8 +481,17 @@ export interface FetchStreamResponse {
   partitions: FetchedPartition[];
   /** Bytes of credit that this message used up. */
   usedBytes: number;
-  /** Revision of the catalog that the broker answered from. */
+  /**
+   * Revision of the catalog that the broker answered from; in a message with stalls that of the message before it, 0: there
+   * was none.
+   */
   catalogRevision: bigint;
+  /**
+   * Why nothing comes, of the partitions whose reasons have changed since they were told; only if the stream was started with
+   * explain_after_ms. Such a message has no partitions and uses no credit. At most 100 partitions are looked at each time,
+   * in turn.
+   */
+  stalls: PartitionStalls[];
 }
 
 /** Which offset is asked for. */
@@ -1061,7 +1101,7 @@ export const ProduceResponse: MessageFns<ProduceResponse> = {
 };
 
 function createBaseProduceStreamRequest(): ProduceStreamRequest {
-  return { correlationId: 0n, produce: undefined };
+  return { correlationId: 0n, produce: undefined, explainAfterMs: undefined };
 }
 
 export const ProduceStreamRequest: MessageFns<ProduceStreamRequest> = {
@@ -1074,6 +1114,9 @@ export const ProduceStreamRequest: MessageFns<ProduceStreamRequest> = {
     }
     if (message.produce !== undefined) {
       ProduceRequest.encode(message.produce, writer.uint32(18).fork()).join();
+    }
+    if (message.explainAfterMs !== undefined) {
+      writer.uint32(24).int32(message.explainAfterMs);
     }
     return writer;
   },
@@ -1107,6 +1150,14 @@ export const ProduceStreamRequest: MessageFns<ProduceStreamRequest> = {
             message.produce = ProduceRequest.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.explainAfterMs = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1138,6 +1189,9 @@ export const ProduceStreamResponse: MessageFns<ProduceStreamResponse> = {
         break;
       case "error":
         ErrorDetail.encode(message.result.value, writer.uint32(26).fork()).join();
+        break;
+      case "waiting":
+        PartitionStalls.encode(message.result.value, writer.uint32(34).fork()).join();
         break;
     }
     return writer;
@@ -1178,6 +1232,93 @@ export const ProduceStreamResponse: MessageFns<ProduceStreamResponse> = {
             }
 
             message.result = { $case: "error", value: ErrorDetail.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.result = { $case: "waiting", value: PartitionStalls.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBasePartitionStalls(): PartitionStalls {
+  return { topic: "", topicId: "", partition: 0, stalls: [] };
+}
+
+export const PartitionStalls: MessageFns<PartitionStalls> = {
+  encode(message: PartitionStalls, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.topic !== "") {
+      writer.uint32(10).string(message.topic);
+    }
+    if (message.topicId !== "") {
+      writer.uint32(18).string(message.topicId);
+    }
+    if (message.partition !== 0) {
+      writer.uint32(24).int32(message.partition);
+    }
+    for (const v of message.stalls) {
+      Stall.encode(v!, writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PartitionStalls {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePartitionStalls();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.topic = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.topicId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.partition = reader.int32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.stalls.push(Stall.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -2153,7 +2294,7 @@ export const FetchStreamRequest: MessageFns<FetchStreamRequest> = {
 };
 
 function createBaseFetchStreamStart(): FetchStreamStart {
-  return { partitions: [], format: 0, grantBytes: undefined, maxBytes: undefined };
+  return { partitions: [], format: 0, grantBytes: undefined, maxBytes: undefined, explainAfterMs: undefined };
 }
 
 export const FetchStreamStart: MessageFns<FetchStreamStart> = {
@@ -2169,6 +2310,9 @@ export const FetchStreamStart: MessageFns<FetchStreamStart> = {
     }
     if (message.maxBytes !== undefined) {
       writer.uint32(32).int32(message.maxBytes);
+    }
+    if (message.explainAfterMs !== undefined) {
+      writer.uint32(40).int32(message.explainAfterMs);
     }
     return writer;
   },
@@ -2218,6 +2362,14 @@ export const FetchStreamStart: MessageFns<FetchStreamStart> = {
             message.maxBytes = reader.int32();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.explainAfterMs = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2232,7 +2384,7 @@ export const FetchStreamStart: MessageFns<FetchStreamStart> = {
 };
 
 function createBaseFetchStreamResponse(): FetchStreamResponse {
-  return { partitions: [], usedBytes: 0, catalogRevision: 0n };
+  return { partitions: [], usedBytes: 0, catalogRevision: 0n, stalls: [] };
 }
 
 export const FetchStreamResponse: MessageFns<FetchStreamResponse> = {
@@ -2248,6 +2400,9 @@ export const FetchStreamResponse: MessageFns<FetchStreamResponse> = {
         throw new globalThis.Error("value provided for field message.catalogRevision of type int64 too large");
       }
       writer.uint32(24).int64(message.catalogRevision);
+    }
+    for (const v of message.stalls) {
+      PartitionStalls.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -2287,6 +2442,14 @@ export const FetchStreamResponse: MessageFns<FetchStreamResponse> = {
             }
 
             message.catalogRevision = reader.int64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.stalls.push(PartitionStalls.decode(reader, reader.uint32()));
             continue;
           }
         }
