@@ -1,5 +1,8 @@
 import { assert } from '../model/assert.ts';
 
+/** One caller may hold the free bytes divided by this: n callers that do leave 1 / (1 + n / 8) of the budget free. */
+const shareOfFree = 8;
+
 /**
  * Bytes that all calls may hold together. One more is always given, so that the largest fits; `full` says when to stop,
  * and whoever waits is called in turn as soon as there is room.
@@ -21,6 +24,14 @@ export class ByteBudget {
 
   get full(): boolean {
     return this.#bytes >= this.bytesMax;
+  }
+
+  /**
+   * What one caller may hold now: a part of what is free, so that however many callers hold on to theirs, some is left for
+   * the next one (dynamic thresholds: Choudhury and Hahne, 1998). Bytes.
+   */
+  get share(): number {
+    return Math.max(0, Math.floor((this.bytesMax - this.#bytes) / shareOfFree));
   }
 
   take(bytes: number): void {

@@ -5,9 +5,10 @@
  * - fetch-stream-1: a message leaves only if the credit covers it; if everything that was sent before has been granted
  *   again, one message may exceed it, so that a client with little credit still gets its next batch. Credit then falls
  *   below zero and must be granted back first.
- * - fetch-stream-2: at most one answer of the broker is held back, and at most `fetchStreamUnsentBytesMax` and one message
- *   are written but have not left, all of it counted against what all calls may hold; only then is more read. A client
- *   that takes in nothing of it for `replyStallMsMax` is cut off.
+ * - fetch-stream-2: something is read only while what is written and has not left is below `fetchStreamUnsentBytesMax` and
+ *   below this stream's share of what all calls may hold; what is being read counts as held. So a client that does not read
+ *   has its share and one message held, and leaves room for those that do. A client that takes in nothing of it for
+ *   `replyStallMsMax` is cut off. Not counted is one batch that was read and waits for credit.
  * - fetch-stream-3: a partition that was answered with an error, or with another place to be read at, is not read on.
  * - fetch-stream-4: why nothing comes is told only while nothing is written and has not left, so that it adds nothing to
  *   what a client that does not read has the broker hold.
@@ -15,7 +16,7 @@
 import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js';
 import type { FetchStreamRequest, FetchStreamStart, PartitionStalls } from '../gen/sluice/v1/log.ts';
 import type { Stall } from '../broker/explain.ts';
-import type { BrokerApi, FetchAnswer, FetchCursor, FetchPartitionRequest } from '../broker/requests.ts';
+import type { BrokerApi, FetchAnswer, FetchCursor, FetchPartitionRequest, ReadRoom } from '../broker/requests.ts';
 import type { Timer } from '../model/clock.ts';
 import type { Offset } from '../model/ids.ts';
 import type { Refused, Result } from '../model/errors.ts';
@@ -79,13 +80,19 @@ class FetchStream implements Drainable {
   /** Bytes that may be sent. */
   #credit = 0;
   #unsentBytes = 0;
+  /** Taken of what all calls may hold, for what is being read. */
+  #readingBytes = 0;
   /** Runs while something is unsent: a client must take in what it granted. */
   #stall: Timer | null = null;
   /** True: no more grants will come. */
   #halfClosed = false;
   #over = false;
-  #wake: (() => void) | null = null;
+  #wakes: (() => void)[] = [];
   readonly #resume = (): void => this.#changed();
+  readonly #room: ReadRoom = {
+    take: (bytes) => this.#takeRoom(bytes),
+    giveBack: (bytes) => this.#giveRoom(bytes),
+  };
   /** Where each partition is read on, for the records form. */
   readonly #positions = new Map<string, Offset>();
   readonly #stopped = new Set<string>();
@@ -178,15 +185,36 @@ class FetchStream implements Drainable {
     try {
       while (await this.#until(() => this.#credit > 0 || this.#halfClosed)) {
         if (this.#credit <= 0) break;
-        const answer = await cursor.next(Math.min(this.#credit, start.bytesMax));
+        const answer = await cursor.next(Math.min(this.#credit, start.bytesMax), this.#room);
         if (answer === null) break;
         this.#note(answer);
-        if (!(await this.#sendAll(start, answer))) break;
+        const sent = await this.#sendAll(start, answer);
+        this.#giveRoom(this.#readingBytes);
+        if (!sent) break;
       }
     } finally {
+      this.#giveRoom(this.#readingBytes);
       cursor.close();
     }
     this.#finish();
+  }
+
+  /** Waits until something may be read (fetch-stream-2). */
+  async #takeRoom(bytes: number): Promise<number | null> {
+    const { limits, replies } = this.#desk;
+    const mayRead = (): boolean =>
+      !replies.full && this.#unsentBytes <= Math.min(replies.share, limits.fetchStreamUnsentBytesMax);
+    if (!(await this.#until(mayRead))) return null;
+    const taken = Math.max(1, Math.min(bytes, replies.share));
+    this.#readingBytes += taken;
+    replies.take(taken);
+    return taken;
+  }
+
+  #giveRoom(bytes: number): void {
+    const given = Math.min(bytes, this.#readingBytes);
+    this.#readingBytes -= given;
+    if (given > 0) this.#desk.replies.give(given);
   }
 
   /** What an answer says of the stream itself. */
@@ -208,7 +236,8 @@ class FetchStream implements Drainable {
     try {
       for (let n = 0; n < count && !this.#over && this.#unsentBytes === 0; n++) {
         const each = partitions[this.#turn++ % partitions.length];
-        if (each === undefined || this.#ended.has(partitionKey(each)) || this.#stopped.has(partitionKey(each))) continue;
+        if (each === undefined || this.#ended.has(partitionKey(each)) || this.#stopped.has(partitionKey(each)))
+          continue;
         const news = await this.#stalls.news(each, context, replies.full ? [repliesFull(replies)] : []);
         if (news !== null) told.push(news);
       }
@@ -246,10 +275,11 @@ class FetchStream implements Drainable {
   }
 
   async #sendWithin(start: Start, reply: FetchStreamReply): Promise<boolean> {
-    const { limits, replies } = this.#desk;
+    const { limits } = this.#desk;
     const covered = (): boolean => this.#credit >= Math.min(reply.usedBytes, start.grantBytes);
-    const room = (): boolean => this.#unsentBytes < limits.fetchStreamUnsentBytesMax && !replies.full;
+    const room = (): boolean => this.#unsentBytes < limits.fetchStreamUnsentBytesMax;
     const hopeless = (): boolean => this.#halfClosed && !covered();
+    if (!covered()) this.#giveRoom(this.#readingBytes);
     if (!(await this.#until(() => (covered() && room()) || hopeless())) || hopeless()) return false;
     this.#credit -= reply.usedBytes;
     this.#desk.observer.answered('FetchStream', 'OK', null);
@@ -285,20 +315,20 @@ class FetchStream implements Drainable {
     this.#stall = this.#unsentBytes === 0 ? null : clock.setTimer(limits.replyStallMsMax, () => cutStream(this.#call));
   }
 
-  /** Waits for a condition; false: the stream is over. One waits at a time. */
+  /** Waits for a condition; false: the stream is over. */
   async #until(ready: () => boolean): Promise<boolean> {
     while (!this.#over && !ready())
       await new Promise<void>((resolve) => {
         if (this.#desk.replies.full) this.#desk.replies.whenNotFull(this.#resume);
-        this.#wake = resolve;
+        this.#wakes.push(resolve);
       });
     return !this.#over;
   }
 
   #changed(): void {
-    const wake = this.#wake;
-    this.#wake = null;
-    wake?.();
+    const wakes = this.#wakes;
+    this.#wakes = [];
+    for (const wake of wakes) wake();
   }
 
   #closeHalf(): void {

@@ -9,6 +9,7 @@ import type {
   FetchPartitionRequest,
   FetchRequest,
   PartitionRef,
+  ReadRoom,
   RequestContext,
 } from '../broker/requests.ts';
 import { must } from '../model/assert.ts';
@@ -161,10 +162,10 @@ export class ForwardedCursor implements FetchCursor {
     }));
   }
 
-  async next(bytesMax: number): Promise<FetchAnswer | null> {
+  async next(bytesMax: number, room?: ReadRoom): Promise<FetchAnswer | null> {
     for (;;) {
       if (this.#closed || this.#context.signal.aborted) return null;
-      this.#ask(bytesMax);
+      this.#ask(bytesMax, room);
       if (this.#asked.size === 0) return null;
       const { from, answer } = await Promise.race(this.#asked.values());
       this.#asked.delete(from);
@@ -180,11 +181,11 @@ export class ForwardedCursor implements FetchCursor {
     this.#local?.close();
   }
 
-  #ask(bytesMax: number): void {
+  #ask(bytesMax: number, room: ReadRoom | undefined): void {
     if (this.#local !== null && !this.#localOver && !this.#asked.has(null)) {
       this.#asked.set(
         null,
-        this.#local.next(bytesMax).then((answer) => ({ from: null, answer })),
+        this.#local.next(bytesMax, room).then((answer) => ({ from: null, answer })),
       );
     }
     for (const remote of this.#remotes) {

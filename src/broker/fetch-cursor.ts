@@ -14,7 +14,7 @@ import type { FetchTarget } from './fetcher.ts';
 import { readOf, toFetched, unlocated } from './fetcher.ts';
 import type { FetchWaiter } from './partition.ts';
 import { readPartition } from './partition-reader.ts';
-import type { FetchAnswer, FetchCursor, FetchedPartition } from './requests.ts';
+import type { FetchAnswer, FetchCursor, FetchedPartition, ReadRoom } from './requests.ts';
 
 interface CursorDeps {
   readonly waiters: FetchWaiters;
@@ -23,6 +23,8 @@ interface CursorDeps {
   readonly answered: (partitions: readonly FetchedPartition[]) => void;
   readonly closed: (cursor: OpenCursor) => void;
 }
+
+const endlessRoom: ReadRoom = { take: (bytes) => Promise.resolve(bytes), giveBack: () => undefined };
 
 /** One partition of the stream and how far it was read. */
 class Source implements FetchWaiter {
@@ -66,13 +68,18 @@ export class OpenCursor implements FetchCursor {
     if (signal.aborted) this.close();
   }
 
-  async next(bytesMax: number): Promise<FetchAnswer | null> {
+  async next(bytesMax: number, room: ReadRoom = endlessRoom): Promise<FetchAnswer | null> {
     assert(this.#wakeNext === null, 'cursor-2: one call of next at a time');
     for (;;) {
       if (this.#closed) return null;
       if (this.#shuttingDown) return this.#sayGoodbye();
-      const partitions = await this.#drain(bytesMax);
-      if (partitions.length > 0) return this.#answer(partitions);
+      if (this.#queue.length > 0) {
+        const bytes = await room.take(bytesMax);
+        if (bytes === null) return null;
+        const partitions = await this.#drain(bytes);
+        if (partitions.length > 0) return this.#answer(partitions);
+        room.giveBack(bytes);
+      }
       if (this.#sources.every((source) => source.ended)) this.close();
       else await this.#somethingQueued();
     }

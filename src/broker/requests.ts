@@ -390,10 +390,21 @@ export interface CommittedOffset {
   readonly newerThanGroup: boolean;
 }
 
+/** Where what is read will be held until it has left: asked right before something is read, not while nothing is there. */
+export interface ReadRoom {
+  /** Resolves with how many of the bytes may be read now, at least 1; they are taken. Null: there is nobody to read for. */
+  take(bytes: number): Promise<number | null>;
+  /** Nothing was read after all. */
+  giveBack(bytes: number): void;
+}
+
 /** A reader that sends as it finds; see FetchStream. */
 export interface FetchCursor {
-  /** Waits until there is something (or an error) within bytesMax, then moves on. Ends when the signal aborts: null. */
-  next(bytesMax: number): Promise<FetchAnswer | null>;
+  /**
+   * Waits until there is something (or an error) within bytesMax, then moves on. Ends when the signal aborts: null.
+   * @param room default: there is always room
+   */
+  next(bytesMax: number, room?: ReadRoom): Promise<FetchAnswer | null>;
   close(): void;
 }
 

@@ -5,7 +5,7 @@ import type { ClientDuplexStream, ServiceError } from '@grpc/grpc-js';
 import { Client, credentials, status as Status } from '@grpc/grpc-js';
 import type { Explanation, StallReason } from '../../src/broker/explain.ts';
 import { stall } from '../../src/broker/explain.ts';
-import type { FetchAnswer, FetchCursor } from '../../src/broker/requests.ts';
+import type { FetchAnswer, FetchCursor, ReadRoom } from '../../src/broker/requests.ts';
 import { StallReason as WireStallReason } from '../../src/gen/sluice/v1/cluster.ts';
 import type { FetchStreamRequest, FetchStreamResponse, FetchStreamStart } from '../../src/gen/sluice/v1/log.ts';
 import { FetchFormat, LogServiceService } from '../../src/gen/sluice/v1/log.ts';
@@ -19,10 +19,12 @@ import type { Rig } from './rig.ts';
 import { Replies, batchOf, codeName, detailOf, record, startRig, until } from './rig.ts';
 
 const decoder = new TextDecoder();
+const mebibyte = 1024 * 1024;
 
-/** A cursor that is fed by the test; it remembers the limits it was asked with. */
+/** A cursor that is fed by the test; it remembers the limits it was asked with, and what it was let read. */
 class FedCursor implements FetchCursor {
   readonly asked: number[] = [];
+  readonly granted: number[] = [];
   readonly #answers: FetchAnswer[] = [];
   #wake: (() => void) | null = null;
   #ended = false;
@@ -38,12 +40,17 @@ class FedCursor implements FetchCursor {
     this.#wake?.();
   }
 
-  async next(bytesMax: number): Promise<FetchAnswer | null> {
+  async next(bytesMax: number, room?: ReadRoom): Promise<FetchAnswer | null> {
     this.asked.push(bytesMax);
     while (this.#answers.length === 0 && !this.#ended && !this.closed)
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
+    if (this.#answers.length > 0 && room !== undefined) {
+      const bytes = await room.take(bytesMax);
+      if (bytes === null) return null;
+      this.granted.push(bytes);
+    }
     return this.#answers.shift() ?? null;
   }
 
@@ -384,4 +391,50 @@ test('when a stream says why nothing comes is within a range', async (t) => {
     const error = await replies.ended();
     assert.match(detailOf(error!)!.message, /explain_after_ms/);
   }
+});
+
+test('pit-P121: streams that nobody reads hold a share each, and leave room for one that is read', async (t) => {
+  const bytesMax = 8 * mebibyte;
+  const cursors: FedCursor[] = [];
+  const broker = fakeBroker({
+    openCursor: (_partitions, { signal }) => {
+      const cursor = new FedCursor();
+      cursors.push(cursor);
+      signal.addEventListener('abort', () => cursor.close());
+      return ok(cursor);
+    },
+  });
+  const rig = await startRig(t, broker, { replyBytesUnsentMax: bytesMax });
+  // each on a connection of its own, for one that is not read holds up all that share it
+  const clientOf = (): Client => {
+    const client = new Client(rig.address, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 });
+    t.after(() => client.close());
+    return client;
+  };
+  const { path, requestSerialize, responseDeserialize } = LogServiceService.fetchStream;
+  const openOne = (): ClientDuplexStream<FetchStreamRequest, FetchStreamResponse> =>
+    clientOf().makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+  const idle = Array.from({ length: 40 }, openOne);
+  for (const stream of idle) {
+    stream.on('error', () => undefined);
+    stream.pause();
+    stream.write(start({ grantBytes: 64 * mebibyte, maxBytes: 4 * mebibyte }));
+  }
+  await until(() => cursors.length === idle.length);
+  for (const cursor of cursors) cursor.feed(...Array.from({ length: 100 }, () => answerOf(64 * 1024)));
+  await settle();
+  await settle();
+  assert.ok(rig.server.load.unsentBytes < bytesMax, `${rig.server.load.unsentBytes} bytes are held`);
+  assert.ok(
+    cursors.every(({ granted }) => granted.length > 0),
+    'each had its turn',
+  );
+  const read = openOne();
+  const replies = new Replies(read);
+  read.write(start());
+  await until(() => cursors.length > idle.length);
+  cursors.at(-1)!.feed(...Array.from({ length: 20 }, () => answerOf(64 * 1024)));
+  for (let n = 0; n < 20; n++) assert.equal((await replies.next()).usedBytes, 64 * 1024);
+  for (const stream of [...idle, read]) stream.cancel();
+  await until(() => rig.server.load.unsentBytes === 0);
 });

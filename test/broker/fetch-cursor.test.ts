@@ -169,3 +169,29 @@ test('on close a cursor says goodbye for every partition it still reads, then en
   assert.equal(await cursor.next(1_000), null);
   await closing;
 });
+
+test('room is asked for once there is something to read, given back if that was nothing, and a refusal ends it', async () => {
+  const fixture = await fixtureWith(1);
+  value(await fixture.append('orders', text(['0'])));
+  const cursor = open(fixture, [at('orders', 0)]);
+  const book: string[] = [];
+  let grant: number | null = 1;
+  const room = {
+    take: (bytes: number): Promise<number | null> => {
+      book.push(`take ${bytes}`);
+      return Promise.resolve(grant);
+    },
+    giveBack: (bytes: number): void => void book.push(`give ${bytes}`),
+  };
+  assert.deepEqual(told(await cursor.next(1_000, room)), [[0, [0]]], 'one batch, however little is granted');
+  assert.deepEqual(book, ['take 1000']);
+  const waiting = cursor.next(500, room);
+  assert.equal(await isPending(waiting), true);
+  assert.equal(book.filter((line) => line === 'take 500').length, book.filter((line) => line === 'give 1').length);
+  value(await fixture.append('orders', text(['1'])));
+  assert.deepEqual(told(await waiting), [[0, [1]]]);
+  value(await fixture.append('orders', text(['2'])));
+  grant = null;
+  assert.equal(await cursor.next(1_000, room), null);
+  cursor.close();
+});

@@ -120,12 +120,13 @@ function peakOf(pid: number): number {
 const forgetPeak = (pid: number): void => writeFileSync(`/proc/${pid}/clear_refs`, '5');
 
 function figuresOf(name: string, { measured, tally }: Phase, forMs: number): Figures {
-  const { produce, failed } = measured;
+  const { produce, read, failed } = measured;
   const errors = Object.entries(tally.errors).map(([code, count]) => `${code}:${count}`);
   return {
     [`${name}P50Ms`]: produce.quantile(0.5),
     [`${name}P90Ms`]: produce.quantile(0.9),
     [`${name}P99Ms`]: produce.quantile(0.99),
+    [`${name}ReadP99Ms`]: read.quantile(0.99),
     [`${name}Sends`]: produce.count,
     [`${name}Failed`]: [...failed].map(([code, count]) => `${code}:${count}`).join(',') || 0,
     [`${name}PushedMBps`]: Math.round((tally.sent * historyValueBytes) / forMs / 100) / 10,
@@ -149,12 +150,13 @@ function problemsOf(broker: BrokerProcess, { without, abused, allowed, abusedMs 
   for (const line of broker.errors) problems.push(`the broker says: ${JSON.stringify(line)}`);
   if (abused.residentMax > allowed)
     problems.push(`${mib(abused.residentMax)} MiB are resident, and its limits allow ${mib(allowed)}`);
-  const [before, then] = [without.measured.produce, abused.measured.produce];
-  const share = Math.min(before.count, then.count) < callsForP99 ? 0.9 : 0.99;
-  if (then.quantile(share) > slowerMax * before.quantile(share))
-    problems.push(
-      `well-behaved clients wait ${then.quantile(share)} ms beside the abusers, and ${before.quantile(share)} ms without them (p${share * 100})`,
-    );
+  for (const what of ['produce', 'read'] as const) {
+    const [before, then] = [without.measured[what], abused.measured[what]];
+    const share = Math.min(before.count, then.count) < callsForP99 ? 0.9 : 0.99;
+    const [beforeMs, thenMs] = [before.quantile(share), then.quantile(share)];
+    if (thenMs > slowerMax * beforeMs)
+      problems.push(`${what}: p${share * 100} is ${thenMs} ms beside the abusers, and ${beforeMs} ms without them`);
+  }
   for (const { measured } of [without, abused])
     if (measured.failed.size > 0)
       problems.push(`records of well-behaved clients failed: ${[...measured.failed].join()}`);
