@@ -9,6 +9,6 @@ export async function runSpace({ short, only, report }: SuiteOptions): Promise<v
   if (only !== null && !name.includes(only)) return;
   const size = short
     ? { hours: 40, hourMs: 500, endlessBytes: 0.1 * gigabyte, hourlyBytes: 0.3 * gigabyte, checkInterval: '1s' }
-    : { hours: 168, hourMs: 3_000, endlessBytes: 2 * gigabyte, hourlyBytes: 6 * gigabyte, checkInterval: '30s' };
+    : { hours: 168, hourMs: 3_000, endlessBytes: 2 * gigabyte, hourlyBytes: 6 * gigabyte, checkInterval: '3s' };
   await report.run(name, () => runInterleaved(size));
 }
