@@ -1,7 +1,7 @@
 /** Stands where a broker should be while there is none: it says why, and refuses everything. */
 import type { BrokerApi, ClusterInfo } from '../broker/requests.ts';
 import type { Refused, Result } from '../model/errors.ts';
-import { ok, refuse } from '../model/errors.ts';
+import { ok, refuse, setApart } from '../model/errors.ts';
 
 function refusing(refusal: () => Refused, cluster: () => Result<ClusterInfo>): BrokerApi {
   const no = (): Promise<Refused> => Promise.resolve(refusal());
@@ -48,7 +48,7 @@ export function startingBroker(retryAfterMs: number): BrokerApi {
  */
 export function lostBroker(cluster: ClusterInfo, reason: string): BrokerApi {
   return refusing(
-    () => refuse('QUARANTINED', `This broker is set apart: ${reason}`),
+    () => refuse('QUARANTINED', `This broker is set apart: ${reason}`, setApart('broker')),
     () => ok(cluster),
   );
 }

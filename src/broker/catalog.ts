@@ -11,7 +11,7 @@
 import { must } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Refused, Result } from '../model/errors.ts';
-import { ok, refuse } from '../model/errors.ts';
+import { ok, refuse, setApart } from '../model/errors.ts';
 import type { LogIndex, Millis } from '../model/ids.ts';
 import { catalogGroup, indexZero, toReplicaId } from '../model/ids.ts';
 import type { GroupSpec, RaftGroup, RaftHost } from '../raft/group.ts';
@@ -115,7 +115,8 @@ export class Catalog {
   /** Null: it leads here, and commands are decided here. */
   get unavailable(): Refused | null {
     if (this.#closed) return refuse('BROKER_SHUTTING_DOWN', 'the broker is shutting down; ask another one');
-    if (this.#quarantine !== null) return refuse('QUARANTINED', `the catalog is set apart: ${this.#quarantine}`);
+    if (this.#quarantine !== null)
+      return refuse('QUARANTINED', `the catalog is set apart: ${this.#quarantine}`, setApart('catalog'));
     if (this.#role?.serving === true) return null;
     const retryAfterMs = this.#deps.limits.retryAfterMs;
     return refuse('LEADER_NOT_AVAILABLE', 'the catalog has no leader that is ready; try again', { retryAfterMs });

@@ -7,7 +7,7 @@ import { InvariantViolation } from '../model/assert.ts';
 import type { Clock, Timer } from '../model/clock.ts';
 import type { Entry } from '../model/entry.ts';
 import type { LeaderHint, Refused, Result } from '../model/errors.ts';
-import { ok, refuse } from '../model/errors.ts';
+import { ok, refuse, setApart } from '../model/errors.ts';
 import type { LogIndex, MemberEpoch, Millis } from '../model/ids.ts';
 import { toLogIndex } from '../model/ids.ts';
 import type { StateChange, StatePair } from '../model/raft-state.ts';
@@ -158,7 +158,8 @@ export class GroupPartition implements CommandMachine, LanePort {
     const { retryAfterMs } = this.options.settings;
     if (this.closed) return refuse('BROKER_SHUTTING_DOWN', 'The broker is stopping.');
     if (this.quarantine !== null) {
-      return refuse('QUARANTINED', `The coordinator of the group is set apart on this broker: ${this.quarantine}`);
+      const text = `The coordinator of the group is set apart on this broker: ${this.quarantine}`;
+      return refuse('QUARANTINED', text, setApart('group'));
     }
     if (this.role?.serving === true && this.raft !== null) return null;
     if (this.role !== null && this.role.role !== 'leader' && this.role.leader !== null) {

@@ -13,7 +13,7 @@ import { assert, InvariantViolation, must } from '../model/assert.ts';
 import type { Clock } from '../model/clock.ts';
 import type { Entry } from '../model/entry.ts';
 import type { ErrorCode, Refused, Result } from '../model/errors.ts';
-import { ok, refuse } from '../model/errors.ts';
+import { ok, refuse, setApart } from '../model/errors.ts';
 import type { BrokerId, GroupNumber, LogIndex, Millis, Offset, ProducerEpoch, ProducerId, Term } from '../model/ids.ts';
 import { indexZero, offsetZero } from '../model/ids.ts';
 import type { BatchHeader, BatchProducer } from '../model/record-batch.ts';
@@ -287,7 +287,7 @@ export class Partition implements DataMachine {
   }
 
   quarantined(reason: string): void {
-    this.end(refuse('QUARANTINED', `the partition is set apart on this broker: ${reason}`));
+    this.end(refuse('QUARANTINED', `the partition is set apart on this broker: ${reason}`, setApart('partition')));
   }
 
   // ---- appending ----

@@ -1,5 +1,5 @@
 /** One proposal from draft to outcome, for callers that have nothing else to do meanwhile. */
-import { refuse } from '../model/errors.ts';
+import { refuse, setApart } from '../model/errors.ts';
 import type { Refused } from '../model/errors.ts';
 import type { EntryDraft } from '../model/entry.ts';
 import type { ProposalOutcome, Proposed, RaftGroup } from '../raft/group.ts';
@@ -30,7 +30,11 @@ export function proposalRefusal(why: ProposalRefused['why'], retryAfterMs: numbe
     case 'stopped':
       return refuse('BROKER_SHUTTING_DOWN', 'the partition is being stopped on this broker');
     case 'quarantined':
-      return refuse('QUARANTINED', 'the partition is set apart on this broker: its state can not be trusted');
+      return refuse(
+        'QUARANTINED',
+        'the partition is set apart on this broker: its state can not be trusted',
+        setApart('partition'),
+      );
     case 'invalid':
       return refuse('INTERNAL', 'the proposal was not well formed');
   }

@@ -106,3 +106,8 @@ export const ok = <T>(value: T): Result<T> => ({ kind: 'ok', value });
 export function refuse(code: ErrorCode, message: string, more: Omit<BrokerError, 'code' | 'message'> = {}): Refused {
   return { kind: 'refused', error: { code, message, ...more } };
 }
+
+/** What a QUARANTINED says in its fields: all of the broker, or only what was asked for. Clients ask others accordingly. */
+export const setApart = (scope: 'broker' | 'partition' | 'group' | 'catalog'): Pick<BrokerError, 'fields'> => ({
+  fields: { scope },
+});

@@ -201,7 +201,9 @@ test('design D7: a broken invariant in one partition sets that one apart and no 
   group.setApart('its state is broken');
   assert.equal(code(await caught), 'APPEND_INTERRUPTED');
   assert.match(error(await fixture.append('orders', text(['a']))).message, /its state is broken/);
-  assert.equal((await fixture.fetch('orders', 0)).error?.code, 'QUARANTINED');
+  const fetched = (await fixture.fetch('orders', 0)).error;
+  assert.equal(fetched?.code, 'QUARANTINED');
+  assert.deepEqual(fetched?.fields, { scope: 'partition' });
   assert.equal(value(await fixture.append('orders', text(['a']), { partition: 1 })).baseOffset, 0);
 });
 

@@ -8,7 +8,7 @@ import type { BackoffOptions } from './backoff.ts';
 import { ClusterView } from './cluster-view.ts';
 import { Connection } from './connection.ts';
 import type { Environment } from './environment.ts';
-import { asBrokerError, BrokerError, closedError, isAway } from './errors.ts';
+import { asBrokerError, BrokerError, closedError, isAway, isSetApartThere } from './errors.ts';
 import type { ClientStatus } from './client-status.ts';
 import type { LeaderHint } from './errors.ts';
 import type { DescribeClusterResponse } from './gen/sluice/v1/cluster.ts';
@@ -240,7 +240,11 @@ export class Brokers {
         this.#reachedOne ||= !unreachable;
         const hint = error.leaderHint?.address;
         const isHinted = hint !== undefined && hint !== address;
-        next = isHinted ? hint : askAnother.has(error.code) ? this.#view.after(address, this.#nowMs()) : null;
+        next = isHinted
+          ? hint
+          : askAnother.has(error.code) || isSetApartThere(error)
+            ? this.#view.after(address, this.#nowMs())
+            : null;
         const tryAtOnce = isHinted
           ? hintsFollowed++ < hintsAtOnceMax
           : isAway(error) && this.#view.hasPresent(this.#nowMs());

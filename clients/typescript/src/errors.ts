@@ -128,19 +128,24 @@ export const closedError = (what: string): BrokerError => new BrokerError('CLOSE
 export const abortedError = (signal: AbortSignal, indeterminate = false): BrokerError =>
   new BrokerError('ABORTED', 'The caller aborted the call.', { cause: signal.reason, indeterminate });
 
-/** These say that the broker that was asked does not know who leads a partition. */
-export const knowsNoLeader: ReadonlySet<string> = new Set(['LEADER_NOT_AVAILABLE', 'NOT_LEADER_OR_FOLLOWER']);
+/** Whether what was asked for (one partition, one group, the catalog) is set apart at that broker, and nothing else of it. */
+export const isSetApartThere = ({ code, fields }: BrokerError): boolean =>
+  code === 'QUARANTINED' && fields['scope'] !== undefined && fields['scope'] !== 'broker';
+
+const leaderless: ReadonlySet<string> = new Set(['LEADER_NOT_AVAILABLE', 'NOT_LEADER_OR_FOLLOWER']);
+/** Whether the broker that was asked does not know who leads the partition: another one may. */
+export const knowsNoLeader = (error: BrokerError): boolean => leaderless.has(error.code) || isSetApartThere(error);
 
 const away: ReadonlySet<string> = new Set(['UNAVAILABLE', 'BROKER_SHUTTING_DOWN', 'QUARANTINED']);
 /**
  * Whether the broker that was asked is not there (any more) for anybody. One that is set apart answers, and even tells
  * about itself when it is asked for the cluster, but does nothing for anybody until its disk is replaced.
  */
-export const isAway = ({ code }: BrokerError): boolean => away.has(code);
+export const isAway = (error: BrokerError): boolean => away.has(error.code) && !isSetApartThere(error);
 
 /** Whether it says no more than that another broker leads, or will in a moment. */
 export const isSeekingLeader = (error: BrokerError): boolean =>
-  knowsNoLeader.has(error.code) || error.code === 'LEADERSHIP_LOST' || isAway(error);
+  knowsNoLeader(error) || error.code === 'LEADERSHIP_LOST' || isAway(error);
 
 /** Makes a BrokerError of anything that was thrown. */
 export function asBrokerError(error: unknown): BrokerError {

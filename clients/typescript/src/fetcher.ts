@@ -352,7 +352,7 @@ export class Fetcher {
     const wasNear = cursor.near?.address === open.session.address;
     if (error.leaderHint !== undefined) this.#brokers.learnLeader(topic, partition, error.leaderHint);
     else if (isAway(error)) this.#brokers.failed(open.session.address);
-    else if (!wasNear && knowsNoLeader.has(error.code)) this.#brokers.notLeader(topic, partition, open.session.address);
+    else if (!wasNear && knowsNoLeader(error)) this.#brokers.notLeader(topic, partition, open.session.address);
     if (wasNear) {
       this.#readAtLeader(cursor);
       this.#arrangeSoon();

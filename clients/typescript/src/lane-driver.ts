@@ -266,7 +266,7 @@ export class LaneDriver {
     const { error } = outcome;
     if (error.leaderHint !== undefined) this.#brokers.learnLeader(topic, partition, error.leaderHint);
     else if (isAway(error)) this.#brokers.failed(address);
-    else if (knowsNoLeader.has(error.code)) this.#brokers.notLeader(topic, partition, address);
+    else if (knowsNoLeader(error)) this.#brokers.notLeader(topic, partition, address);
   }
 
   #lost(sender: ProduceSender, lanes: ReadonlySet<PartitionLane>, error: BrokerError): void {

@@ -53,6 +53,13 @@ const calls = (id: number, method: string): number => server(id).calls.get(metho
 const lead = (brokerId: number, epoch: number): void => {
   for (const each of servers) each.leader = () => ({ brokerId, epoch });
 };
+/** One partition of "t" is led elsewhere than before. */
+const leadOne = (partition: number, brokerId: number, epoch: number): void => {
+  for (const each of servers) {
+    const before = each.leader;
+    each.leader = (topic, which) => (which === partition ? { brokerId, epoch } : before(topic, which));
+  }
+};
 const hintOf = (id: number, leaderEpoch = 1): { brokerId: number; address: string; leaderEpoch: number } => ({
   brokerId: id,
   address: server(id).address,
@@ -181,6 +188,25 @@ describe('a broker that is set apart', () => {
     setApart();
     await producer.send('t', { ...value, partition: 0 });
     assert.equal((await records.next()).value?.offset, 1);
+  });
+
+  it('in one partition is passed over for that one alone', async () => {
+    const client = connect();
+    await learnt(client);
+    const producer = client.producer({ deliveryTimeoutMs: 5_000 });
+    for (const partition of [0, 1]) await producer.send('t', { ...value, partition });
+    let refused = 0;
+    server(1).appendFault = (request) => {
+      if (request.partition !== 0) return null;
+      refused += 1;
+      return { kind: 'refuse', code: 'QUARANTINED', fields: { scope: 'partition' } };
+    };
+    leadOne(0, 3, 2);
+    const [before, after] = [calls(1, 'append'), 10];
+    for (let n = 0; n < after; n++) for (const partition of [0, 1]) await producer.send('t', { ...value, partition });
+    assert.ok(refused > 0 && refused < 5, `it is asked a time or two, not ${refused} times`);
+    assert.equal(calls(1, 'append') - before - refused, after, 'the other partition stays where it is led');
+    assert.equal(calls(3, 'append'), after);
   });
 
   it('does not make the others forgotten by telling of itself alone', async () => {

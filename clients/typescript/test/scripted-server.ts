@@ -52,6 +52,7 @@ export type AppendFault =
       readonly appended?: boolean;
       readonly retryAfterMs?: number;
       readonly leaderHint?: LeaderHint;
+      readonly fields?: Readonly<Record<string, string>>;
     }
   | { readonly kind: 'drop'; readonly when: 'before' | 'after' }
   | { readonly kind: 'silent' };
@@ -415,6 +416,7 @@ export class ScriptedServer {
           ...detailOf(fault.code),
           retryAfterMs: fault.retryAfterMs === undefined ? undefined : BigInt(fault.retryAfterMs),
           leaderHint: fault.leaderHint,
+          ...(fault.fields === undefined ? {} : { fields: fault.fields }),
         };
         call.write({ correlationId, result: { $case: 'error', value: error } });
         return;
