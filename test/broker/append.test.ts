@@ -203,7 +203,7 @@ test('design D7: a broken invariant in one partition sets that one apart and no 
   assert.match(error(await fixture.append('orders', text(['a']))).message, /its state is broken/);
   const fetched = (await fixture.fetch('orders', 0)).error;
   assert.equal(fetched?.code, 'QUARANTINED');
-  assert.deepEqual(fetched?.fields, { scope: 'partition' });
+  assert.deepEqual(fetched.fields, { scope: 'partition' });
   assert.equal(value(await fixture.append('orders', text(['a']), { partition: 1 })).baseOffset, 0);
 });
 
