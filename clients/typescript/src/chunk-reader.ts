@@ -4,7 +4,7 @@ import { toOffset } from '../../../src/model/ids.ts';
 import type { BatchCodecs } from '../../../src/model/record-batch.ts';
 import { splitBatches } from '../../../src/model/record-batch.ts';
 import type { StoredRecord } from '../../../src/model/record.ts';
-import { BrokerError } from './errors.ts';
+import { asBrokerError, BrokerError } from './errors.ts';
 import type { Chunk, Cursor, Fetcher } from './fetcher.ts';
 import { InRecord } from './record.ts';
 import type { RecordBatch } from './record.ts';
@@ -82,6 +82,19 @@ export class ChunkReader<K, V> {
     return this.#convert(stored, chunk, this.#serdes(chunk.cursor.topic));
   }
 
+  /** The record that the next call would begin with, as it is stored; null: none is at hand. It stays the next one. */
+  peekStored(): StoredInChunk | null {
+    const open = this.#open;
+    if (open === null || open.chunk.generation !== open.chunk.cursor.generation) return null;
+    const stored = open.records[open.at];
+    return stored === undefined ? null : { stored, chunk: open.chunk, nextOffset: stored.offset + 1 };
+  }
+
+  /** Passes over that record; null: it is not the next one any more. */
+  skip({ stored }: StoredInChunk): StoredInChunk | null {
+    return this.#open !== null && this.peekStored()?.stored === stored ? this.#pass(this.#open) : null;
+  }
+
   #pass(open: OpenChunk): StoredInChunk {
     const stored = storedIn(open);
     open.at += 1;
@@ -99,11 +112,16 @@ export class ChunkReader<K, V> {
     const pair = this.#serdes(cursor.topic);
     const until = Math.min(open.records.length, open.at + recordsMax);
     const records: InRecord<K, V>[] = [];
-    for (let at = open.at; at < until; at++) {
-      const stored = open.records[at];
-      if (stored !== undefined) records.push(this.#convert(stored, chunk, pair));
+    for (; open.at < until; open.at++) {
+      const stored = open.records[open.at];
+      if (stored === undefined) continue;
+      try {
+        records.push(this.#convert(stored, chunk, pair));
+      } catch (error) {
+        if (records.length === 0) throw error;
+        break; // those before it are good; the next call begins with it
+      }
     }
-    open.at = until;
     const last = records.at(-1);
     const nextOffset = this.#isUsedUp(open) || last === undefined ? chunk.nextOffset : last.offset + 1;
     this.#drop(open);
@@ -187,18 +205,32 @@ export class ChunkReader<K, V> {
 
   #convert(stored: StoredRecord, chunk: Chunk, pair: SerdePair<K, V>): InRecord<K, V> {
     const { topic, partition } = chunk.cursor;
-    const { headers } = stored;
-    return new InRecord({
-      topic,
-      partition,
-      offset: stored.offset,
-      timestampMs: stored.timestampMs,
-      leaderEpoch: chunk.leaderEpoch,
-      key: deserialized(pair.key, stored.key, topic, 'key'),
-      value: deserialized(pair.value, stored.value, topic, 'value'),
-      headers: headers.length === 0 ? noHeaders : headers.map(({ name, value }) => [name, value] as const),
-    });
+    try {
+      const key = deserialized(pair.key, stored.key, topic, 'key');
+      return inRecord(stored, chunk, key, deserialized(pair.value, stored.value, topic, 'value'));
+    } catch (thrown) {
+      const error = asBrokerError(thrown);
+      throw error.with({ topic, partition, fields: { ...error.fields, offset: String(stored.offset) } });
+    }
   }
+}
+
+/** A record with its bytes, for those who look at what a serde can not read. */
+export const rawRecord = ({ stored, chunk }: StoredInChunk): InRecord =>
+  inRecord(stored, chunk, stored.key, stored.value);
+
+function inRecord<K, V>(stored: StoredRecord, chunk: Chunk, key: K | null, value: V | null): InRecord<K, V> {
+  const { headers } = stored;
+  return new InRecord({
+    topic: chunk.cursor.topic,
+    partition: chunk.cursor.partition,
+    offset: stored.offset,
+    timestampMs: stored.timestampMs,
+    leaderEpoch: chunk.leaderEpoch,
+    key,
+    value,
+    headers: headers.length === 0 ? noHeaders : headers.map(({ name, value: bytes }) => [name, bytes] as const),
+  });
 }
 
 const always = (): boolean => true;

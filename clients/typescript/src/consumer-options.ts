@@ -2,6 +2,7 @@ import type { TopicPartition } from './admin.ts';
 import { BrokerError } from './errors.ts';
 import type { FetchSettings } from './fetcher.ts';
 import { inRange } from './producer-options.ts';
+import type { InRecord } from './record.ts';
 import type { ResumeTokenStorage } from './resume-token.ts';
 import type { Serde, Topic } from './serde.ts';
 import type { OffsetPolicy } from './start-offsets.ts';
@@ -12,6 +13,9 @@ export interface FetchOptions {
   /** Limit of one message from a broker, bytes, range 1 to 4 MiB. Default 1 MiB. One batch comes all the same. */
   readonly maxBytes?: number;
 }
+
+/** What to do with a record that can not be deserialized. */
+export type DecodeErrorAction = 'fail' | 'skip' | 'dead-letter';
 
 export interface ConsumerOptions<K, V> {
   /** Group id, 1 to 249 characters of [A-Za-z0-9._-]. */
@@ -60,6 +64,15 @@ export interface ConsumerOptions<K, V> {
    */
   readonly assignor?: 'uniform' | 'range';
   readonly fetch?: FetchOptions;
+  /**
+   * What happens to a record whose key or value the serde can not read, or a function that decides it of each. `fail`: the
+   * consumer ends with SERDE_FAILED and commits nothing behind the record. `skip`: the record counts as processed.
+   * `dead-letter`: its bytes go to `deadLetterTopic`, with the headers of a dead letter of `run`, and then it counts as
+   * processed. `status()` tells of the latter two. Default: `fail`; in a `run` with `deadLetter` that topic.
+   */
+  readonly onDecodeError?: DecodeErrorAction | ((error: BrokerError, record: InRecord) => DecodeErrorAction);
+  /** Where `dead-letter` of `onDecodeError` sends records. */
+  readonly deadLetterTopic?: string;
   /** These partitions are read from now on. Reading begins when the promise is fulfilled; a rejection ends the consumer. */
   readonly onAssigned?: (partitions: readonly TopicPartition[]) => void | Promise<void>;
   /**
@@ -82,6 +95,9 @@ export interface ConsumerSettings {
   readonly stallAfterMs: number;
 }
 
+export const noDeadLetterTopic = (): BrokerError =>
+  new BrokerError('INVALID_REQUEST', "onDecodeError: 'dead-letter' needs a deadLetterTopic.");
+
 const mib = 1024 * 1024;
 
 /** Fills in the defaults; throws INVALID_REQUEST for what is out of range. */
@@ -89,6 +105,7 @@ export function consumerSettings(
   options: Omit<ConsumerOptions<unknown, unknown>, 'key' | 'value' | 'topics'>,
 ): ConsumerSettings {
   if (options.group === '') throw new BrokerError('INVALID_GROUP_ID', 'A consumer needs a group.');
+  if (options.onDecodeError === 'dead-letter' && options.deadLetterTopic === undefined) throw noDeadLetterTopic();
   const commit = options.commit ?? 'afterProcess';
   const intervalMs = options.commitIntervalMs ?? (commit === 'interval' ? 5_000 : 100);
   return {

@@ -24,6 +24,13 @@ export type ConsumerStatus =
   | { readonly type: 'recovered'; readonly partition: TopicPartition }
   /** A handler of `run` failed, and the record is tried again. */
   | (HandlerTrouble & { readonly type: 'retrying'; readonly waitMs: number })
+  /** A record could not be deserialized and was passed over (`onDecodeError`). */
+  | {
+      readonly type: 'skipped';
+      readonly partition: TopicPartition;
+      readonly offset: number;
+      readonly error: BrokerError;
+    }
   /** A record went to the dead-letter topic. */
   | (HandlerTrouble & { readonly type: 'dead-lettered' })
   /** It can not go on; the next call rejects with the same error. The last but one status. */

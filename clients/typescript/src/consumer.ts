@@ -11,11 +11,12 @@ import type { BatchCodecs } from '../../../src/model/record-batch.ts';
 import { unlessAborted } from './abortable.ts';
 import type { Admin, OffsetQuery, TopicPartition } from './admin.ts';
 import type { Brokers, CallOptions } from './brokers.ts';
-import { ChunkReader } from './chunk-reader.ts';
+import { ChunkReader, rawRecord } from './chunk-reader.ts';
+import type { StoredInChunk } from './chunk-reader.ts';
 import { Committer } from './committer.ts';
 import type { TopicPartitionOffset } from './committer.ts';
-import { consumerSettings } from './consumer-options.ts';
-import type { ConsumerOptions, ConsumerSettings } from './consumer-options.ts';
+import { consumerSettings, noDeadLetterTopic } from './consumer-options.ts';
+import type { ConsumerOptions, ConsumerSettings, DecodeErrorAction } from './consumer-options.ts';
 import { inRange } from './producer-options.ts';
 import type { ConsumerStatus } from './consumer-status.ts';
 import { Doorbell } from './doorbell.ts';
@@ -24,6 +25,7 @@ import { Fetcher, partitionKey } from './fetcher.ts';
 import type { Cursor } from './fetcher.ts';
 import { HandlerRun } from './handler-run.ts';
 import type { RunHost, RunWork } from './handler-run.ts';
+import { letterHead, letterOf } from './letter.ts';
 import { LeaveReason } from './gen/sluice/v1/group.ts';
 import type { TopicPartitions } from './gen/sluice/v1/group.ts';
 import { Membership } from './membership.ts';
@@ -496,6 +498,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
         return taken;
       },
       toRecord: (taken) => reader().toRecord(taken),
+      unreadable: (error, taken) => this.#decodeAction(error, taken),
       letGo: (key) => {
         const assigned = this.#assigned.get(key);
         if (assigned !== undefined) this.#reader?.letGo(assigned.cursor);
@@ -515,7 +518,7 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
       },
       ended: () => this.#handed.ring(),
       stalled: () => void this.#stalled(),
-      send: (topic, letter) => this.#letterProducer().send(topic, letter),
+      send: (topic, letter) => this.#letterProducer().send(topic ?? this.#options.deadLetterTopic ?? '', letter),
       troubled: (status) => this.#statuses.publish(status),
       failed: (error) => this.#fail(error),
     };
@@ -546,19 +549,74 @@ export class Consumer<K = Bytes, V = Bytes> implements AsyncIterable<InRecord<K,
       if (this.#failure !== null) throw this.#failure;
       if (this.#closing !== null) return { done: true, value: undefined };
       const taken = this.#tryTake(take);
-      if (taken !== null) return { done: false, value: taken };
-      await this.#news.wait(signal);
+      if (taken instanceof BrokerError) await this.#passUnreadable(taken);
+      else if (taken !== null) return { done: false, value: taken };
+      else await this.#news.wait(signal);
     }
   }
 
-  /** What can not be decoded ends the consumer: going on would lose it, staying would hand it out for ever. */
-  #tryTake<T>(take: () => T | null): T | null {
+  /**
+   * What can not be decoded ends the consumer, unless `onDecodeError` knows better: going on would lose it, staying would
+   * hand it out for ever.
+   * @returns null: there is nothing; the error of a record that a serde can not read and that need not end the consumer
+   */
+  #tryTake<T>(take: () => T | null): T | BrokerError | null {
     try {
       return take();
-    } catch (error) {
-      this.#fail(asBrokerError(error));
+    } catch (thrown) {
+      const error = asBrokerError(thrown);
+      if (error.code === 'SERDE_FAILED' && this.#options.onDecodeError !== undefined) return error;
+      this.#fail(error);
       throw error;
     }
+  }
+
+  /** What becomes of a record that a serde can not read; null: the application does not say. Throws what it throws. */
+  #decodeAction(error: BrokerError, taken: StoredInChunk): DecodeErrorAction | null {
+    const { onDecodeError, deadLetterTopic } = this.#options;
+    const action = typeof onDecodeError === 'function' ? onDecodeError(error, rawRecord(taken)) : onDecodeError;
+    if (action === 'dead-letter' && deadLetterTopic === undefined) throw noDeadLetterTopic();
+    return action ?? null;
+  }
+
+  /** Passes over the record that comes next, as the application wants it. Rejects with what ends the consumer. */
+  async #passUnreadable(error: BrokerError): Promise<void> {
+    const taken = this.#reader?.peekStored() ?? null;
+    if (taken === null) return; // it was sought elsewhere
+    const { topic, partition } = taken.chunk.cursor;
+    const at = { partition: { topic, partition }, offset: taken.stored.offset, error };
+    try {
+      const action = this.#decodeAction(error, taken);
+      if (action === 'dead-letter') await this.#sendUnreadable(taken, error);
+      else if (action !== 'skip') throw error;
+      if (this.#passOver(taken))
+        this.#statuses.publish(
+          action === 'skip' ? { type: 'skipped', ...at } : { type: 'dead-lettered', attempt: 1, ...at },
+        );
+    } catch (thrown) {
+      const failure = asBrokerError(thrown);
+      this.#fail(failure);
+      throw failure;
+    }
+  }
+
+  async #sendUnreadable({ stored, chunk }: StoredInChunk, error: BrokerError): Promise<void> {
+    const { deadLetterTopic, group } = this.#options;
+    const head = letterHead(stored, placeOf(chunk.cursor));
+    const letter = letterOf(stored, { ...head, attempts: head.attempts + 1, notBeforeMs: 0 }, group, error);
+    await this.#letterProducer().send(deadLetterTopic ?? '', letter);
+  }
+
+  /** The record counts as processed. False: it is not the next one any more. */
+  #passOver(taken: StoredInChunk): boolean {
+    const passed = this.#reader?.skip(taken) ?? null;
+    const assigned = this.#assigned.get(keyOf(taken.chunk.cursor));
+    if (passed === null || assigned?.cursor !== taken.chunk.cursor) return false;
+    assigned.delivered = passed.nextOffset;
+    assigned.processed = passed.nextOffset;
+    assigned.leaderEpoch = taken.chunk.leaderEpoch;
+    if (this.#settings.commit !== 'manual') this.#stage(assigned);
+    return true;
   }
 
   #takeRecord(): InRecord<K, V> | null {

@@ -10,6 +10,7 @@ import { setMaxListeners } from 'node:events';
 import { recordContentBytes } from '../../../src/model/record.ts';
 import { backoffMs } from './backoff.ts';
 import type { StoredInChunk } from './chunk-reader.ts';
+import type { DecodeErrorAction } from './consumer-options.ts';
 import type { ConsumerStatus, HandlerTrouble } from './consumer-status.ts';
 import type { Environment } from './environment.ts';
 import { asBrokerError, BrokerError } from './errors.ts';
@@ -23,13 +24,15 @@ import type { Handler, HandlerContext, RunSettings } from './run-options.ts';
 import type { Bytes } from './serde.ts';
 import { channels, traced } from './tracing.ts';
 
-export type HandlerStatus = Extract<ConsumerStatus, HandlerTrouble>;
+export type HandlerStatus = Extract<ConsumerStatus, HandlerTrouble | { readonly type: 'skipped' }>;
 
 /** What a run needs of its consumer. Partitions are named by their key. */
 export interface RunHost<K, V> {
   /** The next record of a partition that is wanted; null: there is none. A partition that is not wanted is held back. */
   take(isWanted: (partition: string) => boolean): StoredInChunk | null;
   toRecord(taken: StoredInChunk): InRecord<K, V>;
+  /** What becomes of a record that a serde can not read; null: what the run does with what failed for good. */
+  unreadable(error: BrokerError, taken: StoredInChunk): DecodeErrorAction | null;
   /** Reads a partition on that was held back. */
   letGo(partition: string): void;
   /** Reads nothing of the partition for a while, so that it takes no room from others; or again. */
@@ -40,8 +43,8 @@ export interface RunHost<K, V> {
   ended(): void;
   /** A handler has run for longer than it may. */
   stalled(): void;
-  /** Writes to a retry or dead-letter topic; resolves when it is durable. */
-  send(topic: string, letter: OutRecord<Bytes, Bytes>): Promise<unknown>;
+  /** Writes to a retry or dead-letter topic (null: the consumer's own); resolves when it is durable. */
+  send(topic: string | null, letter: OutRecord<Bytes, Bytes>): Promise<unknown>;
   /** A handler failed, and the record is tried again or went to the dead-letter topic. */
   troubled(status: HandlerStatus): void;
   /** The run can not go on. */
@@ -381,16 +384,32 @@ export class HandlerRun<K, V> {
       this.#giveUp(work); // it is delivered again, here or elsewhere
       return;
     }
+    const action = BrokerError.is(thrown, 'SERDE_FAILED') ? this.#unreadable(thrown, taken) : null;
+    if (action === 'skip' && BrokerError.is(thrown)) {
+      const { topic, partition } = taken.chunk.cursor;
+      this.#host.troubled({
+        type: 'skipped',
+        partition: { topic, partition },
+        offset: taken.stored.offset,
+        error: thrown,
+      });
+      this.#done(work);
+      return;
+    }
+    if (action === 'dead-letter') {
+      void this.#send(work, null, 0, thrown);
+      return;
+    }
     const { maxAttempts, retryTopic, deadLetterTopic } = this.#settings;
     const tried = head.attempts + attempts;
-    const isTriedAgain = tried < maxAttempts && this.#mayPass(thrown);
+    const isTriedAgain = action === null && tried < maxAttempts && this.#mayPass(thrown);
     if (this.#isStopped()) this.#giveUp(work);
     else if (isTriedAgain) {
       const waitMs = backoffMs(tried - 1, this.#settings.retryBackoff, this.#environment);
       this.#host.troubled({ type: 'retrying', waitMs, ...troubleOf(work.item, thrown) });
       if (retryTopic === null) this.#tryAgain(work, waitMs);
       else void this.#send(work, retryTopic, this.#environment.clock.wallMs() + waitMs, thrown);
-    } else if (deadLetterTopic !== null) {
+    } else if (deadLetterTopic !== null && action === null) {
       void this.#send(work, deadLetterTopic, 0, thrown);
     } else {
       const { topic, partition } = taken.chunk.cursor;
@@ -408,6 +427,15 @@ export class HandlerRun<K, V> {
   #fail(error: BrokerError): void {
     this.stop();
     this.#host.failed(error);
+  }
+
+  #unreadable(error: BrokerError, taken: StoredInChunk): DecodeErrorAction | null {
+    try {
+      return this.#host.unreadable(error, taken);
+    } catch (thrown) {
+      this.#fail(asBrokerError(thrown));
+      return 'fail';
+    }
   }
 
   #mayPass(thrown: unknown): boolean {
@@ -431,14 +459,14 @@ export class HandlerRun<K, V> {
   }
 
   /** The record goes on in another topic; here it is done. */
-  async #send(work: Work<Job>, topic: string, notBeforeMs: number, thrown: unknown): Promise<void> {
+  async #send(work: Work<Job>, topic: string | null, notBeforeMs: number, thrown: unknown): Promise<void> {
     const { part, head, attempts, taken } = work.item;
     this.#letters += 1;
     try {
       const tried = { ...head, attempts: head.attempts + attempts, notBeforeMs };
       await this.#host.send(topic, letterOf(taken.stored, tried, this.#group, thrown));
       this.#letters -= 1;
-      if (topic === this.#settings.deadLetterTopic)
+      if (topic === null || topic === this.#settings.deadLetterTopic)
         this.#host.troubled({ type: 'dead-lettered', ...troubleOf(work.item, thrown) });
       this.#done(work);
     } catch (error) {

@@ -63,7 +63,7 @@ export type { ConsumerStatus, HandlerTrouble, PartitionStalled } from './consume
 export type { StatusesMissed, StatusOptions } from './status.ts';
 export type { ClientStatus } from './client-status.ts';
 export type { CommitTrace, FetchTrace, ProcessTrace, ProduceTrace, RpcTrace } from './tracing.ts';
-export type { ConsumerOptions, FetchOptions } from './consumer-options.ts';
+export type { ConsumerOptions, DecodeErrorAction, FetchOptions } from './consumer-options.ts';
 export type { TopicPartitionOffset } from './committer.ts';
 export type { OffsetPolicy } from './start-offsets.ts';
 export { Reader } from './reader.ts';

@@ -53,7 +53,12 @@ export const topic = <K, V>(
 /** The bytes of a key or value; null stays null. Throws SERDE_FAILED. */
 export function serialized<T>(serde: Serde<T>, value: T | null, topic: string, part: 'key' | 'value'): Bytes | null {
   if (value === null) return null;
-  const bytes = attempt(() => serde.serialize(value, { topic, part }), topic, part);
+  let bytes: unknown;
+  try {
+    bytes = serde.serialize(value, { topic, part });
+  } catch (cause) {
+    throw failed(cause, topic, part);
+  }
   if (bytes instanceof Uint8Array) return bytes;
   throw new BrokerError('SERDE_FAILED', `The ${part} for topic "${topic}" is no Uint8Array; choose a serde for it.`, {
     topic,
@@ -61,20 +66,18 @@ export function serialized<T>(serde: Serde<T>, value: T | null, topic: string, p
 }
 
 /** The key or value of bytes; null stays null. Throws SERDE_FAILED. */
-export const deserialized = <T>(
-  serde: Serde<T>,
-  bytes: Bytes | null,
-  topic: string,
-  part: 'key' | 'value',
-): T | null => (bytes === null ? null : attempt(() => serde.deserialize(bytes, { topic, part }), topic, part));
-
-function attempt<R>(action: () => R, topic: string, part: string): R {
+export function deserialized<T>(serde: Serde<T>, bytes: Bytes | null, topic: string, part: 'key' | 'value'): T | null {
+  if (bytes === null) return null;
   try {
-    return action();
+    return serde.deserialize(bytes, { topic, part });
   } catch (cause) {
-    const text = cause instanceof Error ? cause.message : String(cause);
-    throw new BrokerError('SERDE_FAILED', `The ${part} could not be converted: ${text}`, { cause, topic });
+    throw failed(cause, topic, part);
   }
+}
+
+function failed(cause: unknown, topic: string, part: string): BrokerError {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new BrokerError('SERDE_FAILED', `The ${part} could not be converted: ${text}`, { cause, topic });
 }
 
 export interface SerdePair<K, V> {

@@ -57,6 +57,7 @@ class Rig {
         const fields = { topic, partition, offset, timestampMs, leaderEpoch: 1, value, headers: [] };
         return new InRecord({ ...fields, key: stored.key === null ? null : Buffer.from(stored.key).toString() });
       },
+      unreadable: () => null,
       letGo: (key) => this.heldBack.delete(key),
       park: (key, isParked) => this.parked.push(`${isParked ? '+' : '-'}${key}`),
       done: (_work, key, offset) => this.done.push(`${key}:${offset}`),
@@ -64,7 +65,7 @@ class Rig {
       stalled: () => (this.stalls += 1),
       send: (topic, letter) => {
         if (this.letterFault !== null) return Promise.reject(this.letterFault);
-        this.letters.push({ topic, letter });
+        this.letters.push({ topic: topic ?? '', letter });
         return Promise.resolve();
       },
       troubled: (status) => this.troubles.push(`${status.type} ${status.offset}`),
@@ -421,6 +422,7 @@ function hostOf(rig: Rig): RunHost<string, Uint8Array> {
       const fields = { topic: 't', partition: 0, offset: 0, timestampMs: null, leaderEpoch: 1, headers: [] };
       return new InRecord<string, Uint8Array>({ ...fields, key: null, value: null });
     },
+    unreadable: () => null,
     letGo: () => undefined,
     park: () => undefined,
     done: () => undefined,
