@@ -116,7 +116,7 @@ async function readTarget(
 ): Promise<{ readonly fetched: FetchedPartition; readonly bytes: number }> {
   const { request, place } = target;
   if (place.kind === 'refused') return { fetched: unlocated(request, place), bytes: 0 };
-  const bytesMax = first ? request.bytesMax : Math.max(0, Math.min(request.bytesMax, bytesLeft));
+  const bytesMax = Math.max(0, Math.min(request.bytesMax, bytesLeft));
   const outcome = readPartition(place.value.partition, { ...readOf(request), bytesMax });
   const read = outcome instanceof Promise ? await outcome : outcome;
   const kept = first || read.bytes <= bytesLeft ? read : withoutBatches(read, request);

@@ -72,6 +72,15 @@ test('limits in bytes hold, but one batch is always returned', async () => {
   assert.deepEqual(await read(3 * size - 1), [0, 2]);
 });
 
+test('the limit of the whole answer holds for the first partition too, where its own is higher', async () => {
+  const fixture = await filled(4);
+  const size = (await fixture.fetch('orders', 0)).batches[0]!.length;
+  const read = async (totalBytesMax: number): Promise<number[]> =>
+    offsets((await fixture.fetch('orders', 0, { totalBytesMax })).batches);
+  assert.deepEqual(await read(1), [0]);
+  assert.deepEqual(await read(2 * size), [0, 2]);
+});
+
 test('pit-P121: the whole answer is limited too, and the next fetch begins at another partition', async () => {
   const fixture = await BrokerFixture.started();
   await fixture.topic('orders', 3);
