@@ -4,7 +4,9 @@ import type { Dashboard, Panel, Query } from './panels.ts';
 import { dashboards } from './panels.ts';
 
 /** Grafana's grid is 24 wide. */
-const width = { number: 4, table: 8, lines: 8 } as const;
+const width = { number: 4, table: 8 } as const;
+/** Panels of lines side by side: as many as leave none of the width, and the lines can still be told apart. */
+const besideMax = 4;
 const height = { number: 5, table: 5, lines: 8 } as const;
 const gridWidth = 24;
 const datasource = { type: 'prometheus', uid: '${datasource}' };
@@ -20,8 +22,14 @@ function target({ expr, legend }: Query, kind: Panel['kind'], at: number): objec
   return { refId: String.fromCharCode(65 + at), datasource, expr, legendFormat: legend, ...once };
 }
 
-function panelJson(panel: Panel, { x, y }: Place): object {
-  const { id, title, kind, unit, description, queries } = panel;
+/** Of each panel of lines in a row with so many of them. */
+function linesWidth(count: number): number {
+  const beside = Math.ceil(count / Math.ceil(count / besideMax));
+  return gridWidth / beside;
+}
+
+function panelJson(panel: Panel, { x, y }: Place, w: number): object {
+  const { id, title, kind, unit, whole, description, queries } = panel;
   const thresholds = {
     mode: 'absolute',
     steps: [
@@ -31,8 +39,16 @@ function panelJson(panel: Panel, { x, y }: Place): object {
   };
   return {
     ...{ id, title, description, datasource, type: panelTypes[kind] },
-    gridPos: { x, y, w: width[kind], h: height[kind] },
-    fieldConfig: { defaults: { unit, min: 0, ...(kind === 'number' ? { thresholds } : {}) }, overrides: [] },
+    gridPos: { x, y, w, h: height[kind] },
+    fieldConfig: {
+      defaults: {
+        unit,
+        min: 0,
+        ...(whole === true ? { decimals: 0 } : {}),
+        ...(kind === 'number' ? { thresholds } : {}),
+      },
+      overrides: [],
+    },
     options:
       kind === 'lines'
         ? { legend: { displayMode: 'list', placement: 'bottom' }, tooltip: { mode: 'multi', sort: 'desc' } }
@@ -56,10 +72,12 @@ function panelsJson({ rows }: Dashboard): readonly object[] {
     });
     y += 1;
     let [x, lowest] = [0, 0];
+    const ofLines = linesWidth(panels.filter(({ kind }) => kind === 'lines').length);
     for (const panel of panels) {
-      if (x + width[panel.kind] > gridWidth) [x, y, lowest] = [0, y + lowest, 0];
-      made.push(panelJson(panel, { x, y }));
-      x += width[panel.kind];
+      const w = panel.kind === 'lines' ? ofLines : width[panel.kind];
+      if (x + w > gridWidth) [x, y, lowest] = [0, y + lowest, 0];
+      made.push(panelJson(panel, { x, y }, w));
+      x += w;
       lowest = Math.max(lowest, height[panel.kind]);
     }
     y += lowest;

@@ -20,6 +20,8 @@ export interface Panel {
   /** `number`: its newest value; `lines`: over time. */
   readonly kind: 'number' | 'lines' | 'table';
   readonly unit: Unit;
+  /** Its values are whole numbers. Default: they need not be. */
+  readonly whole?: boolean;
   /** What it says and when to worry. */
   readonly description: string;
   readonly queries: readonly Query[];
@@ -64,23 +66,23 @@ const cluster: Dashboard = {
         },
         {
           id: 2,
-          title: 'Partitions without a leader',
+          title: 'Without a leader',
           kind: 'number',
           unit: 'none',
-          description: 'They take and give no records. For a moment after a broker was lost, else 0.',
+          description: 'Partitions that take and give no records. For a moment after a broker was lost, else 0.',
           queries: one('max(sluice_partitions_leaderless) + max(sluice_cluster_partitions_without_quorum)'),
         },
         {
           id: 3,
-          title: 'Under-replicated partitions',
+          title: 'Under-replicated',
           kind: 'number',
           unit: 'none',
-          description: 'Fewer replicas in sync than there shall be.',
+          description: 'Partitions with fewer replicas in sync than there shall be.',
           queries: one('sum(sluice_partitions_under_replicated)'),
         },
         {
           id: 4,
-          title: 'One failure from unavailable',
+          title: 'Quorum at risk',
           kind: 'number',
           unit: 'none',
           description: 'Under-replicated partitions that one more failure leaves without a majority.',
@@ -129,27 +131,24 @@ const cluster: Dashboard = {
         },
         {
           id: 8,
-          title: 'Requests by method and code',
+          title: 'Requests by method',
           kind: 'lines',
           unit: 'reqps',
-          description:
-            'NOT_LEADER_OR_FOLLOWER is the way to another leader. What ERRORS.md calls retriable comes and goes with leaders.',
-          queries: one(
-            `sum by (method, code) (rate(sluice_requests_total{${broker}}[$__rate_interval]))`,
-            '{{method}} {{code}}',
-          ),
+          description: 'Those that were asked for in the time that is shown, whatever came of them.',
+          queries: one(`sum by (method) (rate(sluice_requests_total{${broker}}[$__rate_interval])) > 0`, '{{method}}'),
         },
         {
           id: 9,
           title: 'Refusals and limits',
           kind: 'lines',
           unit: 'reqps',
-          description: 'What was refused, by code; and by limit at the front door.',
+          description:
+            'What was refused, by code; and by limit at the front door. NOT_LEADER_OR_FOLLOWER is the way to another leader. What ERRORS.md calls retriable comes and goes with leaders.',
           mayBeEmpty: true,
           queries: [
             { expr: `sum by (code) (rate(sluice_refusals_total{${broker}}[$__rate_interval]))`, legend: '{{code}}' },
             {
-              expr: `sum by (limit) (rate(sluice_limit_rejections_total{${broker}}[$__rate_interval]))`,
+              expr: `sum by (limit) (rate(sluice_limit_rejections_total{${broker}}[$__rate_interval])) > 0`,
               legend: '{{limit}}',
             },
           ],
@@ -173,7 +172,7 @@ const cluster: Dashboard = {
           kind: 'lines',
           unit: 's',
           description:
-            'queue: until the leader takes it. fsync: on its disk, with the wait for its turn. replicate: from then until a majority has it. respond: until the reply has left.',
+            'queue: until the leader takes it. append: it waits for its group commit and is written. fsync: of that group, on the leader’s disk. replicate: from then until a majority has it. respond: until the reply has left.',
           queries: one(
             `histogram_quantile(0.99, sum by (le, phase) (rate(sluice_request_phase_seconds_bucket{method="Produce",${broker}}[$__rate_interval])))`,
             '{{phase}}',
@@ -205,6 +204,7 @@ const cluster: Dashboard = {
           title: 'Elections and changes of leaders',
           kind: 'lines',
           unit: 'short',
+          whole: true,
           description: 'In five minutes. Many without a restart: look at disks, event loops and connections.',
           queries: [
             { expr: 'sum(increase(sluice_raft_elections_total[5m]))', legend: 'elections' },
@@ -221,11 +221,16 @@ const cluster: Dashboard = {
         },
         {
           id: 16,
-          title: 'Replicas by role',
+          title: 'Leaders by broker',
           kind: 'lines',
           unit: 'short',
-          description: 'Leaders should be spread evenly.',
-          queries: one(`sum by (instance, role) (sluice_partitions{${broker}})`, '{{instance}} {{role}}'),
+          whole: true,
+          description:
+            'They should be spread evenly. A broker that comes back gets its own within half a minute. Learners are replicas that are being copied.',
+          queries: [
+            { expr: `sum by (instance) (sluice_partitions{role="leader",${broker}})`, legend: '{{instance}}' },
+            { expr: 'sum(sluice_partitions{role="learner"})', legend: 'learners, all' },
+          ],
         },
       ],
     },
@@ -269,7 +274,7 @@ const cluster: Dashboard = {
           unit: 'bytes',
           description: 'Below the soft reserve leaders refuse new records.',
           queries: [
-            { expr: `sluice_storage_disk_free_bytes{${broker}}`, legend: '{{instance}} free' },
+            { expr: `sluice_storage_disk_free_bytes{${broker}}`, legend: '{{instance}}' },
             { expr: `max(sluice_storage_disk_soft_reserve_bytes{${broker}})`, legend: 'soft reserve' },
           ],
         },
@@ -299,15 +304,16 @@ const cluster: Dashboard = {
           title: 'CPU and garbage collection',
           kind: 'lines',
           unit: 'percentunit',
-          description: 'Cores that are busy, and the share of time in garbage collection.',
+          description:
+            'Cores that are busy, and the share of time in garbage collection on the broker that has most of it.',
           queries: [
             {
               expr: `sum by (instance) (rate(sluice_process_cpu_seconds_total{${broker}}[$__rate_interval]))`,
-              legend: '{{instance}} CPU',
+              legend: '{{instance}}',
             },
             {
-              expr: `sum by (instance) (rate(sluice_runtime_gc_seconds_sum{${broker}}[$__rate_interval]))`,
-              legend: '{{instance}} GC',
+              expr: `max(sum by (instance) (rate(sluice_runtime_gc_seconds_sum{${broker}}[$__rate_interval])))`,
+              legend: 'GC, most',
             },
           ],
         },
@@ -336,6 +342,7 @@ const groups: Dashboard = {
           title: 'Lag, records',
           kind: 'lines',
           unit: 'short',
+          whole: true,
           description: 'Records between what a group committed and the ends of its partitions.',
           queries: one('max by (group) (sluice_group_lag_records{group=~"$group"})', '{{group}}'),
         },
@@ -357,6 +364,7 @@ const groups: Dashboard = {
           title: 'Members',
           kind: 'lines',
           unit: 'short',
+          whole: true,
           description: 'Members of each group.',
           queries: one('max by (group) (sluice_group_members{group=~"$group"})', '{{group}}'),
         },
@@ -365,6 +373,7 @@ const groups: Dashboard = {
           title: 'Groups by phase',
           kind: 'lines',
           unit: 'short',
+          whole: true,
           description: 'A group that stays in reconciling has a member that does not give up what it shall.',
           queries: one('sum by (phase) (sluice_groups)', '{{phase}}'),
         },

@@ -10,12 +10,15 @@ export type PhaseSeconds = Histogram<'method' | 'phase'>;
 export function phaseSeconds(registry: Registry): PhaseSeconds {
   return new Histogram({
     name: 'sluice_request_phase_seconds',
-    help: 'Where the time of requests goes. Produce: queue (from its arrival until the leader accepts it, where that is the broker that was asked), fsync (from then until durable on the disk of the leader: it waits for its group, is written and synced), replicate (from then until committed), respond (on streams, from the outcome until the reply has left). Fetch: wait (for data), read (the rest).',
+    help: 'Where the time of requests goes. Produce: queue (from its arrival until the leader accepts it, where that is the broker that was asked), append (from then until the sync begins that carries it: it waits for its group, which the engine then writes), fsync (that sync, on the disk of the leader), replicate (from then until committed and applied), respond (on streams, from the outcome until the reply has left). Fetch: wait (for data), read (the rest).',
     labelNames: ['method', 'phase'],
     buckets: [...requestBuckets],
     registers: [registry],
   });
 }
+
+/** Limits by which single requests are refused: a series that begins with 1 shows no increase. */
+const limitsOfRequests = ['callsInFlightMax', 'requestBytesInFlightMax', 'replyBytesUnsentMax'] as const;
 
 /** @param moment now, seconds on a clock that never goes back */
 export function apiMetrics(registry: Registry, moment: () => number, phases: PhaseSeconds): ApiObserver {
@@ -38,6 +41,7 @@ export function apiMetrics(registry: Registry, moment: () => number, phases: Pha
     labelNames: ['limit'],
     registers: [registry],
   });
+  for (const limit of limitsOfRequests) rejections.inc({ limit }, 0);
   return {
     moment,
     answered: (method, code, began) => {

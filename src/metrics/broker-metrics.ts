@@ -1,10 +1,12 @@
 /** What the broker layer reports: records in and out, appends, refusals, rebalances. One observation a batch or request. */
 import type { Registry } from 'prom-client';
 import { Counter, Histogram } from 'prom-client';
+import type { RebalanceReason } from '../broker/group/rebalance-history.ts';
 import type { BrokerObserver } from '../broker/observer.ts';
 import type { GroupNumber } from '../model/ids.ts';
 import type { PhaseSeconds } from './api-metrics.ts';
 import { requestBuckets } from './buckets.ts';
+import type { RecentSyncs } from './recent-syncs.ts';
 import { TopicTotals } from './topic-totals.ts';
 
 /** What metrics hear of the broker layer. */
@@ -23,11 +25,23 @@ export type CountedBrokerEvents = Pick<
   | 'groupRemoved'
 >;
 
+/** All there are: a series that begins with 1 shows no increase. */
+const rebalanceReasons: Readonly<Record<RebalanceReason, 0>> = {
+  joined: 0,
+  resumed: 0,
+  left: 0,
+  'session-expired': 0,
+  'revocation-expired': 0,
+  'progress-expired': 0,
+  'topics-changed': 0,
+};
+
 interface BrokerMetricsParts {
   readonly registry: Registry;
   /** Now, seconds on a clock that never goes back. */
   readonly moment: () => number;
   readonly phases: PhaseSeconds;
+  readonly syncs: RecentSyncs;
   /** Topics that get series of their own. */
   readonly topicSeriesMax: number;
   /** The replica of a group is not here any more. */
@@ -38,6 +52,7 @@ export function brokerMetrics({
   registry,
   moment,
   phases,
+  syncs,
   topicSeriesMax,
   groupRemoved,
 }: BrokerMetricsParts): CountedBrokerEvents {
@@ -67,10 +82,11 @@ export function brokerMetrics({
   });
   const rebalances = new Counter({
     name: 'sluice_group_rebalances_total',
-    help: 'Times that a consumer group coordinated here shared its partitions anew, by reason: joined, resumed, left, session-expired, revocation-expired, topics-changed.',
+    help: 'Times that a consumer group coordinated here shared its partitions anew, by reason: joined, resumed, left, session-expired, revocation-expired, progress-expired, topics-changed.',
     labelNames: ['reason'],
     registers,
   });
+  for (const [reason, none] of Object.entries(rebalanceReasons)) rebalances.inc({ reason }, none);
   const commits = new Counter({
     name: 'sluice_group_offset_commits_total',
     help: 'Offsets that were committed in groups coordinated here.',
@@ -89,7 +105,11 @@ export function brokerMetrics({
       else {
         const now = moment();
         commitSeconds.observe(now - accepted);
-        phases.observe({ method: 'Produce', phase: 'fsync' }, (durable ?? now) - accepted);
+        const untilDurable = (durable ?? now) - accepted;
+        // where others were faster than the disk here, its sync was waited for by nobody
+        const synced = durable === null ? 0 : Math.min(untilDurable, syncs.before(durable) ?? 0);
+        phases.observe({ method: 'Produce', phase: 'append' }, untilDurable - synced);
+        phases.observe({ method: 'Produce', phase: 'fsync' }, synced);
         phases.observe({ method: 'Produce', phase: 'replicate' }, now - (durable ?? now));
       }
     },

@@ -21,6 +21,7 @@ import { partitionPage } from './partition-page.ts';
 import { processMetrics } from './process-metrics.ts';
 import type { RaftMetrics } from './raft-metrics.ts';
 import { raftMetrics } from './raft-metrics.ts';
+import { RecentSyncs } from './recent-syncs.ts';
 import type { GaugeSources } from './source-metrics.ts';
 import { sourceMetrics } from './source-metrics.ts';
 import type { ShowState } from './state-metrics.ts';
@@ -85,8 +86,10 @@ export class Metrics {
     const { raft, peers, forget } = raftMetrics(registry);
     this.raft = raft;
     this.peers = peers;
-    this.broker = brokerMetrics({ registry, moment: nowSeconds, phases, topicSeriesMax, groupRemoved: forget });
-    this.store = storeMetrics(registry, nowSeconds);
+    const syncs = new RecentSyncs();
+    const groupRemoved = forget;
+    this.broker = brokerMetrics({ registry, moment: nowSeconds, phases, syncs, topicSeriesMax, groupRemoved });
+    this.store = storeMetrics(registry, nowSeconds, syncs);
     this.#showState = stateMetrics(registry, groupSeriesMax);
     sourceMetrics(registry, {
       ...options.sources,

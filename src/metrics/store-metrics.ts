@@ -3,9 +3,10 @@ import type { Registry } from 'prom-client';
 import { Histogram } from 'prom-client';
 import type { StoreObserver } from '../log/observer.ts';
 import { diskBuckets, groupBuckets, groupBytesBuckets } from './buckets.ts';
+import type { RecentSyncs } from './recent-syncs.ts';
 
 /** @param moment now, seconds on a clock that never goes back */
-export function storeMetrics(registry: Registry, moment: () => number): StoreObserver {
+export function storeMetrics(registry: Registry, moment: () => number, syncs: RecentSyncs): StoreObserver {
   const histogram = (name: string, help: string, buckets: readonly number[]): Histogram =>
     new Histogram({ name, help, buckets: [...buckets], registers: [registry] });
   const writes = histogram(
@@ -34,7 +35,11 @@ export function storeMetrics(registry: Registry, moment: () => number): StoreObs
       written = moment();
       writes.observe(written - began);
     },
-    synced: () => fsyncs.observe(moment() - written),
+    synced: () => {
+      const end = moment();
+      fsyncs.observe(end - written);
+      syncs.add(end, end - written);
+    },
     committed: (count, bytes) => {
       groupWrites.observe(count);
       groupBytes.observe(bytes);

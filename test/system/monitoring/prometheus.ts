@@ -33,6 +33,19 @@ export interface Sample {
   readonly value: readonly [number, string];
 }
 
+/** A line: points of seconds since 1970 and the value; without those where there was none. */
+export interface Series {
+  readonly metric: Readonly<Record<string, string>>;
+  readonly values: readonly (readonly [seconds: number, value: number])[];
+}
+
+/** Seconds since 1970, and between two points. */
+export interface RangeOf {
+  readonly from: number;
+  readonly to: number;
+  readonly stepSeconds: number;
+}
+
 export interface Alert {
   readonly labels: Readonly<Record<string, string>>;
   readonly state: 'pending' | 'firing';
@@ -96,6 +109,20 @@ scrape_configs:
   async query(expr: string): Promise<readonly Sample[]> {
     const { result } = (await this.#get(`query?query=${encodeURIComponent(expr)}`)) as { result: readonly Sample[] };
     return result;
+  }
+
+  /** What a query gives over time. Rejects if it is wrong. */
+  async range(expr: string, { from, to, stepSeconds }: RangeOf): Promise<readonly Series[]> {
+    const at = `start=${from}&end=${to}&step=${stepSeconds}`;
+    const { result } = (await this.#get(`query_range?query=${encodeURIComponent(expr)}&${at}`)) as {
+      result: readonly { metric: Series['metric']; values: readonly [number, string][] }[];
+    };
+    return result.map(({ metric, values }) => ({
+      metric,
+      values: values
+        .map(([seconds, text]) => [seconds, Number(text)] as const)
+        .filter(([, value]) => Number.isFinite(value)),
+    }));
   }
 
   async alerts(): Promise<readonly Alert[]> {

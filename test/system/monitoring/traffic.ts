@@ -52,7 +52,8 @@ export class Traffic {
   /** Consumers stream: unary fetches have to be asked for. */
   async #fetch(): Promise<void> {
     const partitions = [0, 1, 2].map((partition) => ({ topic, partition, fetchOffset: 0n }));
-    const request: FetchRequest = { partitions, format: FetchFormat.FETCH_FORMAT_RECORD_BATCHES };
+    // always from the beginning: not more than a few batches of it
+    const request: FetchRequest = { partitions, format: FetchFormat.FETCH_FORMAT_RECORD_BATCHES, maxBytes: 1_024 };
     while (!this.#ended) {
       await new Promise<void>((resolve) => this.#fetching.fetch(request, () => resolve()));
       await wait(pauseMs * 5);
