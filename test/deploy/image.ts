@@ -26,6 +26,9 @@ import { stagesOf } from './dockerfile.ts';
 const root = path.dirname(path.dirname(import.meta.dirname));
 const user = 10_001;
 const serveMsMax = 60_000;
+/** What the image may take, and what Debian's slim image does with the packages of apt-get, about: it is not here to be measured. */
+const bytesMax = { image: 250e6, debian: 80e6 };
+const nodeProgram = '/usr/local/bin/node';
 const node22 = execFileSync(process.execPath, [path.join(root, 'scripts/node22.mjs')], { encoding: 'utf8' }).trim();
 
 const base = mkdtempSync(path.join(tmpdir(), 'sluice-image-'));
@@ -57,6 +60,7 @@ function copy(folder: string, text: string, folders: ReadonlyMap<string | null, 
   const sources = stage === undefined ? words.slice(0, -1) : words.slice(1, -1);
   const target = words.at(-1) ?? '';
   for (const source of sources) {
+    if (source === nodeProgram) continue; // the one that replays
     const from = stage === undefined ? path.join(root, source) : path.join(folders.get(stage) ?? assert.fail(stage), source.replace(/^\/app\//, '')); // prettier-ignore
     const to = target.endsWith('/') ? path.join(folder, target, path.basename(source)) : path.join(folder, target);
     cpSync(from, to, { recursive: true, verbatimSymlinks: true });
@@ -117,9 +121,9 @@ try {
     const bytes = sizeOf(path.join(app, 'node_modules', name));
     if (bytes > 1e6) console.log(`  of it node_modules/${name}: ${megabytes(bytes)}`);
   }
-  console.log(
-    `in all ${megabytes(sizeOf(app))}, beside Node's image; Node itself is ${megabytes(statSync(node22).size)}`,
-  );
+  const [appBytes, nodeBytes] = [sizeOf(app), statSync(node22).size];
+  console.log(`in all ${megabytes(appBytes)}, and Node ${megabytes(nodeBytes)}, on top of Debian's slim image`);
+  assert.ok(appBytes + nodeBytes + bytesMax.debian < bytesMax.image, `above ${megabytes(bytesMax.image)}`);
   assert.ok(!packages.includes('typescript') && !packages.includes('tsx'), 'only production packages');
   console.log('ok: the broker serves from what the image would hold');
 } finally {
