@@ -202,10 +202,13 @@ class FetchStream implements Drainable {
   /** Waits until something may be read (fetch-stream-2). */
   async #takeRoom(bytes: number): Promise<number | null> {
     const { limits, replies } = this.#desk;
+    // half of a share at least, so that what is read is worth it; with nothing unsent one batch, however small the share is
     const mayRead = (): boolean =>
-      !replies.full && this.#unsentBytes <= Math.min(replies.share, limits.fetchStreamUnsentBytesMax);
+      !replies.full &&
+      this.#unsentBytes < limits.fetchStreamUnsentBytesMax &&
+      (this.#unsentBytes === 0 || 2 * this.#unsentBytes <= replies.share);
     if (!(await this.#until(mayRead))) return null;
-    const taken = Math.max(1, Math.min(bytes, replies.share));
+    const taken = Math.max(1, Math.min(bytes, replies.share - this.#unsentBytes));
     this.#readingBytes += taken;
     replies.take(taken);
     return taken;
