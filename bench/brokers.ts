@@ -27,6 +27,8 @@ export interface ClientFigures {
   readonly recordsPerSecond: number;
   /** After a garbage collection, at each tenth of the records. */
   readonly heapMebibytes: readonly number[];
+  /** All that the process has in memory, at the same times. */
+  readonly residentMebibytes: readonly number[];
 }
 
 export const load = (address: string, args: readonly string[]): Promise<LoadFigures> =>

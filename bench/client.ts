@@ -39,6 +39,7 @@ await client.admin.createTopic({ name: topic, partitions: 4 }).catch((error: unk
 /** Tells how far it is, and measures from the warm-up on. */
 class Meter {
   readonly heaps: number[] = [];
+  readonly residents: number[] = [];
   #count = 0;
   #cpu: NodeJS.CpuUsage | null = null;
   #startedMs = 0;
@@ -54,7 +55,9 @@ class Meter {
     const [from, to] = [before, this.#count].map((each) => Math.floor((each * samplesMax) / total));
     if (from !== to && mode === 'memory') {
       globalThis.gc?.();
-      this.heaps.push(process.memoryUsage().heapUsed + process.memoryUsage().arrayBuffers);
+      const { heapUsed, arrayBuffers, rss } = process.memoryUsage();
+      this.heaps.push(heapUsed + arrayBuffers);
+      this.residents.push(rss);
     }
     return this.#count >= total;
   }
@@ -67,6 +70,7 @@ class Meter {
       microsPerRecord: (user + system) / measured,
       recordsPerSecond: measured / seconds,
       heapMebibytes: this.heaps.map((bytes) => bytes / (1 << 20)),
+      residentMebibytes: this.residents.map((bytes) => bytes / (1 << 20)),
     };
   }
 }

@@ -6,7 +6,8 @@
  *   --rounds N      default 5
  *   --megabytes N   of each throughput run, default 1000
  *   --records N     of each run of the client, default 500,000
- *   --only NAME     produce, fetch, unary, cluster, client or client-memory; can be given several times; default: all
+ *   --only NAME     produce, fetch, unary, cluster, client or client-memory (ends with 1 if memory grows); can be given several
+ *                   times; default: all
  */
 import os from 'node:os';
 import { parseArgs } from 'node:util';
@@ -89,6 +90,15 @@ const parts: Readonly<Record<string, (storeRate: number) => Promise<void>>> = {
     });
   },
 };
+/**
+ * How much more the client may take at the end than it took early: by factor, and beside it. What waits for acknowledgements
+ * (32 MiB at most) and what is read ahead (4 MiB) come and go.
+ */
+const growthMax = 1.1;
+const [heapFreeMebibytes, residentFreeMebibytes] = [4, 32];
+/** Bounds that were not kept: the run ends with 1. */
+const failures: string[] = [];
+
 /** What needs no floor: its figure is not a rate of the disk. */
 const clientParts: Readonly<Record<string, () => Promise<void>>> = {
   client: async () => {
@@ -105,9 +115,18 @@ const clientParts: Readonly<Record<string, () => Promise<void>>> = {
   'client-memory': async () => {
     await withBrokers(1, async ([broker]) => {
       const flags = ['--mode', 'memory', '--records', options.records, '--bytes', '100'];
-      const { heapMebibytes } = await clientLoad(broker?.address ?? '', flags);
-      note('client: heap and buffers after a fifth of the records, MiB', heapMebibytes[1] ?? NaN);
-      note('client: heap and buffers at the end, MiB', heapMebibytes.at(-1) ?? NaN);
+      const figures = await clientLoad(broker?.address ?? '', flags);
+      for (const [what, mebibytes, freeMebibytes] of [
+        ['heap and buffers', figures.heapMebibytes, heapFreeMebibytes],
+        ['resident', figures.residentMebibytes, residentFreeMebibytes],
+      ] as const) {
+        console.error(`client: ${what} after each tenth, MiB: ${mebibytes.map(shown).join(' ')}`);
+        const [early, late] = [Math.max(...mebibytes.slice(1, 4)), median(mebibytes.slice(-3))];
+        note(`client: ${what}, most of the second to fourth tenth, MiB`, early);
+        note(`client: ${what}, median of the last three tenths, MiB`, late);
+        if (late > early * growthMax + freeMebibytes)
+          failures.push(`the client's memory grows (${what}): ${mebibytes.map(shown).join(' ')} MiB`);
+      }
     });
   },
 };
@@ -145,3 +164,5 @@ for (const [name, values] of Object.entries(rows)) {
   const [low, high] = [Math.min(...values), Math.max(...values)];
   console.log(`| ${name} | ${shown(median(values))} | ${shown(low)} | ${shown(high)} |`);
 }
+for (const failure of failures) console.error(failure);
+if (failures.length > 0) process.exitCode = 1;

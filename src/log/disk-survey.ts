@@ -59,7 +59,18 @@ export interface SurveyOptions {
   readonly onProgress: (done: number, total: number, bytes: number) => void;
 }
 
-/** Rejects with StoreOpenError, whose message is one line that says what to do. */
+/** What is on the disk is damaged in a place without which nothing of it can be told. */
+export class StoreDamaged extends Error {
+  override readonly name = 'StoreDamaged';
+  readonly brokerId: number;
+
+  constructor(brokerId: number, cause: Error) {
+    super(cause.message, { cause });
+    this.brokerId = brokerId;
+  }
+}
+
+/** Rejects with StoreOpenError, whose message is one line that says what to do, or with StoreDamaged. */
 export async function surveyDisk(path: string, crc32c: Crc32c, options: SurveyOptions): Promise<DiskSurvey> {
   const { identity, isFounding, starts, databasePath, floorPath } = await readDirectory(path, crc32c);
   const floor = await readFloor(floorPath, crc32c);
@@ -70,6 +81,9 @@ export async function surveyDisk(path: string, crc32c: Crc32c, options: SurveyOp
     const known = floor.kind === 'floor' && floor.floor.incarnation === identity.incarnation ? floor.floor : null;
     const isWhole = isFounding || (complete && known !== null && known.state === 'healthy' && newest >= known.commit);
     return { identity, isFounding, starts, floor, recoveredCommit: newest, isWhole, logs };
+  } catch (error) {
+    if (isDamage(error)) throw new StoreDamaged(identity.brokerId, error);
+    throw error;
   } finally {
     await engine.close();
   }
@@ -127,11 +141,12 @@ async function surveyLog(
     }
     return { ...told, checkedEntries, checkedBytes, damage: null };
   } catch (error) {
-    if (!(error instanceof LogCorruption) && !isEngineError(error)) throw error;
-    return { ...told, checkedEntries, checkedBytes, damage: error instanceof Error ? error.message : String(error) };
+    if (!isDamage(error)) throw error;
+    return { ...told, checkedEntries, checkedBytes, damage: error.message };
   }
 }
 
-/** What the engine says of its own files, such as a block whose checksum does not match. */
-const isEngineError = (error: unknown): boolean =>
-  error instanceof Error && /^(Corruption|IO error)\b/.test(error.message);
+/** What we say of entries, and the engine of its own files, such as a block whose checksum does not match. */
+const isDamage = (error: unknown): error is Error =>
+  error instanceof LogCorruption ||
+  (error instanceof Error && /^(Corruption|IO error)\b|checksum mismatch/.test(error.message));

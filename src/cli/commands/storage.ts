@@ -34,21 +34,25 @@ async function look(directory: string, checksEntries: boolean, { output }: Optio
     ...(survey.isWhole ? [] : ['acknowledged writes are missing']),
     ...(damaged.length === 0 ? [] : [`${damaged.length} of ${survey.logs.length} logs are damaged`]),
   ].join(', and ');
-  throw new CommandError(
-    exitCodes.unhealthy,
-    `${directory}: ${what}. Keep it as it is, and give the broker an empty disk with "sluice broker replace ${survey.identity.brokerId}".`,
-  );
+  throw new CommandError(exitCodes.unhealthy, `${directory}: ${what}. ${advice(survey.identity.brokerId)}`);
 }
+
+const advice = (brokerId: number): string =>
+  `Keep it as it is, and give the broker an empty disk with "sluice broker replace ${brokerId}".`;
 
 async function surveyed(directory: string, checksEntries: boolean): Promise<DiskSurvey> {
   // the storage engine is loaded by these commands alone
-  const { inspectStorage, StoreOpenError } = await import('../../runtime/offline/storage.ts');
+  const { inspectStorage, StoreDamaged, StoreOpenError } = await import('../../runtime/offline/storage.ts');
   const bar = progress(checksEntries ? 'verifies' : 'reads');
   try {
     const onProgress = (done: number, total: number, bytes: number): void =>
       bar.show(done, total, `${(bytes / 2 ** 20).toFixed(0)} MiB`);
     return await inspectStorage(directory, { checksEntries, onProgress });
   } catch (error) {
+    if (error instanceof StoreDamaged) {
+      const text = `the storage engine can not read its files: ${error.message}`;
+      throw new CommandError(exitCodes.unhealthy, `${directory}: ${text}. ${advice(error.brokerId)}`, error);
+    }
     if (error instanceof StoreOpenError) throw new CommandError(exitCodes.generic, error.message, error);
     throw error;
   } finally {

@@ -7,10 +7,11 @@ import { hasCode } from '../../log/durable-files.ts';
 import { StoreOpenError } from '../../log/store.ts';
 import { crc32c } from '../crc32c.ts';
 
+export { StoreDamaged } from '../../log/disk-survey.ts';
 export { StoreOpenError } from '../../log/store.ts';
 export type { DiskSurvey, SurveyedLog } from '../../log/disk-survey.ts';
 
-/** Rejects with StoreOpenError, whose message is one line that says what to do. */
+/** Rejects with StoreOpenError, whose message is one line that says what to do, or with StoreDamaged. */
 export async function inspectStorage(path: string, options: SurveyOptions): Promise<DiskSurvey> {
   const pid = await lockHolder(join(path, 'db', 'LOCK'));
   if (pid !== null) {
