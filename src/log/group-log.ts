@@ -31,7 +31,7 @@ import { SparseIndex } from './sparse-index.ts';
 import { StateKeys } from './state-keys.ts';
 import type { Store } from './store.ts';
 import { StoredEntries } from './stored-entries.ts';
-import { TailCache } from './tail-cache.ts';
+import { payloadBytesByBuffer, TailCache } from './tail-cache.ts';
 import type { TailCacheBudget } from './tail-cache-budget.ts';
 
 /** What all logs of a broker share. */
@@ -167,7 +167,8 @@ export class DurableGroupLog implements GroupLog, ReadableLog {
   async append(write: LogWrite): Promise<LogWriteDone> {
     const changes = this.#changes();
     if (write.truncateAfter !== null) this.#truncateAfter(write.truncateAfter, changes);
-    for (const entry of write.entries) this.#appendEntry(entry, changes);
+    const held = payloadBytesByBuffer(write.entries);
+    for (const entry of write.entries) this.#appendEntry(entry, held.get(entry.payload.buffer), changes);
     this.#replaceHardState(write.hardState, changes);
     const { index: lastIndex, term: lastTerm } = this.#shape.tail;
     const pending = { durableThrough: lastIndex };
@@ -178,9 +179,10 @@ export class DurableGroupLog implements GroupLog, ReadableLog {
     return { lastIndex, lastTerm, writeNumber };
   }
 
-  #appendEntry(entry: Entry, changes: LogChanges): void {
+  /** @param heldBytes see TailCache */
+  #appendEntry(entry: Entry, heldBytes: number | undefined, changes: LogChanges): void {
     const startsTerm = this.#shape.append(entry);
-    const kept = this.#cache.push(entry);
+    const kept = this.#cache.push(entry, heldBytes);
     changes.appendEntry(kept, this.#shape.tail, startsTerm, this.#sparse);
     this.#garbage.stored(entry.payload.length);
   }

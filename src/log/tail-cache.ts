@@ -5,7 +5,8 @@
  * Invariant: log-8: an entry that is not durable yet is in the cache, so that it can be read before the store has it.
  *
  * Payloads are views. One that is much smaller than the buffer behind it (a record in a network frame) would keep the
- * whole of it alive, uncounted; such a payload is copied when it is pushed (P37).
+ * whole of it alive; such a payload is copied when it is pushed (P37), unless what is pushed with it fills the buffer: the
+ * entries of an append request stay in the frame that they came in. A buffer counts whole until the last view of it goes.
  */
 import { assert } from '../model/assert.ts';
 import type { Entry } from '../model/entry.ts';
@@ -19,7 +20,7 @@ import type { BudgetMember, TailCacheBudget } from './tail-cache-budget.ts';
 /** What an entry costs beside its payload: its object, its numbers, the view, its slot. 350 measured on Node 20. */
 export const cachedEntryOverheadBytes = 384;
 
-/** A payload is copied if the buffer behind it is more than this many times its size. */
+/** Payloads are copied if the buffer behind them is more than this many times their size. */
 const pinnedFactorMax = 2;
 
 export class TailCache implements BudgetMember {
@@ -49,12 +50,17 @@ export class TailCache implements BudgetMember {
     return this.#durableThrough;
   }
 
-  /** Appends the next entry; returns it as it is kept, with a payload that keeps nothing else alive. */
-  push(entry: Entry): Entry {
+  /**
+   * Appends the next entry; returns it as it is kept, with a payload that keeps little else alive.
+   * @param heldBytes payload bytes in the same buffer of all that is pushed now (`payloadBytesByBuffer`)
+   */
+  push(entry: Entry, heldBytes: number = entry.payload.byteLength): Entry {
     assert(entry.index === this.#run.endIndex, 'log-8: the cache ends at the last entry', `${entry.index}`);
-    const kept = pinsTooMuch(entry.payload) ? entryFrom(entry, new Uint8Array(entry.payload)) : entry;
+    const pinsTooMuch = entry.payload.buffer.byteLength > heldBytes * pinnedFactorMax;
+    const kept = pinsTooMuch ? entryFrom(entry, new Uint8Array(entry.payload)) : entry;
+    const cost = costBeside(kept, this.#last);
     this.#run.push(kept);
-    this.#grow(costOf(kept));
+    this.#grow(cost);
     this.#budget.enforce(this);
     return kept;
   }
@@ -69,7 +75,7 @@ export class TailCache implements BudgetMember {
   /** Forgets entries above `index` (P28). */
   truncateAfter(index: LogIndex): void {
     let freed = 0;
-    while (this.#run.length > 0 && this.#run.endIndex > index + 1) freed += costOf(this.#run.pop());
+    while (this.#run.length > 0 && this.#run.endIndex > index + 1) freed += this.#dropLast();
     this.#run.truncateAfter(index);
     if (index < this.#durableThrough) this.#durableThrough = index;
     this.#grow(-freed);
@@ -78,7 +84,7 @@ export class TailCache implements BudgetMember {
   /** Forgets entries below `index`. */
   dropBefore(index: LogIndex): void {
     let freed = 0;
-    while (this.#run.length > 0 && this.#run.firstIndex < index) freed += costOf(this.#run.shift());
+    while (this.#run.length > 0 && this.#run.firstIndex < index) freed += this.#dropFirst();
     this.#run.dropBefore(index);
     this.#grow(-freed);
   }
@@ -92,7 +98,7 @@ export class TailCache implements BudgetMember {
 
   evictOldest(): number {
     if (this.#run.length === 0 || this.#run.firstIndex > this.#durableThrough) return 0;
-    const freed = costOf(this.#run.shift());
+    const freed = this.#dropFirst();
     this.#grow(-freed);
     return freed;
   }
@@ -145,12 +151,34 @@ export class TailCache implements BudgetMember {
     return low;
   }
 
+  get #last(): Entry | null {
+    return this.#run.length === 0 ? null : this.#run.at(this.#run.length - 1);
+  }
+
+  /** Returns what it gives back. */
+  #dropFirst(): number {
+    const dropped = this.#run.shift();
+    return costBeside(dropped, this.#run.length === 0 ? null : this.#run.at(0));
+  }
+
+  #dropLast(): number {
+    const dropped = this.#run.pop();
+    return costBeside(dropped, this.#last);
+  }
+
   #grow(delta: number): void {
     this.#bytes += delta;
     this.#budget.changed(this, delta);
   }
 }
 
-const costOf = (entry: Entry): number => entry.payload.length + cachedEntryOverheadBytes;
+/** What an entry costs beside the one next to it, whose buffer it may share. */
+const costBeside = ({ payload }: Entry, neighbour: Entry | null): number =>
+  cachedEntryOverheadBytes + (neighbour?.payload.buffer === payload.buffer ? 0 : payload.buffer.byteLength);
 
-const pinsTooMuch = (payload: Uint8Array): boolean => payload.buffer.byteLength > payload.byteLength * pinnedFactorMax;
+/** For `push`: payload bytes of `entries` in each buffer. */
+export function payloadBytesByBuffer(entries: readonly Entry[]): ReadonlyMap<ArrayBufferLike, number> {
+  const bytes = new Map<ArrayBufferLike, number>();
+  for (const { payload } of entries) bytes.set(payload.buffer, (bytes.get(payload.buffer) ?? 0) + payload.byteLength);
+  return bytes;
+}

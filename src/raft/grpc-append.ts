@@ -1,7 +1,7 @@
 /**
  * Writes append requests: the hot message between brokers. The generated writer copies a payload once for every message
- * that it is nested in; here it is copied once into its frame. All integers of the messages concerned have a fixed width,
- * so that sizes are known before the first byte is written.
+ * that it is nested in; here it is copied once, straight behind the five bytes that gRPC puts before a message. All
+ * integers of the messages concerned have a fixed width, so that sizes are known before the first byte is written.
  */
 import { entryFormatVersion, entryKindNumbers } from '../model/entry.ts';
 import type { Entry } from '../model/entry.ts';
@@ -28,10 +28,11 @@ const entryBytes = ({ maxTimestampMs, payload }: Entry): number =>
 
 class FrameWriter {
   readonly bytes: Buffer;
-  #at = 0;
+  #at: number;
 
-  constructor(size: number) {
-    this.bytes = Buffer.allocUnsafe(size);
+  constructor(bytes: Buffer, at: number) {
+    this.bytes = bytes;
+    this.#at = at;
   }
 
   /** A number below 128. */
@@ -68,28 +69,54 @@ class FrameWriter {
   }
 }
 
-/** A PeerFrame with this request, byte for byte as sluice/internal/v1/peer.proto has it. */
-export function encodeAppendFrame(group: GroupNumber, request: AppendRequest, durableCommit: number): Buffer {
-  const entries = request.entries.map(entryBytes);
-  const chainBytes = request.prevChain === null ? 0 : fixed32Bytes;
-  const requestBytes = entries.reduce((sum, size) => sum + delimitedBytes(size), requestFixedBytes + chainBytes);
-  const messageBytes = groupFixedBytes + delimitedBytes(requestBytes);
-  const writer = new FrameWriter(delimitedBytes(messageBytes) + fixed64Bytes);
-  writer.begin(5, messageBytes);
-  writer.fixed64(1, group);
-  writer.fixed64(2, request.from);
-  writer.fixed64(3, request.to);
-  writer.fixed64(4, request.term);
-  writer.begin(7, requestBytes);
-  writer.fixed64(1, request.prevIndex);
-  writer.fixed64(2, request.prevTerm);
-  writer.fixed64(3, request.prevEndOffset);
-  if (request.prevChain !== null) writer.fixed32(4, request.prevChain);
-  writer.fixed64(5, request.sequence);
-  writer.fixed64(6, request.commit);
-  request.entries.forEach((entry, i) => writeEntry(writer, entry, entries[i] ?? 0));
-  writer.fixed64(15, durableCommit);
-  return writer.bytes;
+/**
+ * A PeerFrame with an append request, byte for byte as sluice/internal/v1/peer.proto has it, that is written when grpc-js
+ * wants it. Of a message grpc-js (1.14, `IdentityHandler.writeMessage`) asks `length`, makes room for that and five bytes,
+ * and has it `copy` itself there, which is all of a Buffer that this has: what it would copy never exists.
+ */
+export class AppendFrame {
+  readonly length: number;
+  readonly #group: GroupNumber;
+  readonly #request: AppendRequest;
+  readonly #durableCommit: number;
+  readonly #entryBytes: readonly number[];
+  readonly #requestBytes: number;
+
+  constructor(group: GroupNumber, request: AppendRequest, durableCommit: number) {
+    this.#group = group;
+    this.#request = request;
+    this.#durableCommit = durableCommit;
+    this.#entryBytes = request.entries.map(entryBytes);
+    const chainBytes = request.prevChain === null ? 0 : fixed32Bytes;
+    const head = requestFixedBytes + chainBytes;
+    this.#requestBytes = this.#entryBytes.reduce((sum, size) => sum + delimitedBytes(size), head);
+    this.length = delimitedBytes(this.#messageBytes) + fixed64Bytes;
+  }
+
+  /** Writes it into `target` from `at` on, where there must be room; returns its length. */
+  copy(target: Buffer, at: number): number {
+    const request = this.#request;
+    const writer = new FrameWriter(target, at);
+    writer.begin(5, this.#messageBytes);
+    writer.fixed64(1, this.#group);
+    writer.fixed64(2, request.from);
+    writer.fixed64(3, request.to);
+    writer.fixed64(4, request.term);
+    writer.begin(7, this.#requestBytes);
+    writer.fixed64(1, request.prevIndex);
+    writer.fixed64(2, request.prevTerm);
+    writer.fixed64(3, request.prevEndOffset);
+    if (request.prevChain !== null) writer.fixed32(4, request.prevChain);
+    writer.fixed64(5, request.sequence);
+    writer.fixed64(6, request.commit);
+    request.entries.forEach((entry, i) => writeEntry(writer, entry, this.#entryBytes[i] ?? 0));
+    writer.fixed64(15, this.#durableCommit);
+    return this.length;
+  }
+
+  get #messageBytes(): number {
+    return groupFixedBytes + delimitedBytes(this.#requestBytes);
+  }
 }
 
 function writeEntry(writer: FrameWriter, entry: Entry, size: number): void {

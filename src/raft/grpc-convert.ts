@@ -138,7 +138,7 @@ function fromWireBody(addressed: Addressed, body: WireBody): Message {
 
 type MessageOf<Kind extends Message['kind']> = Extract<Message, { readonly kind: Kind }>;
 
-/** The cold way, for tests; `encodeAppendFrame` writes the same bytes. */
+/** The cold way, for tests; `AppendFrame` writes the same bytes. */
 function toWireAppend(message: MessageOf<'append-request'>): wire.AppendRequest {
   return {
     prevIndex: BigInt(message.prevIndex),

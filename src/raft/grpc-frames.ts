@@ -4,7 +4,7 @@ import type { GroupNumber } from '../model/ids.ts';
 import type * as wire from '../gen/sluice/internal/v1/peer.ts';
 import { PeerFrame } from '../gen/sluice/internal/v1/peer.ts';
 import type { Message } from './core/messages.ts';
-import { encodeAppendFrame } from './grpc-append.ts';
+import { AppendFrame } from './grpc-append.ts';
 import { fromWireBeat, toWireBeat } from './grpc-beat.ts';
 import { fromWireMessage, NewerEntryError, toWireMessage } from './grpc-convert.ts';
 import { FieldError, numberOf } from './grpc-fields.ts';
@@ -50,12 +50,24 @@ export interface ReadFrame {
   readonly durableCommit: number;
 }
 
+/** What grpc-js takes as a message. */
+export type OutgoingFrame = Buffer | AppendFrame;
+
 /** @param durableCommit number of this broker's newest durable engine write */
-export function encodeFrame(content: FrameContent, durableCommit: number): Buffer {
+export function outgoingFrame(content: FrameContent, durableCommit: number): OutgoingFrame {
   if (content.kind === 'message' && content.message.kind === 'append-request')
-    return encodeAppendFrame(content.group, content.message, durableCommit);
+    return new AppendFrame(content.group, content.message, durableCommit);
   const bytes = PeerFrame.encode({ body: toBody(content), durableCommit: BigInt(durableCommit) }).finish();
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** The same as bytes. */
+export function encodeFrame(content: FrameContent, durableCommit: number): Buffer {
+  const frame = outgoingFrame(content, durableCommit);
+  if (!(frame instanceof AppendFrame)) return frame;
+  const bytes = Buffer.allocUnsafe(frame.length);
+  frame.copy(bytes, 0);
+  return bytes;
 }
 
 function toBody(content: FrameContent): NonNullable<wire.PeerFrame['body']> {

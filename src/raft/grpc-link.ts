@@ -12,8 +12,8 @@ import type { ChannelOptions, ClientDuplexStream } from '@grpc/grpc-js';
 import type { Clock, Timer } from '../model/clock.ts';
 import type { BrokerId } from '../model/ids.ts';
 import { PeerServiceService } from '../gen/sluice/internal/v1/peer.ts';
-import type { FrameContent, ReadFrame } from './grpc-frames.ts';
-import { contentBytes, decodeFrame, encodeFrame } from './grpc-frames.ts';
+import type { FrameContent, OutgoingFrame, ReadFrame } from './grpc-frames.ts';
+import { contentBytes, decodeFrame, outgoingFrame } from './grpc-frames.ts';
 import type { HandshakeContext } from './grpc-handshake.ts';
 import { InitiatorHandshake } from './grpc-handshake.ts';
 import type { PeerLimits } from './grpc-limits.ts';
@@ -221,7 +221,7 @@ export class PeerLink {
       const bytes = items.reduce((sum, item) => sum + item.bytes, 0);
       const content = sharedContent(wanted);
       const { durableCommit } = handshake.own();
-      const frame = content === null ? null : encodeFrame(content, durableCommit);
+      const frame = content === null ? null : outgoingFrame(content, durableCommit);
       if (frame === null || frame.length > limits.frameBytesMax) {
         this.#unsentBytes -= bytes;
         if (frame !== null) for (const item of wanted) item.dropped?.('too-large');
@@ -248,7 +248,7 @@ export class PeerLink {
     return this.#queue.splice(0, count);
   }
 
-  #write(attempt: Attempt, frame: Buffer, bytes: number): void {
+  #write(attempt: Attempt, frame: OutgoingFrame, bytes: number): void {
     attempt.write(frame, () => {
       // what a connection that is gone did not write was given up with it
       if (this.#state.kind !== 'up' || this.#state.attempt !== attempt) return;
@@ -322,6 +322,8 @@ interface AttemptEvents {
 }
 
 const same = (bytes: Buffer): Buffer => bytes;
+/** For grpc-js a frame is a Buffer: see AppendFrame. */
+const asMessage = (frame: OutgoingFrame): Buffer => frame as Buffer;
 
 function channelOptions(limits: PeerLimits): ChannelOptions {
   return {
@@ -347,7 +349,7 @@ class Attempt {
   readonly #handshake: InitiatorHandshake;
   readonly #events: AttemptEvents;
   readonly #client: Client;
-  readonly #stream: ClientDuplexStream<Buffer, Buffer>;
+  readonly #stream: ClientDuplexStream<OutgoingFrame, Buffer>;
   readonly #late: Timer;
   #phase: 'handshake' | 'remembering' | 'open' | 'ended' = 'handshake';
 
@@ -364,7 +366,7 @@ class Attempt {
     this.#events = events;
     this.#client = new Client(address, credentials.createInsecure(), channelOptions(limits));
     const { path } = PeerServiceService[lane];
-    this.#stream = this.#client.makeBidiStreamRequest<Buffer, Buffer>(path, same, same, new Metadata());
+    this.#stream = this.#client.makeBidiStreamRequest<OutgoingFrame, Buffer>(path, asMessage, same, new Metadata());
     this.#late = clock.setTimer(limits.handshakeMs, () => {
       this.#over(`no answer within ${limits.handshakeMs} ms`);
     });
@@ -384,7 +386,7 @@ class Attempt {
     this.write(this.#handshake.opening, () => undefined);
   }
 
-  write(frame: Buffer, written: () => void): void {
+  write(frame: OutgoingFrame, written: () => void): void {
     this.#stream.write(frame, written);
   }
 

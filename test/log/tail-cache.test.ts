@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { cachedEntryOverheadBytes, TailCache } from '../../src/log/tail-cache.ts';
+import { cachedEntryOverheadBytes, payloadBytesByBuffer, TailCache } from '../../src/log/tail-cache.ts';
 import { TailCacheBudget } from '../../src/log/tail-cache-budget.ts';
 import type { Entry } from '../../src/model/entry.ts';
 import { toLogIndex, toOffset } from '../../src/model/ids.ts';
@@ -21,10 +21,10 @@ class Rig {
     this.cache = new TailCache(budget, index(0));
   }
 
-  push(count: number, wish: EntryWish = { payload: Buffer.alloc(payloadBytes) }): readonly Entry[] {
+  push(count: number, wish?: EntryWish): readonly Entry[] {
     const entries = seal(
       this.#tail,
-      Array.from({ length: count }, () => wish),
+      Array.from({ length: count }, () => wish ?? { payload: Buffer.alloc(payloadBytes) }),
     );
     for (const entry of entries) {
       this.cache.push(entry);
@@ -115,6 +115,82 @@ test('pit-P37 a small part of a large buffer is copied, a large part is not', ()
   assert.deepEqual([...kept.payload], [...record!.payload]);
   assert.equal(kept.payload.buffer.byteLength, 10);
   assert.equal(rig.cache.get(batch!.index), batch);
+});
+
+test('pit-P37 the entries of one frame stay in it, and it counts until the last of them goes', () => {
+  const budget = new TailCacheBudget(1 << 20);
+  const cache = new TailCache(budget, index(0));
+  const frame = new Uint8Array(10_000);
+  const entries = seal(
+    tailBeforeAll(headerOf(7)),
+    Array.from({ length: 3 }, (_, n) => ({ payload: frame.subarray(100 + n * 3_000, 3_000 + n * 3_000) })),
+  );
+  const held = payloadBytesByBuffer(entries);
+  for (const entry of entries) assert.equal(cache.push(entry, held.get(entry.payload.buffer)), entry);
+  const counted = [budget.bytes];
+  cache.markDurable(index(3));
+  while (cache.evictOldest() > 0) counted.push(budget.bytes);
+  assert.deepEqual(
+    counted.map((bytes) => bytes % cachedEntryOverheadBytes === 0),
+    [false, false, false, true],
+  );
+  assert.deepEqual(
+    counted.slice(0, 3),
+    [3, 2, 1].map((n) => 10_000 + n * cachedEntryOverheadBytes),
+  );
+  assert.equal(budget.bytes, 0);
+  // one of them alone is too little to keep it for
+  const alone = new TailCache(budget, index(0));
+  assert.equal(alone.push(entries[0]!).payload.buffer.byteLength, 2_900);
+});
+
+test('pit-P37 what is counted is what is kept alive, however entries come and go', () => {
+  const step = fc.oneof(
+    fc.record({ kind: fc.constant('push' as const), sizes: fc.array(fc.nat(500), { minLength: 1, maxLength: 6 }) }),
+    fc.record({ kind: fc.constantFrom('evict' as const, 'cut' as const, 'drop' as const), count: fc.nat(4) }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+      const budget = new TailCacheBudget(1 << 20);
+      const cache = new TailCache(budget, index(0));
+      let tail = tailBeforeAll(headerOf(7));
+      const tails = [tail];
+      for (const one of steps) {
+        const last = tails.length - 1;
+        if (one.kind === 'push') {
+          const size = one.sizes.reduce((sum, each) => sum + each, 200);
+          const frame = new Uint8Array(size);
+          let at = 0;
+          const wishes = one.sizes.map((each) => ({ payload: frame.subarray(at, (at += each)) }));
+          const entries = seal(tail, wishes);
+          const held = payloadBytesByBuffer(entries);
+          for (const entry of entries) {
+            cache.push(entry, held.get(entry.payload.buffer));
+            tails.push(tailAfter(entry));
+          }
+          cache.markDurable(index(tails.length - 1));
+        } else if (one.kind === 'evict') {
+          for (let n = 0; n < one.count; n++) cache.evictOldest();
+        } else if (one.kind === 'cut') {
+          const to = Math.max(0, last - one.count);
+          cache.truncateAfter(index(to));
+          tails.splice(to + 1);
+        } else {
+          cache.dropBefore(index(Math.min(cache.firstIndex + one.count, last + 1)));
+        }
+        tail = tails.at(-1)!;
+        let entriesHeld = 0;
+        const buffers = new Set<ArrayBufferLike>();
+        for (let at = cache.firstIndex as number; at < tails.length; at++) {
+          entriesHeld += 1;
+          buffers.add(cache.get(index(at))!.payload.buffer);
+        }
+        const alive = [...buffers].reduce((sum, { byteLength }) => sum + byteLength, 0);
+        assert.equal(cache.bytes, alive + entriesHeld * cachedEntryOverheadBytes);
+        assert.equal(budget.bytes, cache.bytes);
+      }
+    }),
+  );
 });
 
 test('finds by offset what a search from the front finds', () => {
