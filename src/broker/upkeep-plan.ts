@@ -46,18 +46,23 @@ function isStale(state: CatalogState, { brokerId, incarnation }: PartitionPlace[
   return broker !== undefined && broker.incarnation !== incarnation;
 }
 
+/** A replica is awaited on a disk that is gone: the order that it belongs to would never end. */
+const isInVain = (state: CatalogState, place: PartitionPlace): boolean =>
+  place.replicas.some((one) => isComing(place, one) && isStale(state, one));
+
 function nextPlacements(state: CatalogState, context: UpkeepContext): readonly Placement[] {
   const places = placesOf(state);
   const turns = new MovingTurns(context.replicasMovingMax);
   const load = new PlacementLoad(places);
   for (const place of places) {
-    for (const replica of place.replicas) if (isComing(place, replica)) turns.add(replica.brokerId);
+    for (const replica of place.replicas)
+      if (isComing(place, replica) && !isStale(state, replica)) turns.add(replica.brokerId);
   }
   const assigner = new ReplicaAssigner(state);
   const placements: Placement[] = [];
   for (const place of places) {
     if (placements.length >= placementsMax) break;
-    const brokers = isAtRest(place) ? target(state, place, load, turns, context) : null;
+    const brokers = isAtRest(place) || isInVain(state, place) ? target(state, place, load, turns, context) : null;
     if (brokers === null) continue;
     const assigned = assigner.assign(place, brokers);
     if (assigned.kind === 'refused') continue;

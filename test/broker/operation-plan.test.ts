@@ -199,6 +199,27 @@ test('a replaced disk gets its replicas anew, the old ones leave, and nobody wai
   assert.throws(() => state.replay({ kind: 'put-broker', broker: broker(1, { incarnation: 'x', catalogReplica: toReplicaId(200) }) }), /catalog-9/); // prettier-ignore
 });
 
+test('a disk that is replaced before it had its replicas keeps nothing waiting for it, and takes nobody a turn', () => {
+  const state = catalog(3, { orders: [[0, 1, 2], [2, 0, 1]] }); // prettier-ignore
+  const replace = (from: string, to: string, replica: number): void => {
+    state.replay({ kind: 'replace-broker', brokerId: toBrokerId(2), incarnation: from });
+    const put = broker(2, { incarnation: to, catalogReplica: toReplicaId(replica) });
+    state.replay({ kind: 'put-broker', broker: put });
+  };
+  const disks = (group: number): readonly string[] =>
+    state.placeOf(toGroupNumber(group))!.replicas.map((one) => one.incarnation);
+  replace('disk-2', 'second', 100);
+  state.replay(upkeep(state, 1)!);
+  assert.deepEqual(disks(1), ['disk-0', 'disk-1', 'second']);
+  replace('second', 'third', 200);
+  state.replay(upkeep(state, 1)!);
+  assert.deepEqual(disks(1), ['disk-0', 'disk-1', 'third']);
+  reach(state, 1);
+  assert.deepEqual(state.placeOf(toGroupNumber(1))!.leaving, []);
+  state.replay(upkeep(state, 1)!);
+  assert.deepEqual(disks(2), ['third', 'disk-0', 'disk-1']);
+});
+
 test('what leaves a broker goes in turns, to where there is room, and then the broker goes', () => {
   const state = catalog(4, { orders: [[3, 0, 1], [0, 3, 1], [1, 2, 3], [0, 1, 2]] }); // prettier-ignore
   give(state, 3, 'decommissioning');
