@@ -1,7 +1,5 @@
 /** A produce request as it goes onto the wire. The generated code would copy the batch three times. */
-import { BinaryWriter } from '@bufbuild/protobuf/wire';
-import { ProduceRequest } from './gen/sluice/v1/log.ts';
-import type { ProduceStreamRequest } from './gen/sluice/v1/log.ts';
+import { ProduceRequest, ProduceStreamRequest } from './gen/sluice/v1/log.ts';
 
 /** A request whose batch may have room before it in its buffer, which nobody else uses. */
 export interface RoomyProduceRequest extends ProduceStreamRequest {
@@ -10,17 +8,15 @@ export interface RoomyProduceRequest extends ProduceStreamRequest {
 }
 
 // the fields' numbers are those of proto/sluice/v1/log.proto; a test compares with the generated code
-const correlationTag = (1 << 3) | 0;
 const produceTag = (2 << 3) | 2;
 const recordBatchTag = (6 << 3) | 2;
 const nothing = new Uint8Array(0);
 
-/** The message as `ProduceStreamRequest.encode` writes it, but with the batch last; written before the batch, in its buffer. */
-export function encodeProduce({ correlationId, produce, headroomBytes = 0 }: RoomyProduceRequest): Buffer {
+/** What `ProduceStreamRequest.encode` writes, but with the batch last; written before the batch, in its buffer. */
+export function encodeProduce({ headroomBytes = 0, produce, ...others }: RoomyProduceRequest): Buffer {
   const batch = produce?.payload?.$case === 'recordBatch' ? produce.payload.value : nothing;
   const fields = produce === undefined ? nothing : fieldsBefore(produce, batch);
-  const writer = new BinaryWriter();
-  if (correlationId !== 0n) writer.uint32(correlationTag).int64(correlationId);
+  const writer = ProduceStreamRequest.encode({ ...others, produce: undefined });
   if (produce !== undefined)
     writer
       .uint32(produceTag)

@@ -7,6 +7,7 @@ import { encodeProduce } from '../src/produce-frame.ts';
 
 const request = (batch: Uint8Array, topic = 'orders', correlationId = 300n): ProduceStreamRequest => ({
   correlationId,
+  explainAfterMs: 1_500,
   produce: {
     ...{ topic, topicId: '0b8e6a54-6f0e-4e61-9d2c-2f6c3a3f6f0e', partition: 7, routingKey: undefined },
     payload: { $case: 'recordBatch', value: batch },
