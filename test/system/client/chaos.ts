@@ -78,7 +78,7 @@ export async function runChaos(durationMs: number): Promise<CaseResult> {
         behindMs.push(Math.max(...[...resumed].map(([partition, ms]) => ms - (pauses[partition] ?? 0))));
       }
       await wait(quietMs.from + chance.below(quietMs.below));
-      heaps.push((await subject.report()).heapBytes);
+      heaps.push((await subject.weigh()).heapBytes);
     }
     await lives.finish();
     if (!(await caughtUp(subject, lives))) lives.problems.push('the group does not come to the end of the log');
@@ -235,6 +235,11 @@ class Subject {
 
   report(): Promise<SubjectReport> {
     return this.#ask({ type: 'report' });
+  }
+
+  /** A report after a garbage collection. */
+  weigh(): Promise<SubjectReport> {
+    return this.#ask({ type: 'weigh' });
   }
 
   /** Closes what it has open; gives its last report. */

@@ -9,10 +9,13 @@ import { Client } from '../../../clients/typescript/src/index.ts';
 import type { Consumer } from '../../../clients/typescript/src/index.ts';
 import { Ranges } from './ranges.ts';
 
-/** What the parent says. `disturbed`: something was broken now; `replace`: one member leaves and another joins. */
-export type Word = { readonly type: 'disturbed' | 'replace' | 'report' | 'end' };
+/**
+ * What the parent says. `disturbed`: something was broken now; `replace`: one member leaves and another joins; `weigh`: report
+ * after a garbage collection, which a process that is asked again and again would have no time beside.
+ */
+export type Word = { readonly type: 'disturbed' | 'replace' | 'report' | 'weigh' | 'end' };
 
-/** What it answers to `report` and `end`. */
+/** What it answers to `report`, `weigh` and `end`. */
 export interface SubjectReport {
   /** By partition: offsets that were handled, as ranges [from, until). */
   readonly handled: Readonly<Record<string, readonly (readonly [number, number])[]>>;
@@ -21,7 +24,7 @@ export interface SubjectReport {
   readonly again: number;
   /** Since the last disturbance until each partition came on, milliseconds; those that have not are missing. */
   readonly resumedMs: Readonly<Record<string, number>>;
-  /** After a garbage collection, bytes. */
+  /** Bytes; after a garbage collection if it was asked to `weigh`. */
   readonly heapBytes: number;
   readonly rssBytes: number;
   /** Acknowledged to the producer of its own. */
@@ -102,7 +105,6 @@ async function produce(): Promise<void> {
 }
 
 function report(): SubjectReport {
-  globalThis.gc?.();
   const { heapUsed, rss } = process.memoryUsage();
   return {
     handled: Object.fromEntries([...handled].map(([partition, ranges]) => [partition, ranges.all])),
@@ -122,6 +124,10 @@ process.on('message', (word: Word) => {
       break;
     case 'replace':
       void leave().then(() => join(members.size % 2 === 0));
+      break;
+    case 'weigh':
+      globalThis.gc?.();
+      process.send?.(report());
       break;
     case 'report':
       process.send?.(report());
