@@ -398,10 +398,10 @@ export class BrokerWorld {
     this.#renewLater(broker);
   }
 
-  /** A wiped disk is as good as an empty one, and may come before anybody has exchanged it. */
+  /** A wiped disk, or one that never held anything, is as good as an empty one, and may come before it is exchanged. */
   #cameWith({ brokerId, incarnation }: BrokerEntry): void {
     const broker = this.broker(brokerId);
-    if (!broker.isGivenUp || !broker.isLost || broker.isOldCopy || broker.incarnation !== incarnation) return;
+    if (!broker.isGivenUp || broker.isOldCopy || broker.incarnation !== incarnation) return;
     broker.isLost = false;
     this.#countRenewal(broker);
   }
